@@ -1,0 +1,354 @@
+import { randomUUID } from 'node:crypto'
+import { FST_HUB_HANDLER_TIMEOUT, FST_HUB_INVALID_CLOSE_CODE } from '../errors.js'
+import { ABNORMAL, disconnects, fitReason, isSendableCloseCode, type Disconnect } from '../protocol/disconnect.js'
+import { encodeFrame, type Frame } from '../protocol/frame.js'
+import { heartbeatStep, type HeartbeatOptions } from './heartbeat.js'
+import { Inbound, isThenable, type InboundHost } from './inbound.js'
+import { InboundMessage } from './message.js'
+import { checkName, checkOverflow, describe } from './names.js'
+import { Outbound, SENT, type OutboundCounters, type OutboundShared } from './outbound.js'
+import { toPayload } from './payload.js'
+import type { Clock, DirectoryEntry, FanOut, Transport, TransportListener } from './ports.js'
+import { PeerRate, type PeerRateLimits } from './peer-rate.js'
+import type { Rooms } from './rooms.js'
+import { DISCONNECT } from './send-queue.js'
+import { Deadline, type TimingWheel } from './timing-wheel.js'
+import type { Connection, DisconnectInfo, HubConnectionData, Identity, KickOptions, Overflow, SendOptions, SendResult, StreamPosition } from './types.js'
+
+/** The options that a connection obeys. */
+export interface ConnectionSettings {
+  readonly heartbeat: HeartbeatOptions
+  /** Milliseconds; 0 is off. */
+  readonly deadlines: { readonly handler: number, readonly close: number }
+  readonly overflow: Overflow
+  readonly maxPending: number
+  readonly messages: 'any' | 'text' | 'binary'
+  readonly rate: PeerRateLimits
+}
+
+/** What a connection needs of its hub. */
+export interface ConnectionHost {
+  readonly nodeId: string
+  readonly clock: Clock
+  readonly wheel: TimingWheel
+  readonly settings: ConnectionSettings
+  readonly outbound: OutboundShared
+  readonly counters: OutboundCounters & { received: number, limited: number }
+  readonly rooms: Rooms
+  handleMessage (connection: HubConnection, message: InboundMessage): unknown
+  kick (connection: HubConnection, code: number, reason: string): Promise<boolean>
+  onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void
+  /** The application failed. */
+  report (error: unknown, connection: HubConnection): void
+  /** The peer broke the protocol. */
+  onPeerError (error: Error, connection: HubConnection): void
+  /** Reading and writing are over: exactly once. */
+  onEnd (connection: HubConnection, info: DisconnectInfo): void
+}
+
+/** What admission found out about a connection. */
+export interface ConnectionInfo {
+  readonly identity: Identity
+  readonly ip: string | null
+  readonly subprotocol: string | null
+  /** Its admission slot, given back when it has ended. */
+  readonly slot: { release (): void }
+}
+
+const NO_ROOMS: ReadonlySet<string> = new Set()
+const NOT_BUSY = -1
+
+/**
+ * One accepted socket and its state machine. Users see it as Connection; the other methods are for the hub and the
+ * transport. One entry in the timing wheel serves all its deadlines.
+ */
+export class HubConnection extends Deadline implements Connection, DirectoryEntry, TransportListener, InboundHost {
+  readonly id = randomUUID()
+  readonly user: string | null
+  readonly device: string | null
+  readonly ip: string | null
+  readonly subprotocol: string | null
+  readonly slot: { release (): void }
+  /** Whether hub.get finds it: from just before onConnect. */
+  registered = false
+  data: HubConnectionData
+  /** Rooms that it is in; made by Rooms with the first. */
+  roomSet: Set<string> | null = null
+  readonly #host: ConnectionHost
+  readonly #transport: Transport
+  readonly #outbound: Outbound
+  readonly #inbound: Inbound
+  #state: Connection['state'] = 'connecting'
+  readonly #connectedAt: number
+  #lastSeen: number
+  /** Monotonic time at which the running handler began. */
+  #busySince = NOT_BUSY
+  #rate: PeerRate | null = null
+  /** How it ends, once this server or a protocol error has decided it. */
+  #ending: DisconnectInfo | null = null
+
+  constructor (host: ConnectionHost, transport: Transport, info: ConnectionInfo) {
+    super()
+    this.#host = host
+    this.#transport = transport
+    this.user = info.identity.user ?? null
+    this.device = info.identity.device ?? null
+    this.data = info.identity.data ?? {}
+    this.ip = info.ip
+    this.subprotocol = info.subprotocol
+    this.slot = info.slot
+    this.#outbound = new Outbound(host.outbound, transport)
+    this.#inbound = new Inbound(this, host.settings.maxPending)
+    this.#connectedAt = this.#lastSeen = host.clock.monotonic()
+  }
+
+  get nodeId (): string { return this.#host.nodeId }
+  get state (): Connection['state'] { return this.#state }
+  get connectedAt (): number { return this.#epoch(this.#connectedAt) }
+  get lastSeen (): number { return this.#epoch(this.#lastSeen) }
+  get rooms (): ReadonlySet<string> { return this.roomSet ?? NO_ROOMS }
+  get queued (): { messages: number, bytes: number } {
+    return { messages: this.#outbound.queuedMessages, bytes: this.#outbound.queuedBytes }
+  }
+
+  /** Whether it still takes messages and rooms: neither side has begun to close. */
+  get live (): boolean {
+    return (this.#state === 'open' || this.#state === 'connecting') && this.#transport.writable
+  }
+
+  /* ---- what users call ---- */
+
+  send (data: unknown, options?: SendOptions): SendResult {
+    if (!this.live) return 'closed'
+    checkOverflow(options?.overflow)
+    const result = this.#push(encodeFrame(toPayload(data)), options?.overflow)
+    if (result === SENT) return 'sent'
+    return result >= 0 ? 'queued' : 'rejected'
+  }
+
+  async join (room: string): Promise<StreamPosition> {
+    return await this.#host.rooms.join(this, checkName('room', room))
+  }
+
+  async leave (room: string): Promise<void> {
+    this.#host.rooms.leave(this, checkName('room', room))
+  }
+
+  close (code: number = disconnects.normal.code, reason: string = ''): void {
+    checkCloseCode(code)
+    this.#beginClose(code, fitReason(String(reason)))
+  }
+
+  async kick (reason: string = disconnects.kicked.reason, { code = disconnects.kicked.code }: KickOptions = {}): Promise<boolean> {
+    checkCloseCode(code)
+    return await this.#host.kick(this, code, fitReason(String(reason)))
+  }
+
+  terminate (): void {
+    if (this.#state === 'closed') return
+    this.#decide(ABNORMAL, '', 'server')
+    this.#inbound.stop()
+    this.#transport.terminate()
+  }
+
+  /* ---- what the hub calls ---- */
+
+  /** Begins heartbeat and deadlines. */
+  watch (): void {
+    const { interval, timeout } = this.#host.settings.heartbeat
+    if (interval > 0 || timeout > 0) this.#armSooner(interval > 0 ? interval : timeout)
+  }
+
+  /** Runs onConnect, and handles messages once it has succeeded. */
+  begin (onConnect: () => unknown): void {
+    const opened = (): void => { if (this.#state === 'connecting') this.#state = 'open' }
+    this.#inbound.begin(() => {
+      const result = onConnect()
+      return isThenable(result) ? result.then(opened) : opened()
+    })
+  }
+
+  /** Ends it for a reason of ours: what the peer sent and has not been handled is dropped. */
+  disconnect ({ code, reason }: Pick<Disconnect, 'code' | 'reason'>): void {
+    this.#inbound.stop()
+    this.#beginClose(code, reason)
+  }
+
+  /** Sends a shared frame and counts what became of it. */
+  deliver (frame: Frame, overflow: Overflow | undefined, counts: FanOut): void {
+    if (!this.live) return
+    const result = this.#push(frame, overflow)
+    if (result === SENT) {
+      counts.sent++
+    } else if (result >= 0) {
+      counts.queued++
+      counts.dropped += result
+    } else {
+      counts.rejected++
+    }
+  }
+
+  /** Calls back when no handler runs and no message waits. */
+  whenIdle (fn: () => void): void { this.#inbound.whenIdle(fn) }
+
+  /* ---- TransportListener ---- */
+
+  onMessage (data: Buffer, isBinary: boolean): void {
+    const { settings, counters, clock } = this.#host
+    const now = this.#lastSeen = clock.monotonic()
+    if (this.#ending !== null) return
+    if (settings.messages !== 'any' && settings.messages !== (isBinary ? 'binary' : 'text')) {
+      this.disconnect(disconnects.unsupportedData)
+    } else if (this.#withinRate(data.length, now)) {
+      counters.received++
+      this.#inbound.receive(new InboundMessage(data, isBinary))
+    }
+  }
+
+  onControl (kind: 'ping' | 'pong'): void {
+    this.#lastSeen = this.#host.clock.monotonic()
+    if (kind === 'ping' && this.#ending === null) this.#withinRate(0, this.#lastSeen)
+  }
+
+  onDrain (): void { this.#outbound.flush() }
+
+  onError (error: Error, code: number): void {
+    this.#decide(code, error.message, 'server')
+    this.#host.onPeerError(error, this)
+    this.#armClose()
+  }
+
+  onClose (code: number, reason: string): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#outbound.end()
+    // Complete messages that came before the end are still handled, unless we ended it.
+    this.#inbound.seal()
+    if (this.#busySince === NOT_BUSY) this.#host.wheel.disarm(this)
+    this.#host.onEnd(this, this.#ending ?? { code, reason, initiator: code === ABNORMAL ? 'network' : 'peer' })
+  }
+
+  /* ---- InboundHost ---- */
+
+  handle (message: InboundMessage): unknown { return this.#host.handleMessage(this, message) }
+
+  onFailure (error: unknown): void {
+    this.#host.report(error, this)
+    this.disconnect(disconnects.internalError)
+  }
+
+  onBusy (busy: boolean): void {
+    const { clock, wheel, settings } = this.#host
+    this.#busySince = busy ? clock.monotonic() : NOT_BUSY
+    if (busy) {
+      if (settings.deadlines.handler > 0) this.#armSooner(settings.deadlines.handler)
+    } else if (this.#state === 'closed') {
+      wheel.disarm(this)
+    }
+  }
+
+  pause (): void { this.#transport.pause() }
+
+  resume (): void {
+    // While we did not read, silence was ours.
+    this.#lastSeen = this.#host.clock.monotonic()
+    this.#transport.resume()
+  }
+
+  /* ---- Deadline ---- */
+
+  override onDue (now: number): void {
+    const { handler } = this.#host.settings.deadlines
+    const busyFor = this.#busySince === NOT_BUSY ? 0 : now - this.#busySince
+    if (handler > 0 && busyFor >= handler) {
+      this.#busySince = NOT_BUSY
+      this.#inbound.abandon()
+      this.onFailure(new FST_HUB_HANDLER_TIMEOUT(String(handler)))
+      return
+    }
+    if (this.#state === 'closing') {
+      this.#transport.terminate()
+    } else if (this.#state !== 'closed') {
+      this.#beat(now)
+    }
+    if (handler > 0 && this.#busySince !== NOT_BUSY) this.#armSooner(handler - busyFor)
+  }
+
+  #beat (now: number): void {
+    const { settings: { heartbeat }, wheel } = this.#host
+    const { action, next } = heartbeatStep(heartbeat, this.#inbound.paused ? now : this.#lastSeen, now)
+    if (action === 'expire') {
+      this.disconnect(disconnects.heartbeat)
+      // It has not answered for the whole timeout: there is no point in waiting for its Close frame.
+      this.#transport.terminate()
+      return
+    }
+    if (action === 'ping' && this.#transport.writable) this.#transport.ping()
+    if (next > 0) wheel.arm(this, next)
+  }
+
+  #push (frame: Frame, policy: Overflow | undefined): number {
+    const { settings, counters } = this.#host
+    const overflow = policy ?? settings.overflow
+    const dropped = counters.dropped
+    const result = this.#outbound.push(frame, overflow)
+    if (result === SENT || result === 0) return result
+    this.#host.onOverflow(this, overflow, result > 0 ? counters.dropped - dropped : 0)
+    if (result === DISCONNECT) this.#cutOff()
+    return result
+  }
+
+  /** A slow reader: a Close frame could not overtake what blocks the socket. */
+  #cutOff (): void {
+    this.#decide(disconnects.slowReader.code, disconnects.slowReader.reason, 'server')
+    this.#inbound.stop()
+    this.#transport.terminate()
+  }
+
+  #withinRate (bytes: number, now: number): boolean {
+    const { settings: { rate }, counters } = this.#host
+    if (rate.messagesPerSecond === 0 && rate.bytesPerSecond === 0) return true
+    this.#rate ??= new PeerRate(rate, now)
+    if (this.#rate.take(bytes, now)) return true
+    counters.limited++
+    if (rate.violations > 0 && this.#rate.violations >= rate.violations) this.disconnect(disconnects.policy)
+    return false
+  }
+
+  /** The first decision about the end wins. @returns whether it was this one */
+  #decide (code: number, reason: string, initiator: DisconnectInfo['initiator']): boolean {
+    if (this.#ending !== null || this.#state === 'closed') return false
+    this.#ending = { code, reason, initiator }
+    this.#state = 'closing'
+    return true
+  }
+
+  #beginClose (code: number, reason: string): void {
+    // The peer's Close, or the loss of the socket, came first: its code stands.
+    if (!this.#transport.writable || !this.#decide(code, reason, 'server')) return
+    this.#inbound.seal()
+    this.#armClose()
+    this.#outbound.close(code, reason)
+  }
+
+  #armClose (): void {
+    const { close } = this.#host.settings.deadlines
+    if (close > 0) this.#host.wheel.arm(this, close)
+    else this.#host.wheel.disarm(this)
+  }
+
+  /** Makes sure that onDue comes at the latest in `ms`. */
+  #armSooner (ms: number): void {
+    const { wheel, clock } = this.#host
+    if (!wheel.armed(this) || this.wheelDue > clock.monotonic() + ms) wheel.arm(this, ms)
+  }
+
+  #epoch (monotonic: number): number {
+    const { clock } = this.#host
+    return clock.now() - (clock.monotonic() - monotonic)
+  }
+}
+
+function checkCloseCode (code: unknown): void {
+  if (!isSendableCloseCode(code)) throw new FST_HUB_INVALID_CLOSE_CODE(describe(code))
+}

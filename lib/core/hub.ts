@@ -1,0 +1,289 @@
+import { randomUUID } from 'node:crypto'
+import { FST_HUB_INVALID_ARGUMENT } from '../errors.js'
+import { disconnects } from '../protocol/disconnect.js'
+import { Admission, type AdmissionLimits } from './admission.js'
+import { HubConnection, type ConnectionHost, type ConnectionInfo, type ConnectionSettings } from './connection.js'
+import { drainConnections, type DrainOptions } from './drain.js'
+import { HubEmitter } from './events.js'
+import { Flusher } from './flusher.js'
+import { isThenable } from './inbound.js'
+import type { InboundMessage } from './message.js'
+import { checkName, checkOverflow, exceptIds } from './names.js'
+import type { OutboundShared } from './outbound.js'
+import { toPayload } from './payload.js'
+import { EVERYONE, type Broker, type BrokerListener, type Clock, type Directory, type FanOut, type Presence, type Publication, type Transport } from './ports.js'
+import { Registry } from './registry.js'
+import { HubRoom } from './room.js'
+import { fanOut, Rooms } from './rooms.js'
+import type { QueueLimits } from './send-queue.js'
+import { TimingWheel } from './timing-wheel.js'
+import type { BroadcastOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Message, Overflow, PublishOptions, PublishResult, Room, User } from './types.js'
+import { HubUser } from './user.js'
+
+/** What the application does with connections. */
+export interface Handlers {
+  readonly onConnect: ((connection: Connection) => unknown) | undefined
+  readonly onMessage: ((connection: Connection, message: Message) => unknown) | undefined
+  readonly onDisconnect: ((connection: Connection, info: DisconnectInfo) => unknown) | undefined
+}
+
+export interface HubLogger {
+  info (details: object, message: string): void
+  error (details: object, message: string): void
+}
+
+/** Everything a hub is made of. */
+export interface HubConfig {
+  readonly settings: ConnectionSettings
+  readonly queue: QueueLimits
+  readonly limits: AdmissionLimits
+  readonly drain: DrainOptions
+  readonly handlers: Handlers
+  readonly log: HubLogger
+  readonly clock: Clock
+  readonly directory: Directory
+  readonly presence: Presence
+  /** Gets the hub as its listener. */
+  readonly broker: (listener: BrokerListener) => Broker
+}
+
+/** The owner of all connections of this node. Public methods are those of Hub; the others serve the plugin and connections. */
+export class LocalHub implements Hub, ConnectionHost, BrokerListener {
+  readonly nodeId = randomUUID()
+  readonly clock: Clock
+  readonly wheel: TimingWheel
+  readonly settings: ConnectionSettings
+  readonly outbound: OutboundShared
+  readonly counters = { admitted: 0, received: 0, limited: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, queuedBytes: 0 }
+  readonly refused = new Map<string, number>()
+  readonly admission: Admission
+  readonly rooms: Rooms
+  readonly broker: Broker
+  readonly directory: Directory
+  readonly presence: Presence
+  readonly registry = new Registry()
+  readonly #config: HubConfig
+  readonly #events: HubEmitter
+  /** Accepted, but not in the registry yet. */
+  readonly #entering = new Set<HubConnection>()
+  /** Calls of onDisconnect, and what they wait for, under way. */
+  #farewells = 0
+  /** Whether drain waits for them. */
+  #patient = true
+  #quiet: (() => void) | null = null
+  #drained: Promise<void> | null = null
+
+  constructor (config: HubConfig) {
+    const { clock, settings, queue, limits } = config
+    this.#config = config
+    this.clock = clock
+    this.settings = settings
+    this.#events = new HubEmitter((error, connection) => { this.#log(error, connection) })
+    const report = (error: unknown): void => { this.#events.report(error, null) }
+    this.wheel = new TimingWheel(clock, report)
+    this.outbound = { flusher: new Flusher(clock, report), limits: queue, counters: this.counters }
+    this.admission = new Admission(limits, clock, this.wheel)
+    this.directory = config.directory
+    this.presence = config.presence
+    this.broker = config.broker(this)
+    this.rooms = new Rooms(this.broker, this.presence, report)
+  }
+
+  /* ---- Hub ---- */
+
+  get size (): number { return this.registry.size }
+  get (id: string): Connection | undefined { return this.registry.get(id) }
+  connections (): IterableIterator<Connection> { return this.registry.all() }
+  room (name: string): Room { return new HubRoom(this, checkName('room', name)) }
+  user (id: string): User { return new HubUser(this, checkName('user', id)) }
+
+  async broadcast (data: unknown, options?: BroadcastOptions): Promise<PublishResult> {
+    return await this.publish(EVERYONE, data, options)
+  }
+
+  stats (): HubStats {
+    const { admitted, received, sent, queued, dropped, rejected, limited, queuedBytes } = this.counters
+    return {
+      nodeId: this.nodeId,
+      connections: this.size,
+      waiting: this.admission.waiting,
+      rooms: this.rooms.size,
+      users: this.registry.users,
+      admitted,
+      refused: Object.fromEntries(this.refused),
+      messages: { received, sent, queued, dropped, rejected, limited },
+      queuedBytes
+    }
+  }
+
+  health (): HubHealth {
+    return this.admission.draining ? { status: 'draining', reasons: ['the hub drains'] } : { status: 'ok', reasons: [] }
+  }
+
+  async drain (): Promise<void> {
+    await (this.#drained ??= this.#drain())
+  }
+
+  on<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this {
+    this.#events.on(event, listener)
+    return this
+  }
+
+  once<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this {
+    this.#events.once(event, listener)
+    return this
+  }
+
+  off<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this {
+    this.#events.off(event, listener)
+    return this
+  }
+
+  /* ---- for the plugin ---- */
+
+  async start (): Promise<void> {
+    await this.broker.subscribe(EVERYONE)
+    this.wheel.start()
+  }
+
+  /** Frees everything. All connections must have ended. */
+  async stop (): Promise<void> {
+    this.wheel.stop()
+    await this.broker.close()
+    await this.presence.close()
+    await this.directory.close()
+  }
+
+  /** Counts a refused upgrade. */
+  refuse (code: string): void {
+    this.refused.set(code, (this.refused.get(code) ?? 0) + 1)
+  }
+
+  /** Takes over a socket that has just become a WebSocket. The caller connects the transport to what this returns. */
+  accept (transport: Transport, info: ConnectionInfo): HubConnection {
+    const connection = new HubConnection(this, transport, info)
+    this.counters.admitted++
+    this.#entering.add(connection)
+    connection.watch()
+    this.#enter(connection).catch((error: unknown) => { this.report(error, connection) })
+    return connection
+  }
+
+  /* ---- for rooms and users ---- */
+
+  async publish (room: string, data: unknown, options: PublishOptions = {}): Promise<PublishResult> {
+    const { overflow, ephemeral, except } = options
+    checkOverflow(overflow)
+    if (ephemeral !== undefined && typeof ephemeral !== 'boolean') throw new FST_HUB_INVALID_ARGUMENT('ephemeral', 'a boolean', typeof ephemeral)
+    const { position, local } = await this.broker.publish(room, toPayload(data), { except: exceptIds(except), overflow, ephemeral })
+    return { ...position, ...local }
+  }
+
+  /* ---- BrokerListener ---- */
+
+  onPublications (room: string, publications: readonly Publication[]): FanOut {
+    if (room !== EVERYONE) return this.rooms.deliver(room, publications)
+    const counts: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
+    for (const publication of publications) fanOut(this.registry.all(), publication, counts)
+    return counts
+  }
+
+  /** Raw connections have no way to be told; what recovers is built on this. */
+  onGap (room: string): void {
+    this.#config.log.error({ room }, 'publications of a room were lost')
+  }
+
+  /* ---- ConnectionHost ---- */
+
+  handleMessage (connection: HubConnection, message: InboundMessage): unknown {
+    return this.#config.handlers.onMessage?.(connection, message)
+  }
+
+  async kick (connection: HubConnection, code: number, reason: string): Promise<boolean> {
+    if (!await this.directory.remove(connection.id)) return false
+    connection.disconnect({ code, reason })
+    return true
+  }
+
+  onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void {
+    this.#events.emit('overflow', connection, { policy, dropped, bytes: connection.queued.bytes })
+  }
+
+  report (error: unknown, connection: HubConnection): void { this.#events.report(error, connection) }
+
+  onPeerError (error: Error, connection: HubConnection): void {
+    this.#config.log.info({ err: error, connection: connection.id }, 'the peer broke the WebSocket protocol')
+  }
+
+  onEnd (connection: HubConnection, info: DisconnectInfo): void {
+    connection.slot.release()
+    this.#entering.delete(connection)
+    if (connection.registered) {
+      this.registry.remove(connection)
+      this.rooms.leaveAll(connection)
+      this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
+      this.#farewells++
+      connection.whenIdle(() => { this.#farewell(connection, info).catch((error: unknown) => { this.report(error, connection) }) })
+    }
+    this.#settleQuiet()
+  }
+
+  async #enter (connection: HubConnection): Promise<void> {
+    try {
+      await this.directory.add(connection)
+    } catch (error) {
+      this.report(error, connection)
+      connection.disconnect(disconnects.internalError)
+      return
+    }
+    if (this.admission.draining) connection.disconnect(disconnects.restart)
+    if (!connection.live) {
+      // It ended before it began: the directory must not keep what onEnd could not remove yet.
+      await this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
+      return
+    }
+    this.#entering.delete(connection)
+    connection.registered = true
+    this.registry.add(connection)
+    this.#events.emit('connect', connection)
+    connection.begin(() => this.#config.handlers.onConnect?.(connection))
+  }
+
+  async #farewell (connection: HubConnection, info: DisconnectInfo): Promise<void> {
+    try {
+      const result = this.#config.handlers.onDisconnect?.(connection, info)
+      if (isThenable(result)) await result
+    } catch (error) {
+      this.report(error, connection)
+    }
+    this.#farewells--
+    this.#events.emit('disconnect', connection, info)
+    this.#settleQuiet()
+  }
+
+  async #drain (): Promise<void> {
+    this.admission.drain()
+    const timedOut = drainConnections([...this.registry.all()], this.#config.drain, this.wheel)
+    const quiet = new Promise<void>((resolve) => { this.#quiet = resolve })
+    this.#settleQuiet()
+    const winner = await Promise.race([quiet, timedOut.expired])
+    timedOut.cancel()
+    if (winner !== 'expired') return
+    // Too late for good manners: sockets end now, and nobody waits for an onDisconnect that hangs.
+    for (const connection of [...this.registry.all(), ...this.#entering]) connection.terminate()
+    this.#patient = false
+    this.#settleQuiet()
+    await quiet
+  }
+
+  /** Drain waits until nothing is left. */
+  #settleQuiet (): void {
+    if (this.#quiet === null || this.size > 0 || this.#entering.size > 0 || (this.#patient && this.#farewells > 0)) return
+    this.#quiet()
+    this.#quiet = null
+  }
+
+  #log (error: unknown, connection: Connection | null): void {
+    this.#config.log.error({ err: error, connection: connection?.id }, 'a handler of the hub failed')
+  }
+}

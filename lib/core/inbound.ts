@@ -1,0 +1,130 @@
+import { InboundMessage } from './message.js'
+
+/** What the way in of a connection needs from it. */
+export interface InboundHost {
+  /** The application's handler. What it throws or rejects with goes to `onFailure`. */
+  handle (message: InboundMessage): unknown
+  onFailure (error: unknown): void
+  /** An asynchronous handler began, or ended. */
+  onBusy (busy: boolean): void
+  pause (): void
+  resume (): void
+}
+
+/**
+ * The way in of one connection: messages are handled in order, one at a time. While as many as `maxPending` wait, the
+ * socket is paused, so that TCP pushes back on the sender; what one read had already brought in is still kept.
+ */
+export class Inbound {
+  readonly #host: InboundHost
+  readonly #maxPending: number
+  #waiting: InboundMessage[] = []
+  /** Held until `begin`: the connection is not ready for messages yet. */
+  #held = true
+  #busy = false
+  #paused = false
+  #sealed = false
+  /** A synchronous handler is running: what it causes to be received waits for its turn. */
+  #pumping = false
+  #idle: (() => void) | null = null
+
+  constructor (host: InboundHost, maxPending: number) {
+    this.#host = host
+    this.#maxPending = maxPending
+  }
+
+  /** Whether the socket is paused. */
+  get paused (): boolean { return this.#paused }
+
+  receive (message: InboundMessage): void {
+    if (this.#sealed) return
+    this.#waiting.push(message)
+    this.#pump()
+    if (!this.#paused && this.#waiting.length >= this.#maxPending) {
+      this.#paused = true
+      this.#host.pause()
+    }
+  }
+
+  /** Runs `first`, then handles what has been received, and what comes. */
+  begin (first: () => unknown): void {
+    this.#held = false
+    this.#pumping = true
+    this.#run(first)
+    this.#pumping = false
+    this.#pump()
+  }
+
+  /** Takes no new messages; what waits is still handled. */
+  seal (): void { this.#sealed = true }
+
+  /** Forgets what waits; nothing more is handled. */
+  stop (): void {
+    this.#sealed = true
+    this.#waiting = []
+    this.#settleIdle()
+  }
+
+  /** Does not wait any longer for a handler that is running. */
+  abandon (): void {
+    this.#busy = false
+    this.stop()
+  }
+
+  /** Calls back when nothing is being handled and nothing waits. For the end of the connection: once. */
+  whenIdle (fn: () => void): void {
+    this.#idle = fn
+    this.#settleIdle()
+  }
+
+  #pump (): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    while (!this.#held && !this.#busy) {
+      const message = this.#waiting.shift()
+      if (message === undefined) break
+      this.#run(() => this.#host.handle(message))
+    }
+    this.#pumping = false
+    if (this.#paused && this.#waiting.length < this.#maxPending && !this.#held) {
+      this.#paused = false
+      this.#host.resume()
+    }
+    this.#settleIdle()
+  }
+
+  #run (handler: () => unknown): void {
+    try {
+      const result = handler()
+      if (isThenable(result)) this.#await(result)
+    } catch (error) {
+      this.#host.onFailure(error)
+    }
+  }
+
+  #await (result: PromiseLike<unknown>): void {
+    this.#busy = true
+    this.#host.onBusy(true)
+    const settled = (): void => {
+      if (!this.#busy) return
+      this.#busy = false
+      this.#host.onBusy(false)
+      this.#pump()
+    }
+    result.then(settled, (error: unknown) => {
+      this.#host.onFailure(error)
+      settled()
+    })
+  }
+
+  #settleIdle (): void {
+    if (this.#idle === null || this.#busy || this.#pumping || this.#waiting.length > 0) return
+    const idle = this.#idle
+    this.#idle = null
+    idle()
+  }
+}
+
+export function isThenable (value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}

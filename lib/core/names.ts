@@ -1,0 +1,50 @@
+import { FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_NAME } from '../errors.js'
+import type { Except, Overflow } from './types.js'
+
+const MAX_NAME_BYTES = 255
+
+/** Whether it can name a room, a user or a device: 1 to 255 bytes of well-formed UTF-8. */
+export function isName (value: unknown): value is string {
+  // A string of more than 255 UTF-16 units has more than 255 bytes. A lone surrogate has no UTF-8: two such names would be one.
+  return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_BYTES &&
+    Buffer.byteLength(value) <= MAX_NAME_BYTES && !/\p{Surrogate}/u.test(value)
+}
+
+/** @throws FST_HUB_INVALID_NAME */
+export function checkName (what: 'room' | 'user', value: unknown): string {
+  if (!isName(value)) throw new FST_HUB_INVALID_NAME(what, describe(value))
+  return value
+}
+
+const POLICIES: readonly unknown[] = ['drop-oldest', 'reject-new', 'disconnect'] satisfies Overflow[]
+
+/** @throws FST_HUB_INVALID_ARGUMENT */
+export function checkOverflow (value: unknown): void {
+  if (value !== undefined && !POLICIES.includes(value)) {
+    throw new FST_HUB_INVALID_ARGUMENT('overflow', "'drop-oldest', 'reject-new' or 'disconnect'", describe(value))
+  }
+}
+
+/**
+ * The ids of an `except`.
+ * @throws FST_HUB_INVALID_ARGUMENT
+ */
+export function exceptIds (except: Except | undefined): ReadonlySet<string> | undefined {
+  if (except === undefined) return undefined
+  const list = Array.isArray(except) ? except : [except]
+  return new Set(list.map((item: unknown) => {
+    const id = typeof item === 'object' && item !== null && 'id' in item ? item.id : item
+    if (typeof id !== 'string') throw new FST_HUB_INVALID_ARGUMENT('except', 'connections or their ids', describe(item))
+    return id
+  }))
+}
+
+/** How a wrong value is shown in an error: its JSON where that says enough, its type otherwise. Never long. */
+export function describe (value: unknown): string {
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'string' && value.length > 60) return `a string of ${value.length} characters`
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value.constructor === Object || value.constructor === undefined ? 'an object' : `an instance of ${value.constructor.name}`
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'symbol' || value === undefined) return String(value)
+  const text = JSON.stringify(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}

@@ -1,0 +1,23 @@
+import { FST_HUB_INVALID_DATA } from '../errors.js'
+import type { Payload } from '../protocol/frame.js'
+import { InboundMessage } from './message.js'
+
+/**
+ * What an application may send: a string goes as text, a Uint8Array (a Buffer) as binary, an inbound message as it came,
+ * any other JSON value as its JSON text.
+ * @throws FST_HUB_INVALID_DATA for what JSON has no text for
+ */
+export function toPayload (data: unknown): Payload {
+  if (typeof data === 'string' || data instanceof Uint8Array) return data
+  if (data instanceof InboundMessage) return data.isBinary ? data.bytes : { utf8: data.bytes }
+  let text: string | undefined
+  try {
+    text = JSON.stringify(data)
+  } catch (error) {
+    // BigInt, a cycle, or a toJSON that throws.
+    throw new FST_HUB_INVALID_DATA((error as Error).message.split('\n', 1)[0] as string)
+  }
+  // undefined, functions and symbols.
+  if (text === undefined) throw new FST_HUB_INVALID_DATA(`JSON has no form for ${typeof data}`)
+  return text
+}

@@ -1,0 +1,131 @@
+import type { Payload } from '../protocol/frame.js'
+import type { StreamPosition } from './types.js'
+
+/*
+ * What the hub needs from the outside. Each port has one contract suite in test/contract that every
+ * implementation passes.
+ */
+
+/** A running timer of a Clock. Opaque. */
+export interface Timer { readonly cancel: () => void }
+
+/** Time. Tests drive their own. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. May jump when the machine's clock is set. */
+  now (): number
+  /** Whole milliseconds since some start. MUST never go back: all deadlines use it. */
+  monotonic (): number
+  /** Calls `fn` every `ms`. MUST NOT keep the process alive. */
+  every (ms: number, fn: () => void): Timer
+  /** Calls `fn` once, when this turn of the event loop has run: the flush. */
+  defer (fn: () => void): void
+}
+
+/** The outgoing half of one socket. Implementations own the wire, not the policy. */
+export interface Transport {
+  /** Whether bytes of earlier writes still wait in this process. MUST be false again before `onDrain`. */
+  readonly blocked: boolean
+  /** Whether frames may still be sent: false once either side has begun to close, or the socket has gone. */
+  readonly writable: boolean
+  /** One write of complete frames. MUST NOT keep the list; MUST NOT throw after the socket has gone. */
+  write (chunks: readonly Buffer[]): void
+  /** Sends a Ping frame. */
+  ping (): void
+  /** Sends a Close frame; the socket ends when the peer's has come. */
+  close (code: number, reason: string): void
+  /** Destroys the socket. `onClose` follows. */
+  terminate (): void
+  /** Stops reading. What has been read already may still be delivered. */
+  pause (): void
+  resume (): void
+}
+
+/** What a Transport tells its connection. */
+export interface TransportListener {
+  /** A complete message. The bytes are the listener's to keep. */
+  onMessage (data: Buffer, isBinary: boolean): void
+  /** A ping or a pong came. */
+  onControl (kind: 'ping' | 'pong'): void
+  /** `blocked` has become false. */
+  onDrain (): void
+  /** The peer broke the protocol, and the transport closes with `code`. */
+  onError (error: Error, code: number): void
+  /** Reading and writing are over. MUST come exactly once, and nothing after it. */
+  onClose (code: number, reason: string): void
+}
+
+/** What goes to a room. In process it is passed on as it is. */
+export interface Publication {
+  /** 1 or more; 0 for an ephemeral publication, which has no place in the log. */
+  readonly offset: number
+  readonly payload: Payload
+  readonly options: PublicationOptions
+}
+
+export interface PublicationOptions {
+  /** Ids of connections that do not get it. */
+  readonly except?: ReadonlySet<string> | undefined
+  readonly overflow?: 'drop-oldest' | 'reject-new' | 'disconnect' | undefined
+  readonly ephemeral?: boolean | undefined
+}
+
+/** Connections by what became of the message, on one node. */
+export interface FanOut { sent: number, queued: number, dropped: number, rejected: number }
+
+/** What a Broker tells the hub of its node. */
+export interface BrokerListener {
+  /** In order of offset, without a hole, none twice. Answers what the local fan-out did. */
+  onPublications (room: string, publications: readonly Publication[]): FanOut
+  /** Publications from `from` to `to` are lost for this node. */
+  onGap (room: string, from: StreamPosition, to: StreamPosition): void
+}
+
+/** The name under which every node is subscribed for broadcasts: no room can have it, names have a byte or more. */
+export const EVERYONE = ''
+
+/**
+ * Carries publications between nodes and keeps their order.
+ * MUST NOT call back after `unsubscribe` has resolved; MUST NOT deliver an offset twice or out of order.
+ */
+export interface Broker {
+  /** From the position it resolves with, each later publication reaches `onPublications`. Repeating it is harmless. */
+  subscribe (room: string): Promise<StreamPosition>
+  unsubscribe (room: string): Promise<void>
+  /**
+   * Resolves after the fan-out on this node. The memory broker fans out before it returns, so that the order of
+   * calls is the order of delivery. `position` is null for an ephemeral publication.
+   */
+  publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }>
+  /** Publications above `since`; `recovered` is whether they are complete. */
+  history (room: string, since: StreamPosition | undefined, limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }>
+  /** Frees timers and connections. */
+  close (): Promise<void>
+}
+
+/** What the directory knows of a connection. In process it is the connection itself. */
+export interface DirectoryEntry {
+  readonly id: string
+  readonly nodeId: string
+  readonly user: string | null
+  readonly device: string | null
+}
+
+/** Which node holds which connection of which user. */
+export interface Directory {
+  add (entry: DirectoryEntry): Promise<void>
+  /** Resolves with true when this call removed the entry: two callers never both get true. */
+  remove (id: string): Promise<boolean>
+  /** The living connections of a user, on all nodes. */
+  user (user: string): Promise<readonly DirectoryEntry[]>
+  close (): Promise<void>
+}
+
+/** Who is in a room, over all nodes. A user with several connections is one member. */
+export interface Presence {
+  /** Repeating it for one connection is harmless. */
+  enter (room: string, user: string, connectionId: string): Promise<void>
+  /** Repeating it is harmless. */
+  leave (room: string, user: string, connectionId: string): Promise<void>
+  list (room: string): Promise<ReadonlyArray<{ user: string, connections: number }>>
+  close (): Promise<void>
+}

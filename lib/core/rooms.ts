@@ -1,0 +1,133 @@
+import { FST_HUB_CLOSED } from '../errors.js'
+import { encodeFrame } from '../protocol/frame.js'
+import type { HubConnection } from './connection.js'
+import { type Broker, type FanOut, type Presence, type Publication } from './ports.js'
+import type { StreamPosition } from './types.js'
+
+/** A room while it has members, or is about to. */
+interface RoomState {
+  readonly name: string
+  readonly members: Set<HubConnection>
+  /** Joins under way. A connection that leaves meanwhile is taken out, and does not enter. */
+  readonly joining: Map<HubConnection, Promise<StreamPosition>>
+  subscription: Promise<StreamPosition> | null
+  position: StreamPosition | null
+}
+
+const NOBODY: ReadonlySet<HubConnection> = new Set()
+
+/** Who is in which room on this node, and which rooms this node listens to. */
+export class Rooms {
+  readonly #rooms = new Map<string, RoomState>()
+  readonly #broker: Broker
+  readonly #presence: Presence
+  readonly #onError: (error: unknown) => void
+
+  /** @param onError gets failures of the broker and of presence that nobody waits for */
+  constructor (broker: Broker, presence: Presence, onError: (error: unknown) => void) {
+    this.#broker = broker
+    this.#presence = presence
+    this.#onError = onError
+  }
+
+  /** Rooms with a member. */
+  get size (): number {
+    let size = 0
+    for (const room of this.#rooms.values()) if (room.members.size > 0) size++
+    return size
+  }
+
+  members (name: string): ReadonlySet<HubConnection> {
+    return this.#rooms.get(name)?.members ?? NOBODY
+  }
+
+  /** @throws FST_HUB_CLOSED, and what the broker throws */
+  async join (connection: HubConnection, name: string): Promise<StreamPosition> {
+    if (!connection.live) throw new FST_HUB_CLOSED()
+    const room = this.#ensure(name)
+    if (room.members.has(connection) && room.position !== null) return { ...room.position }
+    const underWay = room.joining.get(connection)
+    if (underWay !== undefined) return await underWay
+    const join = this.#subscribe(room).then((position) => {
+      if (room.joining.get(connection) === join) this.#enter(room, connection)
+      if (!connection.live) throw new FST_HUB_CLOSED()
+      return { ...(room.position ?? position) }
+    }).finally(() => {
+      if (room.joining.get(connection) === join) room.joining.delete(connection)
+      this.#releaseIfEmpty(room)
+    })
+    room.joining.set(connection, join)
+    return await join
+  }
+
+  leave (connection: HubConnection, name: string): void {
+    const room = this.#rooms.get(name)
+    if (room === undefined) return
+    room.joining.delete(connection)
+    if (room.members.delete(connection)) {
+      connection.roomSet?.delete(name)
+      if (connection.user !== null) this.#presence.leave(name, connection.user, connection.id).catch(this.#onError)
+    }
+    this.#releaseIfEmpty(room)
+  }
+
+  leaveAll (connection: HubConnection): void {
+    for (const name of connection.rooms) this.leave(connection, name)
+  }
+
+  /** A broker's publications for one room: fans them out to its members. */
+  deliver (name: string, publications: readonly Publication[]): FanOut {
+    const counts: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
+    const room = this.#rooms.get(name)
+    if (room === undefined) return counts
+    for (const publication of publications) {
+      if (publication.offset > 0 && room.position !== null) room.position.offset = publication.offset
+      fanOut(room.members, publication, counts)
+    }
+    return counts
+  }
+
+  #ensure (name: string): RoomState {
+    let room = this.#rooms.get(name)
+    if (room === undefined) {
+      room = { name, members: new Set(), joining: new Map(), subscription: null, position: null }
+      this.#rooms.set(name, room)
+    }
+    return room
+  }
+
+  async #subscribe (room: RoomState): Promise<StreamPosition> {
+    room.subscription ??= this.#broker.subscribe(room.name)
+    try {
+      const position = await room.subscription
+      room.position ??= { ...position }
+      return room.position
+    } catch (error) {
+      // The next join tries again.
+      room.subscription = null
+      throw error
+    }
+  }
+
+  #enter (room: RoomState, connection: HubConnection): void {
+    if (!connection.live) return
+    room.members.add(connection);
+    (connection.roomSet ??= new Set()).add(room.name)
+    if (connection.user !== null) this.#presence.enter(room.name, connection.user, connection.id).catch(this.#onError)
+  }
+
+  #releaseIfEmpty (room: RoomState): void {
+    if (room.members.size > 0 || room.joining.size > 0 || this.#rooms.get(room.name) !== room) return
+    this.#rooms.delete(room.name)
+    this.#broker.unsubscribe(room.name).catch(this.#onError)
+  }
+}
+
+/** Sends one publication to each target, encoded once. */
+export function fanOut (targets: Iterable<HubConnection>, { payload, options }: Publication, counts: FanOut): void {
+  const frame = encodeFrame(payload)
+  const { except, overflow } = options
+  for (const target of targets) {
+    if (except?.has(target.id) !== true) target.deliver(frame, overflow, counts)
+  }
+}

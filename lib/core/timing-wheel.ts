@@ -1,0 +1,145 @@
+import type { Clock, Timer } from './ports.js'
+
+/** Something with a deadline. An entry is in the wheel at most once; the links belong to the wheel. */
+export interface WheelEntry {
+  /** Called at or after the time it was armed for, at most one tick late. Out of the wheel then: may arm itself again. */
+  onDue (now: number): void
+  wheelDue: number
+  wheelNext: WheelEntry | null
+  wheelPrevious: WheelEntry | null
+  wheelSlot: number
+}
+
+/** Milliseconds per tick: how late a deadline may be noticed. */
+export const TICK_MS = 100
+
+/** 51.2 s in one turn: the default heartbeat re-arms within one revolution. Longer deadlines stay for several. */
+const SLOTS = 512
+const NOT_ARMED = -1
+
+/**
+ * One hashed timing wheel (Varghese and Lauck, scheme 6) for all deadlines of a hub: arming and disarming are O(1) and
+ * allocate nothing, and a hundred thousand connections cost one timer.
+ */
+export class TimingWheel {
+  readonly #clock: Clock
+  readonly #slots: Array<WheelEntry | null> = new Array<WheelEntry | null>(SLOTS).fill(null)
+  readonly #onError: (error: unknown) => void
+  #timer: Timer | null = null
+  /** Ticks that have been processed. */
+  #tick: number
+  #size = 0
+
+  /** @param onError gets what an entry throws; the other entries of the tick still run */
+  constructor (clock: Clock, onError: (error: unknown) => void) {
+    this.#clock = clock
+    this.#onError = onError
+    this.#tick = Math.floor(clock.monotonic() / TICK_MS)
+  }
+
+  /** Entries that are armed. */
+  get size (): number { return this.#size }
+
+  get running (): boolean { return this.#timer !== null }
+
+  start (): void {
+    this.#timer ??= this.#clock.every(TICK_MS, () => { this.advance() })
+  }
+
+  stop (): void {
+    this.#timer?.cancel()
+    this.#timer = null
+  }
+
+  armed (entry: WheelEntry): boolean { return entry.wheelSlot !== NOT_ARMED }
+
+  /** Calls the entry back `ms` from now, whether it was armed before or not. */
+  arm (entry: WheelEntry, ms: number): void {
+    this.disarm(entry)
+    entry.wheelDue = this.#clock.monotonic() + ms
+    // The tick that ends at or after the due time, and never one that has been processed.
+    const tick = Math.max(Math.ceil(entry.wheelDue / TICK_MS), this.#tick + 1)
+    this.#link(entry, tick % SLOTS)
+    this.#size++
+  }
+
+  disarm (entry: WheelEntry): void {
+    if (entry.wheelSlot === NOT_ARMED) return
+    this.#unlink(entry)
+    this.#size--
+  }
+
+  /** Processes every tick that has passed. After a stall one revolution sees each slot once, which is enough. */
+  advance (): void {
+    const now = this.#clock.monotonic()
+    const target = Math.floor(now / TICK_MS)
+    const last = Math.min(target, this.#tick + SLOTS)
+    for (let tick = this.#tick + 1; tick <= last; tick++) {
+      this.#tick = tick
+      this.#fire(tick % SLOTS, now)
+    }
+    this.#tick = target
+  }
+
+  #fire (slot: number, now: number): void {
+    // Taken out first: an entry that arms itself, or another, while we walk can not be met twice in this walk.
+    const due: WheelEntry[] = []
+    for (let entry = this.#slots[slot] ?? null; entry !== null; entry = entry.wheelNext) {
+      if (entry.wheelDue <= now) due.push(entry)
+    }
+    for (const entry of due) {
+      // An earlier entry of this tick may have disarmed or re-armed this one.
+      if (entry.wheelSlot !== slot || entry.wheelDue > now) continue
+      this.disarm(entry)
+      try {
+        entry.onDue(now)
+      } catch (error) {
+        this.#onError(error)
+      }
+    }
+  }
+
+  #link (entry: WheelEntry, slot: number): void {
+    const head = this.#slots[slot] ?? null
+    entry.wheelSlot = slot
+    entry.wheelPrevious = null
+    entry.wheelNext = head
+    if (head !== null) head.wheelPrevious = entry
+    this.#slots[slot] = entry
+  }
+
+  #unlink (entry: WheelEntry): void {
+    if (entry.wheelPrevious === null) this.#slots[entry.wheelSlot] = entry.wheelNext
+    else entry.wheelPrevious.wheelNext = entry.wheelNext
+    if (entry.wheelNext !== null) entry.wheelNext.wheelPrevious = entry.wheelPrevious
+    entry.wheelNext = entry.wheelPrevious = null
+    entry.wheelSlot = NOT_ARMED
+  }
+}
+
+/** A WheelEntry that is not armed, for classes to extend. */
+export abstract class Deadline implements WheelEntry {
+  wheelDue = 0
+  wheelNext: WheelEntry | null = null
+  wheelPrevious: WheelEntry | null = null
+  wheelSlot = NOT_ARMED
+  abstract onDue (now: number): void
+}
+
+/** A deadline that calls a function, for short-lived uses. */
+export class Timeout extends Deadline {
+  readonly #wheel: TimingWheel
+  readonly #fn: () => void
+
+  constructor (wheel: TimingWheel, fn: () => void) {
+    super()
+    this.#wheel = wheel
+    this.#fn = fn
+  }
+
+  start (ms: number): void { this.#wheel.arm(this, ms) }
+
+  cancel (): void { this.#wheel.disarm(this) }
+
+  override onDue (): void { this.#fn() }
+}

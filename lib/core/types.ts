@@ -1,0 +1,278 @@
+/** A value, or a promise of one. */
+export type Awaitable<T> = T | Promise<T>
+
+/**
+ * What a full queue does with a new message: `'drop-oldest'` evicts queued messages until it fits,
+ * `'reject-new'` refuses it, `'disconnect'` ends the connection as a slow reader (4429).
+ */
+export type Overflow = 'drop-oldest' | 'reject-new' | 'disconnect'
+
+/**
+ * What became of one message: `'sent'` it is part of this turn's write, `'queued'` it waits behind a
+ * blocked socket, `'rejected'` the queue refused it, `'closed'` the connection is closing or gone.
+ */
+export type SendResult = 'sent' | 'queued' | 'rejected' | 'closed'
+
+/** A place in a room's log. Offsets are contiguous from 1; a new epoch means that the log was lost. */
+export interface StreamPosition { epoch: string, offset: number }
+
+/** Data that the application keeps on a connection. Augment it: `declare module 'fastify-hub' { interface HubConnectionData { name?: string } }`. */
+export interface HubConnectionData {}
+
+/** Who a connection speaks for, as `identify` found it. `{}` is an anonymous connection. */
+export interface Identity {
+  /** User id, 1 to 255 bytes of UTF-8. Several connections may share it. */
+  user?: string
+  /** Device or session name, 1 to 255 bytes of UTF-8. */
+  device?: string
+  /** Becomes `connection.data`. */
+  data?: HubConnectionData
+}
+
+/** One complete message of the peer. Its bytes stay valid for as long as the message is referenced. */
+export interface Message {
+  /** `true` for a binary message (RFC 6455 opcode 2), `false` for text. */
+  readonly isBinary: boolean
+  /** The payload. For a text message: its UTF-8 bytes, already checked by the parser. */
+  readonly bytes: Uint8Array
+  /** The payload as a string. */
+  text (): string
+  /**
+   * The payload parsed as JSON.
+   * @throws SyntaxError when it is not JSON; in `onMessage` that closes the connection with 1011 unless caught.
+   */
+  json<T = unknown> (): T
+}
+
+/** Options of one direct message. */
+export interface SendOptions {
+  /** Overrides `queue.overflow` for this message. */
+  overflow?: Overflow
+}
+
+/** Connections, or their ids, that a publication leaves out. */
+export type Except = Connection | string | ReadonlyArray<Connection | string>
+
+export interface BroadcastOptions {
+  /** Connections that do not get it. Ids travel between nodes. */
+  except?: Except
+  /** Overrides `queue.overflow` for this message. */
+  overflow?: Overflow
+}
+
+export interface PublishOptions extends BroadcastOptions {
+  /** `true`: takes no offset and enters no history. Default `false`. */
+  ephemeral?: boolean
+}
+
+/** What happened to a publication on this node. Counts are of connections, `dropped` of older queued messages evicted by it. */
+export interface PublishResult {
+  epoch?: string
+  offset?: number
+  sent: number
+  queued: number
+  dropped: number
+  rejected: number
+}
+
+/** What happened to a message for a user. */
+export interface UserSendResult {
+  /** Connections that took it (`'sent'` or `'queued'`). */
+  delivered: number
+  /** The nodes that hold those connections. */
+  nodes: string[]
+  /** Whether it was kept for a later connection. */
+  stored: boolean
+}
+
+export interface KickOptions {
+  /**
+   * Close code. Default 4501, which tells the client not to come back; 1001 is the code for a client that should.
+   */
+  code?: number
+}
+
+/** How a connection ended. */
+export interface DisconnectInfo {
+  /** RFC 6455 section 7.4 close code, or one of ours (docs/errors.md). 1005: the peer gave none; 1006: no Close frame was seen. */
+  code: number
+  reason: string
+  /** Who began it: the peer's Close frame, this server, or a broken network. */
+  initiator: 'peer' | 'server' | 'network'
+}
+
+/** One accepted WebSocket. Its synchronous methods speak of this node, promises of the cluster. */
+export interface Connection {
+  /** Unique, opaque. */
+  readonly id: string
+  /** From `identify`; `null` for an anonymous connection. */
+  readonly user: string | null
+  /** From `identify`; `null` when none was given. */
+  readonly device: string | null
+  /** `request.ip` at the handshake (so `trustProxy` applies); `null` for `injectWS`. */
+  readonly ip: string | null
+  /** The negotiated subprotocol, or `null`. */
+  readonly subprotocol: string | null
+  /** Milliseconds since the Unix epoch. */
+  readonly connectedAt: number
+  /** When the last complete message, ping or pong arrived: milliseconds since the Unix epoch. */
+  readonly lastSeen: number
+  /** The rooms it is in. */
+  readonly rooms: ReadonlySet<string>
+  /** Yours: starts as `identity.data`, or `{}`. */
+  data: HubConnectionData
+  /** What waits behind a blocked socket. */
+  readonly queued: { messages: number, bytes: number }
+  /** `'connecting'` until `onConnect` has resolved. */
+  readonly state: 'connecting' | 'open' | 'closing' | 'closed'
+  /**
+   * Sends one message. Does no I/O: what one turn of the event loop sends leaves in one write at its end.
+   * A string goes as text, a Uint8Array as binary, a `Message` as it came, anything else as JSON text.
+   * The bytes are copied, so the caller may change them afterwards.
+   * @throws FST_HUB_INVALID_DATA for undefined, functions, symbols, bigints and cycles
+   * @throws FST_HUB_INVALID_ARGUMENT for an unknown overflow policy
+   */
+  send (data: unknown, options?: SendOptions): SendResult
+  /**
+   * Enters a room. Resolves with the room's position on entry: every later publication reaches the connection.
+   * @throws FST_HUB_INVALID_NAME, FST_HUB_CLOSED (both as a rejection)
+   */
+  join (room: string): Promise<StreamPosition>
+  /** Leaves a room; nothing happens when it was not in it. @throws FST_HUB_INVALID_NAME (as a rejection) */
+  leave (room: string): Promise<void>
+  /**
+   * Closes with a Close frame after what was sent so far; terminated `deadlines.close` later if the peer does not answer.
+   * Does nothing when it is already closing.
+   * @param code 1000 (default), 1001, 1003, 1007 to 1014 except 1010, or 3000 to 4999
+   * @param reason at most 123 bytes of UTF-8, cut at a character boundary
+   * @throws FST_HUB_INVALID_CLOSE_CODE
+   */
+  close (code?: number, reason?: string): void
+  /**
+   * Ends this login: the directory forgets it first, then its node closes it.
+   * @returns whether this call ended it
+   * @throws FST_HUB_INVALID_CLOSE_CODE (as a rejection)
+   */
+  kick (reason?: string, options?: KickOptions): Promise<boolean>
+  /** Ends it at once, without a Close frame: the peer sees 1006. */
+  terminate (): void
+}
+
+/** A named set of connections. A handle: the room itself exists while it has members. */
+export interface Room {
+  readonly name: string
+  /** Members on this node. */
+  readonly size: number
+  /** Members on this node. */
+  connections (): IterableIterator<Connection>
+  /**
+   * Sends to every member; encoded once whatever their number.
+   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
+   */
+  publish (data: unknown, options?: PublishOptions): Promise<PublishResult>
+  /** The users in the room, each with the number of its connections. Anonymous connections are not listed. */
+  presence (): Promise<ReadonlyArray<{ user: string, connections: number }>>
+  /**
+   * Publications after `since`, oldest first, and the room's position. `recovered` says whether they are all there is
+   * since then; without `since` it is `true`. The memory broker of this version retains no publications,
+   * so a `since` older than the position answers `recovered: false`.
+   * @throws FST_HUB_INVALID_ARGUMENT (as a rejection)
+   */
+  history (since?: StreamPosition, limit?: number): Promise<{ position: StreamPosition, publications: Array<{ offset: number, data: unknown }>, recovered: boolean }>
+}
+
+/** All connections of one user. */
+export interface User {
+  readonly id: string
+  /** Connections on this node. */
+  connections (): IterableIterator<Connection>
+  /** Whether any node holds a connection of the user. */
+  online (): Promise<boolean>
+  /**
+   * Sends to each connection of the user.
+   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
+   */
+  send (data: unknown, options?: SendOptions): Promise<UserSendResult>
+  /** Kicks each connection of the user. @returns how many this call ended */
+  kick (reason?: string, options?: KickOptions): Promise<number>
+}
+
+/** Counters and gauges of one node. Counters start at 0 with the hub and only grow. */
+export interface HubStats {
+  nodeId: string
+  /** Gauge: open connections. */
+  connections: number
+  /** Gauge: upgrades that wait for a slot. */
+  waiting: number
+  /** Gauge: rooms with a member on this node. */
+  rooms: number
+  /** Gauge: users with a connection on this node. */
+  users: number
+  /** Upgrades that became a connection. */
+  admitted: number
+  /** Upgrades that were refused, by error code. */
+  refused: Record<string, number>
+  messages: {
+    /** Complete messages of peers that reached the queue of `onMessage`. */
+    received: number
+    /** Messages handed to the socket. */
+    sent: number
+    /** Messages that had to wait behind a blocked socket. */
+    queued: number
+    /** Queued messages that were evicted, and accepted ones that a closing connection could not send. */
+    dropped: number
+    /** Messages that a queue refused. */
+    rejected: number
+    /** Messages of peers beyond `limits.messagesPerSecond` or `bytesPerSecond`. */
+    limited: number
+  }
+  /** Gauge: bytes in all queues. */
+  queuedBytes: number
+}
+
+/** Whether this node should get traffic. */
+export interface HubHealth {
+  status: 'ok' | 'degraded' | 'draining'
+  reasons: string[]
+}
+
+export interface HubEvents {
+  /** A connection entered the hub, just before `onConnect`. */
+  connect: [connection: Connection]
+  /** A connection is gone: exactly one for each `connect`. */
+  disconnect: [connection: Connection, info: DisconnectInfo]
+  /** A queue was full. */
+  overflow: [connection: Connection, info: { policy: Overflow, dropped: number, bytes: number }]
+  /** A handler or a listener failed. Without a listener it is logged. */
+  error: [error: Error, connection: Connection | null]
+}
+
+/** The owner of all connections of this node. */
+export interface Hub {
+  readonly nodeId: string
+  /** Connections on this node. */
+  readonly size: number
+  /** A connection of this node. */
+  get (id: string): Connection | undefined
+  /** The connections of this node. */
+  connections (): IterableIterator<Connection>
+  /** @throws FST_HUB_INVALID_NAME */
+  room (name: string): Room
+  /** @throws FST_HUB_INVALID_NAME */
+  user (id: string): User
+  /**
+   * Sends to every connection.
+   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
+   */
+  broadcast (data: unknown, options?: BroadcastOptions): Promise<PublishResult>
+  stats (): HubStats
+  health (): HubHealth
+  /**
+   * Stops admitting and closes every connection with 1012, paced over `drain.spread`; what is left after
+   * `drain.timeout` is terminated. Resolves when all are gone. `app.close()` does this by itself.
+   */
+  drain (): Promise<void>
+  on<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this
+  once<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this
+  off<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this
+}

@@ -1,0 +1,37 @@
+import { encodeFrame } from '../protocol/frame.js'
+import type { LocalHub } from './hub.js'
+import { checkOverflow } from './names.js'
+import { toPayload } from './payload.js'
+import type { FanOut } from './ports.js'
+import type { Connection, KickOptions, SendOptions, User, UserSendResult } from './types.js'
+
+/** The handle of a user: holds its id only. */
+export class HubUser implements User {
+  readonly #hub: LocalHub
+  readonly id: string
+
+  constructor (hub: LocalHub, id: string) {
+    this.#hub = hub
+    this.id = id
+  }
+
+  connections (): IterableIterator<Connection> { return this.#hub.registry.ofUser(this.id).values() }
+
+  async online (): Promise<boolean> {
+    return (await this.#hub.directory.user(this.id)).length > 0
+  }
+
+  async send (data: unknown, options?: SendOptions): Promise<UserSendResult> {
+    checkOverflow(options?.overflow)
+    const frame = encodeFrame(toPayload(data))
+    const counts: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
+    for (const connection of this.#hub.registry.ofUser(this.id)) connection.deliver(frame, options?.overflow, counts)
+    const delivered = counts.sent + counts.queued
+    return { delivered, nodes: delivered > 0 ? [this.#hub.nodeId] : [], stored: false }
+  }
+
+  async kick (reason?: string, options?: KickOptions): Promise<number> {
+    const kicked = await Promise.all([...this.#hub.registry.ofUser(this.id)].map(async (connection) => await connection.kick(reason, options)))
+    return kicked.filter(Boolean).length
+  }
+}

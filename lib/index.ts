@@ -1,0 +1,10 @@
+import { fastifyHub } from './plugin.js'
+
+export default fastifyHub
+export { fastifyHub }
+export * as errors from './errors.js'
+export { disconnects } from './protocol/disconnect.js'
+export type { Disconnect } from './protocol/disconnect.js'
+export type { HubOptions, OriginRule } from './options.js'
+export type * from './core/types.js'
+export type * from '../types/fastify.js'

@@ -1,0 +1,81 @@
+import { Type, type TObject, type TSchema } from 'typebox'
+
+/*
+ * The schema of the options: types, bounds, defaults and the sentences of docs/options.md. What a schema can not say
+ * (functions, contradictions between options) is checked in resolve-options.ts.
+ */
+
+/** 2^31 - 1 ms, about 24 days: what Node's own timers take. */
+const MAX_MS = 2_147_483_647
+
+const ms = (description: string, fallback: number): TSchema =>
+  Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_MS, default: fallback, description, unit: 'ms' }))
+
+const count = (description: string, fallback: number, minimum = 0): TSchema =>
+  Type.Optional(Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, default: fallback, description }))
+
+const oneOf = (values: string[], fallback: string, description: string): TSchema =>
+  Type.Optional(Type.Enum(values, { default: fallback, description }))
+
+const flag = (fallback: boolean, description: string): TSchema =>
+  Type.Optional(Type.Boolean({ default: fallback, description }))
+
+/** Checked in resolve-options.ts. */
+const special = (expected: string, description: string, shownDefault = '-'): TSchema =>
+  Type.Optional(Type.Unknown({ expected, description, shownDefault }))
+
+const fn = (description: string): TSchema => special('a function', description)
+
+const group = (properties: Record<string, TSchema>, description: string): TSchema =>
+  Type.Optional(Type.Object(properties, { additionalProperties: false, description }))
+
+export const optionsSchema: TObject = Type.Object({
+  path: special('a string that starts with /, or a list of them', 'Path, or paths, of the WebSocket route, below the prefix of the surrounding register. Parameters and wildcards are those of Fastify.', "'/ws'"),
+  decorateAs: Type.Optional(Type.String({ minLength: 1, default: 'hub', description: 'Name of the decorator that holds the hub. A second hub in one app needs its own.' })),
+  guardUpgrades: flag(true, 'Answer upgrades to routes of this app that have no WebSocket with 426, where the bare stack would answer 101. Turn it off when another library handles upgrades on the same server.'),
+  origins: special("'same-origin', '*', an origin, a RegExp without g or y, a function, or a list of them", "Which Origin headers may connect: an origin, `https://*.example.com` (exactly one label), `https://**.example.com` (one or more), `'same-origin'` (the header's host is `request.host`), `'null'`, a RegExp on the whole header, a function, or a list of these. `'*'` allows every page of the web.", "'same-origin'"),
+  allowMissingOrigin: flag(true, 'Admit clients that send no Origin header. Browsers always send one.'),
+  subprotocols: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { uniqueItems: true, default: [], description: 'Subprotocols that the server speaks, in order of preference. Each passes application messages unwrapped; names that begin with `hub.` are reserved.' })),
+  requireSubprotocol: flag(false, 'Refuse a client that offers none of `subprotocols` with 400.'),
+  messages: oneOf(['any', 'text', 'binary'], 'any', 'Which kind of message a peer may send; the other closes the connection with 1003.'),
+  identify: fn('Says who a connection is: `(request, reply) => Identity | null`, sync or async, as the last preHandler before the 101. null refuses with 403, a thrown error with its `statusCode` or 401. Without it, connections are anonymous.'),
+  onConnect: fn('`(connection) => unknown`. A connection entered the hub. A promise is awaited before its messages are handled; a failure closes it with 1011.'),
+  onMessage: fn('`(connection, message) => unknown`. Messages of one connection are handled in order, one at a time; a failure closes that connection with 1011.'),
+  onDisconnect: fn('`(connection, info) => unknown`. Exactly one call for each onConnect that began, after its last message was handled.'),
+  heartbeat: group({
+    interval: ms('A peer that was silent for this long is sent a ping. 0: no pings.', 30_000),
+    timeout: ms('A peer that was silent for this long is closed with 4408. Only a complete message, ping or pong counts. 0: never. Must be longer than interval.', 60_000)
+  }, 'How dead peers are noticed.'),
+  deadlines: group({
+    admit: ms('From the moment a slot is held to the 101: all hooks and `identify`. Then 503. 0: no limit.', 10_000),
+    handler: ms('One run of an asynchronous onConnect or onMessage. Then the connection is closed with 1011. 0: no limit.', 30_000),
+    close: ms("From our Close frame to the end of the socket. Then it is terminated. 0: as long as @fastify/websocket's closeTimeout.", 5_000)
+  }, 'How long things may take.'),
+  queue: group({
+    maxMessages: count('Messages that may wait behind a blocked socket, per connection. 0: no limit.', 64),
+    maxBytes: count('Bytes that may wait, per connection; a larger message is rejected at once. 0: no limit.', 1024 * 1024),
+    overflow: oneOf(['drop-oldest', 'reject-new', 'disconnect'], 'drop-oldest', 'What a full queue does with a new message: evict older ones, refuse it, or end the connection as a slow reader.')
+  }, 'The queue between the application and one slow reader.'),
+  inbound: group({
+    maxPending: count('Messages that may wait for an asynchronous handler before the socket is paused. What one read had brought in is kept beyond that.', 4, 1)
+  }, 'The way in of one connection.'),
+  limits: group({
+    connections: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Connections of this hub. 0: no limit. A number above what the open-file limit allows is warned of.', shownDefault: 'the open-file limit less 1,024, at most 100,000' })),
+    connectionsPerIp: count('Connections, and upgrades that wait, per address (`request.ip`; IPv6 by /64). Then 429. 0: no limit.', 0),
+    upgradesPerSecond: Type.Optional(Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0, description: 'Upgrades per second and address, with a burst of one second. Then 429. 0: no limit.' })),
+    onFull: oneOf(['reject', 'wait'], 'reject', 'What happens at `connections`: 503 at once, or a place in a first-come line.'),
+    waitTimeout: ms('How long an upgrade waits in line. Then 503. 0: no limit.', 5_000),
+    maxWaiting: count('Places in the line. Then 503. 0: nobody waits.', 1_000),
+    maxMessageBytes: count('Largest message of a peer, all fragments together. Then 1009. 0: no limit.', 64 * 1024),
+    messagesPerSecond: Type.Optional(Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 100, description: 'Messages, pings included, per second and connection. What is over it is dropped. 0: no limit.' })),
+    burst: count('Messages that may come at once within that rate.', 200, 1),
+    bytesPerSecond: count('Payload bytes per second and connection; at once as much as one second or one largest message. What is over it is dropped. 0: no limit.', 0),
+    violations: count('Messages over the rate in a row that close the connection with 1008. 0: never.', 10)
+  }, 'Caps and rates.'),
+  drain: group({
+    spread: ms('Closing all connections is spread over this time, but at least 128 are closed per 100 ms. 0: all at once.', 5_000),
+    timeout: ms('What is left then is terminated. 0: wait for ever.', 15_000)
+  }, 'How the hub empties itself when the app closes.'),
+  route: special('an object with schema, config, constraints, preValidation, preHandler or logLevel', "Passed to Fastify's route: `schema`, `config`, `constraints`, `preValidation`, `preHandler`, `logLevel`."),
+  websocket: special('an object: options of @fastify/websocket', 'Options of @fastify/websocket, which this plugin registers unless the app has done so before. Its `options.server`, `options.noServer`, `options.path` and `options.maxPayload` are ours (`limits.maxMessageBytes`).')
+}, { additionalProperties: false })

@@ -1,0 +1,58 @@
+/**
+ * The close codes that this server sends (RFC 6455 section 7.4). Of ours, 4000 to 4499 mean that the client may
+ * reconnect, 4500 to 4999 that it must not. docs/errors.md is checked against this table.
+ */
+export interface Disconnect {
+  readonly code: number
+  /** Default text of the Close frame. */
+  readonly reason: string
+  /** Whether a client should come back by itself. */
+  readonly reconnect: boolean
+}
+
+const entry = (code: number, reason: string, reconnect: boolean): Disconnect => Object.freeze({ code, reason, reconnect })
+
+export const disconnects = Object.freeze({
+  /** Nothing is left to say. */
+  normal: entry(1000, '', false),
+  /** `messages` refuses this kind of message. */
+  unsupportedData: entry(1003, 'unsupported message type', false),
+  /** Over the rate for `limits.violations` messages in a row. */
+  policy: entry(1008, 'rate limit exceeded', false),
+  /** A handler of the application failed. */
+  internalError: entry(1011, 'internal error', true),
+  /** The node drains. */
+  restart: entry(1012, 'service restart', true),
+  /** Nothing was heard for `heartbeat.timeout`. */
+  heartbeat: entry(4408, 'heartbeat timeout', true),
+  /** The peer reads slower than it is sent to, and the policy is `'disconnect'`. */
+  slowReader: entry(4429, 'slow reader', true),
+  /** `kick` without a code. */
+  kicked: entry(4501, 'kicked', false)
+})
+
+/** A Close frame came without a code (RFC 6455 section 7.1.5). */
+export const NO_STATUS = 1005
+/** No Close frame came (RFC 6455 section 7.1.5). */
+export const ABNORMAL = 1006
+
+/** Longest reason that fits a Close frame beside the code: RFC 6455 section 5.5. */
+const MAX_REASON_BYTES = 123
+
+/** Whether an application may send this code: RFC 6455 section 7.4, IANA's WebSocket Close Code registry. */
+export function isSendableCloseCode (code: unknown): code is number {
+  if (typeof code !== 'number' || !Number.isInteger(code)) return false
+  if (code >= 3000 && code <= 4999) return true
+  return code >= 1000 && code <= 1014 && code !== 1002 && code !== 1010 && !(code >= 1004 && code <= 1006)
+}
+
+/** Cuts a reason to what fits, never inside a character. */
+export function fitReason (reason: string): string {
+  if (reason.length <= MAX_REASON_BYTES / 3) return reason
+  const bytes = Buffer.from(reason)
+  if (bytes.length <= MAX_REASON_BYTES) return bytes.toString()
+  let end = MAX_REASON_BYTES
+  // 10xxxxxx is a continuation byte: step back to the first byte of the character that would be cut.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}

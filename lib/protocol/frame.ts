@@ -1,0 +1,74 @@
+/**
+ * An encoded message, made once and shared by all its receivers: complete WebSocket frames, unmasked, as RFC 6455
+ * section 5.2 has them from a server. A message over 64 KiB is a list of fragments (section 5.4), each of them a
+ * complete frame, so that a write never holds part of one and control frames may go between them.
+ */
+export interface Frame {
+  readonly chunks: readonly Buffer[]
+  /** Bytes on the wire. */
+  readonly bytes: number
+}
+
+/** What an application sends, before it is a frame: text, or binary. */
+export type Payload = string | Uint8Array | EncodedText
+
+/** Text that is already UTF-8: an inbound text message that is forwarded. */
+export interface EncodedText { readonly utf8: Uint8Array }
+
+/** Largest frame on the wire, header included: also the unit of one write. */
+export const MAX_FRAME_BYTES = 64 * 1024
+
+const FIN = 0x80
+const OPCODE_CONTINUATION = 0x0
+const OPCODE_TEXT = 0x1
+const OPCODE_BINARY = 0x2
+const LENGTH_16 = 126
+/** A fragment is always a 16-bit length frame. */
+const FRAGMENT_HEADER = 4
+const MAX_FRAGMENT_PAYLOAD = MAX_FRAME_BYTES - FRAGMENT_HEADER
+
+/** Encodes a message. Copies: the caller may change its bytes afterwards. */
+export function encodeFrame (payload: Payload): Frame {
+  if (typeof payload === 'string') {
+    const length = Buffer.byteLength(payload)
+    if (length <= MAX_FRAGMENT_PAYLOAD) {
+      const header = length < LENGTH_16 ? 2 : FRAGMENT_HEADER
+      const buffer = Buffer.allocUnsafe(header + length)
+      writeHeader(buffer, FIN | OPCODE_TEXT, length)
+      buffer.write(payload, header)
+      return { chunks: [buffer], bytes: buffer.length }
+    }
+    return encodeBytes(Buffer.from(payload), OPCODE_TEXT)
+  }
+  if (payload instanceof Uint8Array) return encodeBytes(payload, OPCODE_BINARY)
+  return encodeBytes(payload.utf8, OPCODE_TEXT)
+}
+
+function encodeBytes (payload: Uint8Array, opcode: number): Frame {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  let start = 0
+  do {
+    const end = Math.min(start + MAX_FRAGMENT_PAYLOAD, payload.length)
+    const length = end - start
+    const header = length < LENGTH_16 ? 2 : FRAGMENT_HEADER
+    const chunk = Buffer.allocUnsafe(header + length)
+    const kind = start === 0 ? opcode : OPCODE_CONTINUATION
+    writeHeader(chunk, end === payload.length ? FIN | kind : kind, length)
+    chunk.set(start === 0 && end === payload.length ? payload : payload.subarray(start, end), header)
+    chunks.push(chunk)
+    bytes += chunk.length
+    start = end
+  } while (start < payload.length)
+  return { chunks, bytes }
+}
+
+function writeHeader (target: Buffer, firstByte: number, length: number): void {
+  target[0] = firstByte
+  if (length < LENGTH_16) {
+    target[1] = length
+  } else {
+    target[1] = LENGTH_16
+    target.writeUInt16BE(length, 2)
+  }
+}

@@ -1,0 +1,177 @@
+import type { TSchema } from 'typebox'
+import { Value } from 'typebox/value'
+import { describe } from './core/names.js'
+import { compileOrigins } from './core/origin.js'
+import { isToken } from './core/subprotocol.js'
+import { FST_HUB_INVALID_OPTIONS } from './errors.js'
+import type { HubOptions, ResolvedOptions } from './options.js'
+import { optionsSchema } from './options-schema.js'
+
+/** The parts of a schema that this file reads. */
+interface SchemaView {
+  properties?: Record<string, SchemaView>
+  items?: SchemaView
+  type?: string
+  enum?: string[]
+  minimum?: number
+  maximum?: number
+  minLength?: number
+  default?: unknown
+  expected?: string
+  unit?: string
+}
+
+const schema = optionsSchema as unknown as SchemaView
+const ROUTE_OPTIONS = ['schema', 'config', 'constraints', 'preValidation', 'preHandler', 'logLevel']
+/** Of `websocket.options`: set by the plugin itself. */
+const OWN_WEBSOCKET_OPTIONS = ['server', 'noServer', 'path', 'maxPayload']
+/** Subprotocols of ours begin with it: an application must not speak something else under such a name. */
+const RESERVED_SUBPROTOCOLS = 'hub.'
+
+/**
+ * Checks the options and fills in the defaults.
+ * @param capacity default of `limits.connections`
+ * @throws FST_HUB_INVALID_OPTIONS that names the option, what was expected, what was got
+ */
+export function resolveOptions (given: unknown, capacity: number): ResolvedOptions {
+  const options = withoutUndefined(given ?? {})
+  checkSchema(options)
+  checkFunctions(options)
+  const path = (options.path ?? '/ws') as unknown
+  const resolved = { ...defaults(schema, options), paths: Array.isArray(path) ? path : [path] } as unknown as ResolvedOptions & HubOptions
+  delete resolved.path
+  resolved.limits.connections ??= capacity
+  resolved.origins ??= 'same-origin'
+  resolved.route ??= {}
+  resolved.websocket ??= {}
+  checkPaths(resolved.paths)
+  checkOrigins(resolved.origins)
+  checkSubprotocols(resolved)
+  checkPassedThrough(resolved)
+  checkContradictions(resolved)
+  return resolved
+}
+
+function fail (path: string, expected: string, got: string): never {
+  throw new FST_HUB_INVALID_OPTIONS(path, expected, got)
+}
+
+/** `{ path: undefined }` means the default, as everywhere in JavaScript. */
+function withoutUndefined (given: unknown): Record<string, unknown> {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) fail('(root)', 'an object', describe(given))
+  return Object.fromEntries(Object.entries(given as object)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => [key, schema.properties?.[key]?.properties !== undefined && isPlain(value) ? withoutUndefined(value) : value]))
+}
+
+function isPlain (value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function checkSchema (options: Record<string, unknown>): void {
+  // An error about the value itself says more than one about the object around it.
+  const [error] = Value.Errors(optionsSchema as TSchema, options).sort((a, b) => b.instancePath.length - a.instancePath.length)
+  if (error === undefined) return
+  const keys = error.instancePath.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
+  let at: SchemaView | undefined = schema
+  let value: unknown = options
+  for (const key of keys) {
+    at = at.items ?? at.properties?.[key]
+    value = (value as Record<string, unknown>)[key]
+    if (at === undefined) break
+  }
+  const path = keys.join('.')
+  if (at === undefined) {
+    const siblings = Object.keys((keys.length > 1 ? schema.properties?.[keys[0] as string] : schema)?.properties ?? {})
+    fail(path, `no such option; there are ${siblings.join(', ')}`, describe(value))
+  }
+  fail(path, error.keyword === 'uniqueItems' ? 'each value once' : expectation(at), describe(value))
+}
+
+/** What a schema allows, in words. */
+export function expectation ({ type, enum: values, items, minimum, maximum, minLength, expected, unit }: SchemaView): string {
+  if (expected !== undefined) return expected
+  if (values !== undefined) return values.map((value) => `'${value}'`).join(' or ')
+  if (type === 'integer' || type === 'number') {
+    const kind = `a ${type === 'integer' ? 'whole ' : ''}number${unit === 'ms' ? ' of milliseconds' : ''}`
+    return maximum === Number.MAX_SAFE_INTEGER ? `${kind} of at least ${minimum}` : `${kind} from ${minimum} to ${maximum}`
+  }
+  if (type === 'array' && items !== undefined) return `a list, each ${expectation(items)}`
+  if (type === 'string' && minLength === 1) return 'a string that is not empty'
+  return type === 'object' ? 'an object' : `a ${type}`
+}
+
+function checkFunctions (options: Record<string, unknown>): void {
+  for (const key of ['identify', 'onConnect', 'onMessage', 'onDisconnect']) {
+    if (options[key] !== undefined && typeof options[key] !== 'function') fail(key, 'a function', describe(options[key]))
+  }
+}
+
+/** Copies what is given, and fills in the schema's defaults. */
+function defaults (at: SchemaView, given: Record<string, unknown>): Record<string, unknown> {
+  const filled: Record<string, unknown> = { ...given }
+  for (const [key, child] of Object.entries(at.properties ?? {})) {
+    if (child.properties !== undefined) filled[key] = defaults(child, (given[key] ?? {}) as Record<string, unknown>)
+    else if (filled[key] === undefined && child.default !== undefined) filled[key] = child.default
+  }
+  return filled
+}
+
+function checkPaths (paths: unknown[]): void {
+  if (paths.length === 0) fail('path', 'at least one path', '[]')
+  for (const path of paths) {
+    if (typeof path !== 'string' || !path.startsWith('/')) fail('path', 'a string that starts with /, or a list of them', describe(path))
+  }
+  if (new Set(paths).size < paths.length) fail('path', 'each path once', describe(paths))
+}
+
+function checkOrigins (origins: unknown): void {
+  const rules = Array.isArray(origins) ? origins as unknown[] : [origins]
+  for (const rule of rules) {
+    if (typeof rule !== 'string' && typeof rule !== 'function' && !(rule instanceof RegExp)) {
+      fail('origins', schema.properties?.['origins']?.expected as string, describe(rule))
+    }
+  }
+  if (rules.length === 0) fail('origins', 'at least one rule', '[]')
+  try {
+    compileOrigins(origins as NonNullable<HubOptions['origins']>)
+  } catch (error) {
+    fail('origins', schema.properties?.['origins']?.expected as string, (error as Error).message)
+  }
+}
+
+function checkSubprotocols ({ subprotocols, requireSubprotocol }: ResolvedOptions): void {
+  for (const name of subprotocols) {
+    if (!isToken(name)) fail('subprotocols', 'tokens as of RFC 9110 section 5.6.2', describe(name))
+    if (name.startsWith(RESERVED_SUBPROTOCOLS)) fail('subprotocols', `names that this version knows; those that begin with '${RESERVED_SUBPROTOCOLS}' are reserved`, describe(name))
+  }
+  if (requireSubprotocol && subprotocols.length === 0) fail('requireSubprotocol', 'false while subprotocols is empty', 'true')
+}
+
+function checkPassedThrough ({ route, websocket }: ResolvedOptions): void {
+  if (!isPlain(route)) fail('route', schema.properties?.['route']?.expected as string, describe(route))
+  for (const key of Object.keys(route)) {
+    if (!ROUTE_OPTIONS.includes(key)) fail(`route.${key}`, `no such option; there are ${ROUTE_OPTIONS.join(', ')}`, describe(route[key as keyof typeof route]))
+  }
+  if (!isPlain(websocket)) fail('websocket', schema.properties?.['websocket']?.expected as string, describe(websocket))
+  for (const key of OWN_WEBSOCKET_OPTIONS) {
+    const value = (websocket.options as Record<string, unknown> | undefined)?.[key]
+    if (value !== undefined) fail(`websocket.options.${key}`, key === 'maxPayload' ? 'limits.maxMessageBytes in its place' : 'nothing: the plugin sets it', describe(value))
+  }
+}
+
+function checkContradictions ({ heartbeat, limits, queue }: ResolvedOptions): void {
+  const { interval, timeout } = heartbeat
+  if (interval > 0 && timeout > 0 && timeout <= interval) {
+    fail('heartbeat.timeout', `more than heartbeat.interval (${interval}), or 0`, String(timeout))
+  }
+  if (limits.connections > 0 && limits.connectionsPerIp > limits.connections) {
+    fail('limits.connectionsPerIp', `at most limits.connections (${limits.connections})`, String(limits.connectionsPerIp))
+  }
+  if (limits.onFull === 'wait' && limits.maxWaiting === 0) {
+    fail('limits.maxWaiting', "at least 1 while limits.onFull is 'wait'", '0')
+  }
+  if (queue.maxMessages === 0 && queue.maxBytes === 0 && queue.overflow !== 'drop-oldest') {
+    fail('queue.overflow', "'drop-oldest' while the queue has no bound: it can not overflow", `'${queue.overflow}'`)
+  }
+}

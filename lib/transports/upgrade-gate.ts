@@ -1,0 +1,72 @@
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+/** The answer of a server that is closing: Fastify's own comes before any hook, without Retry-After, and leaves the socket open. */
+const CLOSING = JSON.stringify({ statusCode: 503, code: 'FST_HUB_DRAINING', error: 'Service Unavailable', message: 'This node is draining' })
+const RESPONSE = [
+  'HTTP/1.1 503 Service Unavailable',
+  'Connection: close',
+  'Retry-After: 1',
+  'Content-Type: application/json; charset=utf-8',
+  `Content-Length: ${Buffer.byteLength(CLOSING)}`,
+  '',
+  CLOSING
+].join('\r\n')
+
+const gates = new WeakMap<Server, UpgradeGate>()
+
+/**
+ * The one 'upgrade' listener of a server. @fastify/websocket listens to an emitter of ours instead of the server, so
+ * that each upgrade is dispatched once however often it is registered, one that belongs to another library is left to
+ * it, and one that comes while the server closes gets an answer and no longer holds the close.
+ */
+export class UpgradeGate {
+  readonly #server: Server
+  /** The emitter of the first registration dispatches for all: Fastify has one router. */
+  #dispatcher: EventEmitter | null = null
+  /** Says whether an upgrade is for this app. */
+  #isOurs: (request: IncomingMessage) => boolean = () => true
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    // Nobody else is there to answer: then Fastify's 404 is better than silence.
+    if (this.#isOurs(request) || this.#server.listenerCount('upgrade') === 1) this.#dispatcher?.emit('upgrade', request, socket, head)
+  }
+
+  static of (server: Server): UpgradeGate {
+    let gate = gates.get(server)
+    if (gate === undefined) gates.set(server, gate = new UpgradeGate(server))
+    return gate
+  }
+
+  private constructor (server: Server) {
+    this.#server = server
+  }
+
+  /** What a registration of @fastify/websocket listens to. */
+  emitter (): EventEmitter {
+    const emitter = new EventEmitter()
+    if (this.#dispatcher === null) {
+      this.#dispatcher = emitter
+      this.#server.on('upgrade', this.#onUpgrade)
+    }
+    return emitter
+  }
+
+  /** Forwards only what `isOurs` accepts, as long as another listener is there for the rest. */
+  filter (isOurs: (request: IncomingMessage) => boolean): void {
+    this.#isOurs = isOurs
+  }
+
+  /** From now on every upgrade that nobody else listens for is refused with 503. */
+  refuse (): void {
+    this.#server.removeListener('upgrade', this.#onUpgrade)
+    this.#dispatcher = null
+    if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', refuse)
+  }
+}
+
+function refuse (_request: IncomingMessage, socket: Duplex): void {
+  // Node has taken its own error listener off: a reset now would be an uncaught exception.
+  socket.on('error', () => { socket.destroy() })
+  socket.end(RESPONSE, () => { socket.destroy() })
+}

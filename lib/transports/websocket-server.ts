@@ -1,0 +1,73 @@
+import type { IncomingMessage, Server } from 'node:http'
+import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket'
+import type { FastifyInstance } from 'fastify'
+import type { WebSocket, WebSocketServer } from 'ws'
+import { FST_HUB_INVALID_OPTIONS } from '../errors.js'
+import { UpgradeGate } from './upgrade-gate.js'
+
+export interface WebSocketServerConfig {
+  /** Options of @fastify/websocket. */
+  readonly websocket: WebsocketPluginOptions
+  /** Bytes; 0 is no limit. */
+  readonly maxMessageBytes: number
+  /** Milliseconds that a closing handshake may take; 0 leaves ws's own. */
+  readonly closeTimeout: number
+}
+
+/** What ws calls "no limit" is 0: as a number to compare with, it is the largest. */
+const asLimit = (bytes: number): number => bytes === 0 ? Infinity : bytes
+
+/**
+ * Makes `{ websocket: true }` routes work on the instance: registers @fastify/websocket, or reuses what the app has.
+ * @throws FST_HUB_INVALID_OPTIONS when the one there lets larger messages through than `limits.maxMessageBytes`
+ */
+export async function provideWebSocketServer (app: FastifyInstance, { websocket, maxMessageBytes, closeTimeout }: WebSocketServerConfig): Promise<void> {
+  if (app.hasDecorator('websocketServer')) {
+    const theirs = asLimit(app.websocketServer.options.maxPayload ?? 0)
+    const ours = asLimit(maxMessageBytes)
+    if (theirs > ours) {
+      throw new FST_HUB_INVALID_OPTIONS('limits.maxMessageBytes',
+        `at least the maxPayload of the @fastify/websocket that is already registered (register it with { options: { maxPayload: ${maxMessageBytes} } }, or leave it to fastify-hub)`,
+        `${maxMessageBytes} against ${theirs}`)
+    }
+    if (theirs < ours) app.log.warn({ maxPayload: theirs, maxMessageBytes }, 'the @fastify/websocket registered before fastify-hub refuses messages that limits.maxMessageBytes allows')
+    return
+  }
+  await app.register(fastifyWebsocket, {
+    // It would close every socket at once, without a code.
+    preClose: (done: () => void) => { done() },
+    ...websocket,
+    options: {
+      ...closeTimeout > 0 && { closeTimeout },
+      ...websocket.options,
+      maxPayload: maxMessageBytes,
+      server: UpgradeGate.of(app.server).emitter() as Server
+    }
+  })
+}
+
+/** Adds header lines to the 101 of some requests. */
+export function addHandshakeHeaders (app: FastifyInstance, linesOf: (request: IncomingMessage) => readonly string[]): void {
+  app.websocketServer.on('headers', (headers: string[], request: IncomingMessage) => { headers.push(...linesOf(request)) })
+}
+
+/** Takes a socket out of the care of @fastify/websocket, whose preClose would close it without a code. */
+export function takeOver (app: FastifyInstance, ws: WebSocket): void {
+  app.websocketServer.clients?.delete(ws)
+}
+
+/** Ends the WebSockets of other routes, with 1001 as a server that goes away (RFC 6455 section 7.4.1). */
+export async function closeOtherSockets (server: WebSocketServer, timeout: number): Promise<void> {
+  const clients = [...server.clients ?? []]
+  await Promise.all(clients.map(async (ws) => {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => { ws.terminate() }, timeout)
+      ws.once('close', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+      ws.close(1001)
+    })
+  }))
+  server.close()
+}

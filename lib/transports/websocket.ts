@@ -1,0 +1,88 @@
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import type { Transport, TransportListener } from '../core/ports.js'
+
+/** Up to this size the chunks of a write are joined: one buffer costs the kernel less than a list of many. */
+const JOIN_BYTES = 16 * 1024
+const OPEN = 1
+
+/** Close codes by what ws's parser calls the error (RFC 6455 section 7.4.1); anything else is a protocol error. */
+const PARSER_ERRORS: Record<string, number> = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009
+}
+const PROTOCOL_ERROR = 1002
+
+/** A ws WebSocket as Transport: frames of ours are written to its socket as they are, beside the control frames of ws. */
+export class WebSocketTransport implements Transport {
+  readonly #ws: WebSocket
+  readonly #socket: Duplex
+  #blocked = false
+  #listener: TransportListener | null = null
+  /** Made with the first write: an idle connection needs none. */
+  #onWritten: (() => void) | null = null
+
+  constructor (ws: WebSocket) {
+    this.#ws = ws
+    // Not public in ws, and the only way to the socket that also holds for injectWS.
+    this.#socket = (ws as unknown as { _socket: Duplex })._socket
+  }
+
+  get blocked (): boolean { return this.#blocked }
+
+  get writable (): boolean { return this.#ws.readyState === OPEN && this.#socket.writable }
+
+  /** Begins to tell the connection. */
+  attach (listener: TransportListener): void {
+    this.#listener = listener
+    const ws = this.#ws
+    // @fastify/websocket has put its error listener on just before its handler was called. It would destroy the socket
+    // before the Close frame with the reason is out, and keep request and reply alive.
+    const foreign = ws.listeners('error').at(-1)
+    if (foreign !== undefined) ws.removeListener('error', foreign as () => void)
+    ws.on('message', (data, isBinary) => { listener.onMessage(data as Buffer, isBinary) })
+    ws.on('ping', () => { listener.onControl('ping') })
+    ws.on('pong', () => { listener.onControl('pong') })
+    ws.on('error', (error: Error & { code?: string }) => { listener.onError(error, PARSER_ERRORS[error.code ?? ''] ?? PROTOCOL_ERROR) })
+    ws.on('close', (code, reason) => { listener.onClose(code, reason.toString()) })
+  }
+
+  write (chunks: readonly Buffer[]): void {
+    const socket = this.#socket
+    if (!this.writable) return
+    const onWritten = this.#onWritten ??= () => { this.#written() }
+    const [first] = chunks
+    if (chunks.length === 1) {
+      socket.write(first, onWritten)
+    } else {
+      let bytes = 0
+      for (const chunk of chunks) bytes += chunk.length
+      if (bytes <= JOIN_BYTES) {
+        socket.write(Buffer.concat(chunks, bytes), onWritten)
+      } else {
+        socket.cork()
+        for (const chunk of chunks) socket.write(chunk, onWritten)
+        socket.uncork()
+      }
+    }
+    // writableNeedDrain would say true after cork and uncork with nothing left.
+    this.#blocked = socket.writableLength > 0
+  }
+
+  ping (): void { this.#ws.ping() }
+
+  close (code: number, reason: string): void { this.#ws.close(code, reason) }
+
+  terminate (): void { this.#ws.terminate() }
+
+  pause (): void { this.#ws.pause() }
+
+  resume (): void { this.#ws.resume() }
+
+  #written (): void {
+    if (!this.#blocked || this.#socket.writableLength > 0) return
+    this.#blocked = false
+    this.#listener?.onDrain()
+  }
+}

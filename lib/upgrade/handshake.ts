@@ -1,0 +1,34 @@
+import type { IncomingMessage } from 'node:http'
+import { FST_HUB_BAD_HANDSHAKE, FST_HUB_UPGRADE_REQUIRED } from '../errors.js'
+
+/** Base64 of 16 bytes: RFC 6455 section 4.1, item 7 of the client's requirements. */
+const KEY = /^[A-Za-z0-9+/]{22}==$/
+
+/**
+ * Checks what RFC 6455 section 4.2.1 and HTTP/1.1 ask of a handshake: ws and Node let more through (a missing or doubled
+ * Host, HTTP/1.0, a body, versions such as `8` or `0x0d`). The request of injectWS has no raw headers and is exempt.
+ * @throws FST_HUB_BAD_HANDSHAKE (400), FST_HUB_UPGRADE_REQUIRED (426) for another protocol or version
+ */
+export function checkHandshake (request: IncomingMessage): void {
+  if (!Array.isArray(request.rawHeaders)) return
+  if (request.httpVersion !== '1.1') throw new FST_HUB_BAD_HANDSHAKE(`HTTP/1.1 is needed, got HTTP/${request.httpVersion}`)
+  const [upgrade, ...moreUpgrades] = values(request, 'upgrade')
+  if (moreUpgrades.length > 0 || upgrade?.toLowerCase() !== 'websocket') throw new FST_HUB_UPGRADE_REQUIRED('the Upgrade header must be websocket')
+  if (values(request, 'host').length !== 1) throw new FST_HUB_BAD_HANDSHAKE('exactly one Host header is needed')
+  for (const name of ['content-length', 'transfer-encoding']) {
+    if (values(request, name).length > 0) throw new FST_HUB_BAD_HANDSHAKE(`a handshake has no body, but there is ${name}`)
+  }
+  const [key, ...moreKeys] = values(request, 'sec-websocket-key')
+  if (key === undefined || moreKeys.length > 0 || !KEY.test(key)) throw new FST_HUB_BAD_HANDSHAKE('exactly one Sec-WebSocket-Key, base64 of 16 bytes, is needed')
+  const version = values(request, 'sec-websocket-version')
+  if (version.length !== 1 || version[0] !== '13') throw new FST_HUB_UPGRADE_REQUIRED('Sec-WebSocket-Version must be 13')
+}
+
+/** Every value of a header as it came: IncomingMessage.headers joins or drops repeated ones. */
+export function values ({ rawHeaders }: IncomingMessage, name: string): string[] {
+  const found: string[] = []
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() === name) found.push(rawHeaders[i + 1] as string)
+  }
+  return found
+}

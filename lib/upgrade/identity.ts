@@ -1,0 +1,36 @@
+import { describe, isName } from '../core/names.js'
+import type { Identity } from '../core/types.js'
+import { FST_HUB_FORBIDDEN, FST_HUB_INVALID_IDENTITY, FST_HUB_UNAUTHORIZED } from '../errors.js'
+
+const FIELDS = ['user', 'device', 'data']
+
+/**
+ * Checks what `identify` returned.
+ * @throws FST_HUB_FORBIDDEN for null, FST_HUB_INVALID_IDENTITY for what is no Identity
+ */
+export function checkIdentity (value: unknown): Identity {
+  if (value === null) throw new FST_HUB_FORBIDDEN()
+  if (typeof value !== 'object' || Array.isArray(value)) throw new FST_HUB_INVALID_IDENTITY(`expected an object or null, got ${describe(value)}`)
+  for (const field of Object.keys(value)) {
+    // A field that is not acted upon (an expiry, say) must not be passed over in silence.
+    if (!FIELDS.includes(field)) throw new FST_HUB_INVALID_IDENTITY(`there is no field '${field}', only ${FIELDS.join(', ')}`)
+  }
+  const identity = value as Identity
+  for (const field of ['user', 'device'] as const) {
+    const name: unknown = identity[field]
+    if (name !== undefined && !isName(name)) throw new FST_HUB_INVALID_IDENTITY(`${field} must be a string of 1 to 255 bytes of UTF-8, got ${describe(name)}`)
+  }
+  if (identity.data !== undefined && (typeof identity.data !== 'object' || identity.data === null)) {
+    throw new FST_HUB_INVALID_IDENTITY(`data must be an object, got ${describe(identity.data)}`)
+  }
+  return identity
+}
+
+/** What `identify` threw, as an answer: with its own statusCode from 400 to 599, else 401 that tells nothing of the cause. */
+export function toRefusal (thrown: unknown): Error & { statusCode?: number } {
+  const statusCode: unknown = thrown instanceof Error && 'statusCode' in thrown ? thrown.statusCode : undefined
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode <= 599) return thrown as Error
+  const error = new FST_HUB_UNAUTHORIZED()
+  error.cause = thrown
+  return error
+}

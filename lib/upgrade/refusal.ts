@@ -1,0 +1,35 @@
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
+import {
+  FST_HUB_DRAINING, FST_HUB_FULL, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_TOO_MANY_CONNECTIONS_PER_IP, FST_HUB_UPGRADE_RATE,
+  FST_HUB_UPGRADE_REQUIRED, FST_HUB_WAIT_TIMEOUT, FST_HUB_ADMIT_TIMEOUT
+} from '../errors.js'
+
+/** An error that is the answer to an upgrade. */
+export interface RefusalError extends Error { code: string, statusCode?: number }
+
+/** Seconds. Draining: another node takes over at once. Full: give it time to empty. */
+const RETRY_AFTER: ReadonlyMap<unknown, number> = new Map<unknown, number>([
+  [FST_HUB_DRAINING, 1], [FST_HUB_UPGRADE_RATE, 1], [FST_HUB_TOO_MANY_CONNECTIONS_PER_IP, 5],
+  [FST_HUB_FULL, 5], [FST_HUB_WAIT_TIMEOUT, 5], [FST_HUB_ADMIT_TIMEOUT, 5]
+])
+
+const noop = (): void => {}
+const silence = { level: 'silent', fatal: noop, error: noop, warn: noop, info: noop, debug: noop, trace: noop, silent: noop, child: () => silence } as unknown as FastifyBaseLogger
+
+/**
+ * Answers through the app's error handler, and logs one line at info. Fastify's default handler would log a second, and
+ * a 503 as an error: during `answer` its logger is silent; an error handler of the app uses `request.log`.
+ * @param answer passes the error on to Fastify
+ */
+export function refuse (request: FastifyRequest, reply: FastifyReply, error: RefusalError, answer: (error: Error) => void): void {
+  const retryAfter = RETRY_AFTER.get(error.constructor)
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
+  if (error instanceof FST_HUB_UPGRADE_REQUIRED) reply.headers({ upgrade: 'websocket', connection: 'upgrade', 'sec-websocket-version': '13' })
+  if (error instanceof FST_HUB_METHOD_NOT_ALLOWED) reply.header('allow', 'GET')
+  const { cause } = error
+  request.log.info({ code: error.code, statusCode: error.statusCode, reason: error.message, ...cause !== undefined && { cause } }, 'websocket upgrade refused')
+  const { log } = reply
+  reply.log = silence
+  answer(error)
+  reply.log = log
+}
