@@ -31,10 +31,10 @@ const kNoWebSocket = Symbol('fastify-hub.no-websocket')
 
 interface RouteMarks { [kUpgrades]?: Upgrades, [kNoWebSocket]?: true }
 
-/** Of tests. */
+/** What a test may bring along. */
 export interface HubInternals { clock?: Clock }
 
-/** Registers a hub. With `internals` a test brings its own clock. */
+/** Makes the plugin. */
 export function createPlugin ({ clock = systemClock }: HubInternals = {}): FastifyPluginAsync<HubOptions> {
   return async function fastifyHub (app, given) {
     const capacity = connectionCapacity(openFileLimit())
@@ -104,7 +104,7 @@ function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, 
     if (isWebSocketRoute(route)) websockets.add(route.url)
     else route.config = mark(route.config, { [kNoWebSocket]: true })
   })
-  if (!guardUpgrades) UpgradeGate.of(app.server).filter(({ url = '' }) => websockets.matches(url))
+  UpgradeGate.of(app.server).claim(({ url = '' }) => guardUpgrades || websockets.matches(url))
   app.addHook('onRequest', (request, reply, done) => {
     const marks = request.routeOptions.config as RouteMarks | undefined
     if (marks?.[kUpgrades] === upgrades) {

@@ -210,7 +210,7 @@ export interface HubStats {
   users: number
   /** Upgrades that became a connection. */
   admitted: number
-  /** Upgrades that were refused, by error code. */
+  /** Upgrades that were refused, by error code; by status where an error of the application has no code. */
   refused: Record<string, number>
   messages: {
     /** Complete messages of peers that reached the queue of `onMessage`. */

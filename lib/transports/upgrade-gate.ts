@@ -25,11 +25,13 @@ export class UpgradeGate {
   readonly #server: Server
   /** The emitter of the first registration dispatches for all: Fastify has one router. */
   #dispatcher: EventEmitter | null = null
-  /** Says whether an upgrade is for this app. */
-  #isOurs: (request: IncomingMessage) => boolean = () => true
+  /** Each hub says which upgrades it wants dispatched. */
+  readonly #claims: Array<(request: IncomingMessage) => boolean> = []
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    // Nobody else is there to answer: then Fastify's 404 is better than silence.
-    if (this.#isOurs(request) || this.#server.listenerCount('upgrade') === 1) this.#dispatcher?.emit('upgrade', request, socket, head)
+    // Where nobody else is there to answer, Fastify's 404 is better than silence.
+    if (this.#claims.some((claims) => claims(request)) || this.#server.listenerCount('upgrade') === 1) {
+      this.#dispatcher?.emit('upgrade', request, socket, head)
+    }
   }
 
   static of (server: Server): UpgradeGate {
@@ -52,9 +54,9 @@ export class UpgradeGate {
     return emitter
   }
 
-  /** Forwards only what `isOurs` accepts, as long as another listener is there for the rest. */
-  filter (isOurs: (request: IncomingMessage) => boolean): void {
-    this.#isOurs = isOurs
+  /** An upgrade that no hub claims is left to the server's other listeners, if there are any. */
+  claim (claims: (request: IncomingMessage) => boolean): void {
+    this.#claims.push(claims)
   }
 
   /** From now on every upgrade that nobody else listens for is refused with 503. */

@@ -5,7 +5,7 @@ import {
 } from '../errors.js'
 
 /** An error that is the answer to an upgrade. */
-export interface RefusalError extends Error { code: string, statusCode?: number }
+export interface RefusalError extends Error { code?: string, statusCode?: number }
 
 /** Seconds. Draining: another node takes over at once. Full: give it time to empty. */
 const RETRY_AFTER: ReadonlyMap<unknown, number> = new Map<unknown, number>([

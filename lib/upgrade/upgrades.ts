@@ -178,7 +178,7 @@ export class Upgrades {
 
   #refuse (request: FastifyRequest, reply: FastifyReply, error: unknown, answer: (error: Error) => void): void {
     const refusal = error as RefusalError
-    this.#hub.refuse(refusal.code ?? 'FST_HUB_UNAUTHORIZED')
+    this.#hub.refuse(refusal.code ?? String(refusal.statusCode))
     // A failure of the application, not of the client: Fastify logs it as an error.
     if (refusal.statusCode === 500 || refusal.statusCode === undefined) answer(refusal)
     else refuse(request, reply, refusal, answer)
