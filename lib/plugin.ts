@@ -14,7 +14,7 @@ import { resolveOptions } from './resolve-options.js'
 import { UpgradeGate } from './transports/upgrade-gate.js'
 import { addHandshakeHeaders, closeOtherSockets, provideWebSocketServer, takeOver } from './transports/websocket-server.js'
 import { PathMatcher } from './upgrade/path-matcher.js'
-import { refuse, type RefusalError } from './upgrade/refusal.js'
+import { refuse } from './upgrade/refusal.js'
 import { Upgrades } from './upgrade/upgrades.js'
 
 const MAX_DEFAULT_CONNECTIONS = 100_000
@@ -106,16 +106,14 @@ function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, 
   })
   UpgradeGate.of(app.server).claim(({ url = '' }) => guardUpgrades || websockets.matches(url))
   app.addHook('onRequest', (request, reply, done) => {
-    const marks = request.routeOptions.config as RouteMarks | undefined
-    if (marks?.[kUpgrades] === upgrades) {
-      upgrades.admit(request, reply, done)
-    } else if (guardUpgrades && request.ws && marks?.[kNoWebSocket] === true) {
-      refuse(request, reply, new FST_HUB_UPGRADE_REQUIRED('this route has no WebSocket') as RefusalError, done)
+    if (request.ws) {
+      const marks = request.routeOptions.config as RouteMarks | undefined
+      if (marks?.[kUpgrades] === upgrades) return upgrades.admit(request, reply, done)
+      if (guardUpgrades && marks?.[kNoWebSocket] === true) return refuse(request, reply, new FST_HUB_UPGRADE_REQUIRED('this route has no WebSocket'), done)
     } else if (request.is404 && request.method !== 'GET' && own.matches(request.url)) {
-      refuse(request, reply, new FST_HUB_METHOD_NOT_ALLOWED(request.method) as RefusalError, done)
-    } else {
-      done()
+      return refuse(request, reply, new FST_HUB_METHOD_NOT_ALLOWED(request.method), done)
     }
+    done()
   })
   return own
 }
@@ -139,6 +137,11 @@ function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upg
       websocket: true,
       exposeHeadRoute: false,
       config: mark(config as FastifyContextConfig | undefined, { [kUpgrades]: upgrades }),
+      // The hook of the instance costs an ordinary request of the app nothing: a plain GET of this route is answered here.
+      onRequest: (request, reply, done) => {
+        if (request.ws) done()
+        else upgrades.admit(request, reply, done)
+      },
       preHandler: [...Array.isArray(preHandler) ? preHandler : [preHandler], async (request, reply) => await upgrades.identify(request, reply)],
       // Answers undefined: a promise would keep request and reply alive as long as the socket.
       handler: (ws, request) => {

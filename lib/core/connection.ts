@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { FST_HUB_HANDLER_TIMEOUT, FST_HUB_INVALID_CLOSE_CODE } from '../errors.js'
 import { ABNORMAL, disconnects, fitReason, isSendableCloseCode, type Disconnect } from '../protocol/disconnect.js'
 import { encodeFrame, type Frame } from '../protocol/frame.js'
-import { heartbeatStep, type HeartbeatOptions } from './heartbeat.js'
+import { heartbeatStep, type HeartbeatOptions, type HeartbeatStep } from './heartbeat.js'
 import { Inbound, isThenable, type InboundHost } from './inbound.js'
 import { InboundMessage } from './message.js'
 import { checkName, checkOverflow, describe } from './names.js'
@@ -83,6 +83,8 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   #lastSeen: number
   /** Monotonic time at which the running handler began. */
   #busySince = NOT_BUSY
+  /** Monotonic time at which a closing handshake is given up. */
+  #closeBy = Infinity
   #rate: PeerRate | null = null
   /** How it ends, once this server or a protocol error has decided it. */
   #ending: DisconnectInfo | null = null
@@ -154,10 +156,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   /* ---- what the hub calls ---- */
 
   /** Begins heartbeat and deadlines. */
-  watch (): void {
-    const { interval, timeout } = this.#host.settings.heartbeat
-    if (interval > 0 || timeout > 0) this.#armSooner(interval > 0 ? interval : timeout)
-  }
+  watch (): void { this.#schedule() }
 
   /** Runs onConnect, and handles messages once it has succeeded. */
   begin (onConnect: () => unknown): void {
@@ -215,7 +214,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   onError (error: Error, code: number): void {
     this.#decide(code, error.message, 'server')
     this.#host.onPeerError(error, this)
-    this.#armClose()
+    this.#awaitClose()
   }
 
   onClose (code: number, reason: string): void {
@@ -224,7 +223,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     this.#outbound.end()
     // Complete messages that came before the end are still handled, unless we ended it.
     this.#inbound.seal()
-    if (this.#busySince === NOT_BUSY) this.#host.wheel.disarm(this)
+    this.#schedule()
     this.#host.onEnd(this, this.#ending ?? { code, reason, initiator: code === ABNORMAL ? 'network' : 'peer' })
   }
 
@@ -238,13 +237,11 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   }
 
   onBusy (busy: boolean): void {
-    const { clock, wheel, settings } = this.#host
+    const { clock, wheel, settings: { deadlines: { handler } } } = this.#host
     this.#busySince = busy ? clock.monotonic() : NOT_BUSY
-    if (busy) {
-      if (settings.deadlines.handler > 0) this.#armSooner(settings.deadlines.handler)
-    } else if (this.#state === 'closed') {
-      wheel.disarm(this)
-    }
+    // The wheel is left alone when it looks soon enough anyway.
+    const late = !wheel.armed(this) || this.wheelDue > this.#busySince + handler
+    if (this.#state === 'closed' || (busy && handler > 0 && late)) this.#schedule()
   }
 
   pause (): void { this.#transport.pause() }
@@ -258,33 +255,46 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   /* ---- Deadline ---- */
 
   override onDue (now: number): void {
-    const { handler } = this.#host.settings.deadlines
-    const busyFor = this.#busySince === NOT_BUSY ? 0 : now - this.#busySince
-    if (handler > 0 && busyFor >= handler) {
+    const { deadlines: { handler } } = this.#host.settings
+    if (this.#busySince !== NOT_BUSY && handler > 0 && now - this.#busySince >= handler) {
       this.#busySince = NOT_BUSY
       this.#inbound.abandon()
       this.onFailure(new FST_HUB_HANDLER_TIMEOUT(String(handler)))
-      return
     }
     if (this.#state === 'closing') {
-      this.#transport.terminate()
+      if (now >= this.#closeBy) this.#transport.terminate()
     } else if (this.#state !== 'closed') {
       this.#beat(now)
     }
-    if (handler > 0 && this.#busySince !== NOT_BUSY) this.#armSooner(handler - busyFor)
+    this.#schedule()
   }
 
   #beat (now: number): void {
-    const { settings: { heartbeat }, wheel } = this.#host
-    const { action, next } = heartbeatStep(heartbeat, this.#inbound.paused ? now : this.#lastSeen, now)
+    const { action } = this.#heartbeat(now)
     if (action === 'expire') {
       this.disconnect(disconnects.heartbeat)
       // It has not answered for the whole timeout: there is no point in waiting for its Close frame.
       this.#transport.terminate()
-      return
+    } else if (action === 'ping' && this.#transport.writable) {
+      this.#transport.ping()
     }
-    if (action === 'ping' && this.#transport.writable) this.#transport.ping()
-    if (next > 0) wheel.arm(this, next)
+  }
+
+  /** While reading is paused, silence is ours and not the peer's. */
+  #heartbeat (now: number): HeartbeatStep {
+    return heartbeatStep(this.#host.settings.heartbeat, this.#inbound.paused ? now : this.#lastSeen, now)
+  }
+
+  /** Arms the wheel for whichever deadline is next. */
+  #schedule (): void {
+    const { wheel, clock, settings: { deadlines: { handler } } } = this.#host
+    const now = clock.monotonic()
+    let next = Infinity
+    if (this.#busySince !== NOT_BUSY && handler > 0) next = this.#busySince + handler - now
+    if (this.#state === 'closing') next = Math.min(next, this.#closeBy - now)
+    else if (this.#state !== 'closed') next = Math.min(next, this.#heartbeat(now).next)
+    if (next === Infinity) wheel.disarm(this)
+    else wheel.arm(this, Math.max(0, next))
   }
 
   #push (frame: Frame, policy: Overflow | undefined): number {
@@ -327,20 +337,14 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     // The peer's Close, or the loss of the socket, came first: its code stands.
     if (!this.#transport.writable || !this.#decide(code, reason, 'server')) return
     this.#inbound.seal()
-    this.#armClose()
+    this.#awaitClose()
     this.#outbound.close(code, reason)
   }
 
-  #armClose (): void {
-    const { close } = this.#host.settings.deadlines
-    if (close > 0) this.#host.wheel.arm(this, close)
-    else this.#host.wheel.disarm(this)
-  }
-
-  /** Makes sure that onDue comes at the latest in `ms`. */
-  #armSooner (ms: number): void {
-    const { wheel, clock } = this.#host
-    if (!wheel.armed(this) || this.wheelDue > clock.monotonic() + ms) wheel.arm(this, ms)
+  #awaitClose (): void {
+    const { clock, settings: { deadlines: { close } } } = this.#host
+    this.#closeBy = close > 0 ? clock.monotonic() + close : Infinity
+    this.#schedule()
   }
 
   #epoch (monotonic: number): number {

@@ -1,7 +1,7 @@
 /** `heartbeat` option: milliseconds; 0 turns that half off. */
 export interface HeartbeatOptions { readonly interval: number, readonly timeout: number }
 
-/** What to do now, and in how many milliseconds to look again (0: never). */
+/** What to do now, and in how many milliseconds to look again (Infinity: never). */
 export interface HeartbeatStep { readonly action: 'none' | 'ping' | 'expire', readonly next: number }
 
 /**
@@ -13,7 +13,7 @@ export function heartbeatStep ({ interval, timeout }: HeartbeatOptions, lastSeen
   const silent = now - lastSeen
   if (timeout > 0 && silent >= timeout) return { action: 'expire', next: 0 }
   const untilTimeout = timeout > 0 ? timeout - silent : Infinity
-  if (interval === 0) return { action: 'none', next: timeout > 0 ? untilTimeout : 0 }
+  if (interval === 0) return { action: 'none', next: untilTimeout }
   if (silent >= interval) return { action: 'ping', next: Math.min(interval, untilTimeout) }
   return { action: 'none', next: Math.min(interval - silent, untilTimeout) }
 }

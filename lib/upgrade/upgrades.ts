@@ -9,7 +9,7 @@ import { negotiate, parseSubprotocols } from '../core/subprotocol.js'
 import { Timeout } from '../core/timing-wheel.js'
 import type { Identity } from '../core/types.js'
 import {
-  FST_HUB_ADMIT_TIMEOUT, FST_HUB_BAD_HANDSHAKE, FST_HUB_DRAINING, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_NO_SUBPROTOCOL,
+  FST_HUB_ADMIT_TIMEOUT, FST_HUB_BAD_HANDSHAKE, FST_HUB_DRAINING, FST_HUB_NO_SUBPROTOCOL,
   FST_HUB_ORIGIN_DENIED, FST_HUB_UPGRADE_REQUIRED
 } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
@@ -49,7 +49,6 @@ export class Upgrades {
   admit (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
     const failed = (error: unknown): void => { this.#refuse(request, reply, error, done) }
     try {
-      if (request.method !== 'GET') throw new FST_HUB_METHOD_NOT_ALLOWED(request.method)
       if (!request.ws) throw new FST_HUB_UPGRADE_REQUIRED('this is a WebSocket')
       checkHandshake(request.raw)
       if (this.#hub.admission.draining) throw new FST_HUB_DRAINING()
