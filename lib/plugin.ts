@@ -110,9 +110,8 @@ function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, 
       const marks = request.routeOptions.config as RouteMarks | undefined
       if (marks?.[kUpgrades] === upgrades) return upgrades.admit(request, reply, done)
       if (guardUpgrades && marks?.[kNoWebSocket] === true) return refuse(request, reply, new FST_HUB_UPGRADE_REQUIRED('this route has no WebSocket'), done)
-    } else if (request.is404 && request.method !== 'GET' && own.matches(request.url)) {
-      return refuse(request, reply, new FST_HUB_METHOD_NOT_ALLOWED(request.method), done)
     }
+    if (request.is404 && request.method !== 'GET' && own.matches(request.url)) return refuse(request, reply, new FST_HUB_METHOD_NOT_ALLOWED(request.method), done)
     done()
   })
   return own
