@@ -1,0 +1,135 @@
+// Holds the manual to the sources. Needs dist/. With --write, docs/options.md is written anew instead of compared.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { posix } from 'node:path'
+import * as errors from '../dist/lib/errors.js'
+import { optionsSchema } from '../dist/lib/options-schema.js'
+import { disconnects } from '../dist/lib/protocol/disconnect.js'
+import { expectation } from '../dist/lib/resolve-options.js'
+import { interfacePaths, optionsDoc, schemaPaths } from './options-doc.js'
+import { filesBelow, report, root, tableBelow } from './shared.js'
+
+const OPTIONS = 'docs/options.md'
+const ERRORS = 'docs/errors.md'
+/** What a client may see although this server never chooses it: from the parser, another route, or no peer at all. */
+const FOREIGN_CODES = [1001, 1002, 1005, 1006, 1007, 1009]
+
+if (process.argv.includes('--write')) {
+  writeFileSync(root + OPTIONS, optionsDoc(optionsSchema, expectation))
+  console.log(`${OPTIONS} is written`)
+} else {
+  check()
+}
+
+function check () {
+  const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...filesBelow('docs').filter((path) => path.endsWith('.md'))]
+  const missing = [OPTIONS, ERRORS, ...pages].filter((path) => !existsSync(root + path))
+  if (missing.length > 0) return report(missing.map((path) => `there is no ${path}`))
+  const blocks = pages.flatMap(completeBlocks)
+  const links = pages.flatMap(linksOf)
+  report(
+    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...links.flatMap(linkProblems), ...compileProblems(blocks)],
+    `${pages.length} pages: options, errors and close codes are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile`
+  )
+}
+
+function optionProblems () {
+  const problems = difference(interfacePaths(), schemaPaths(optionsSchema))
+    .map(([side, path]) => `option ${path} is only in ${side === 'left' ? 'HubOptions of lib/options.ts' : 'lib/options-schema.ts'}`)
+  if (readFileSync(root + OPTIONS, 'utf8') !== optionsDoc(optionsSchema, expectation)) {
+    problems.push(`${OPTIONS} is not what lib/options-schema.ts says: npm run docs:options`)
+  }
+  return problems
+}
+
+/** In every table of ERRORS, a row that begins with a code of ours tells its status. */
+function errorProblems () {
+  const documented = readFileSync(root + ERRORS, 'utf8').split('\n')
+    .flatMap((line) => /^\| `(FST_HUB_\w+)` \| (\d+) \|/.exec(line)?.slice(1, 3).join(' ') ?? [])
+  const real = Object.values(errors).map((CodedError) => {
+    const { code, statusCode } = new CodedError('', '', '')
+    return `${code} ${statusCode}`
+  })
+  return compare(documented, real, 'lib/errors.ts')
+}
+
+function closeCodeProblems () {
+  const documented = tableBelow(readFileSync(root + ERRORS, 'utf8'), 'Close codes')
+    .map(([code, , reconnect]) => ({ code: Number(code.replaceAll('`', '')), reconnect }))
+  const problems = documented.filter(({ reconnect }) => reconnect !== 'yes' && reconnect !== 'no')
+    .map(({ code }) => `${ERRORS}: whether a client reconnects after ${code} must be yes or no`)
+  const ours = documented.filter(({ code }) => !FOREIGN_CODES.includes(code))
+  const foreign = documented.filter(({ code }) => FOREIGN_CODES.includes(code))
+  return [
+    ...problems,
+    ...compare(ours.map(({ code, reconnect }) => `${code} ${reconnect}`), Object.values(disconnects).map(({ code, reconnect }) => `${code} ${reconnect ? 'yes' : 'no'}`), 'lib/protocol/disconnect.ts'),
+    ...compare(foreign.map(({ code }) => String(code)), FOREIGN_CODES.map(String), 'the codes of others')
+  ]
+}
+
+function compare (documented, real, source) {
+  const twice = documented.filter((entry, i) => documented.indexOf(entry) !== i)
+  return [
+    ...twice.map((entry) => `${ERRORS}: ${entry} stands there twice`),
+    ...difference(documented, real).map(([side, entry]) => side === 'left' ? `${ERRORS}: ${entry} is not in ${source}` : `${ERRORS}: ${entry} of ${source} is missing`)
+  ]
+}
+
+/** What is in one list only. */
+function difference (left, right) {
+  return [
+    ...left.filter((entry) => !right.includes(entry)).map((entry) => ['left', entry]),
+    ...right.filter((entry) => !left.includes(entry)).map((entry) => ['right', entry])
+  ]
+}
+
+/** Relative links, and links to a heading; code is left out. */
+function linksOf (page) {
+  const prose = readFileSync(root + page, 'utf8').replace(/^```[\s\S]*?^```/gm, '').replace(/`[^`\n]*`/g, '')
+  return Array.from(prose.matchAll(/\]\(([^)\s]+)[^)]*\)|(?:src|href)="([^"]+)"/g), ([, inline, html]) => inline ?? html)
+    .filter((target) => !/^[a-z]+:/i.test(target))
+    .map((target) => ({ page, target }))
+}
+
+function linkProblems ({ page, target }) {
+  const [file, heading] = target.split('#')
+  const path = file === '' ? page : posix.join(posix.dirname(page), file)
+  if (!existsSync(root + path)) return [`${page}: the link ${target} leads nowhere`]
+  if (heading !== undefined && path.endsWith('.md') && !anchorsOf(path).includes(heading)) return [`${page}: the link ${target} leads to no heading`]
+  return []
+}
+
+/** Anchors of a page's headings, made as GitHub makes them. */
+function anchorsOf (page) {
+  const prose = readFileSync(root + page, 'utf8').replace(/^```[\s\S]*?^```/gm, '')
+  const seen = new Map()
+  return Array.from(prose.matchAll(/^#+ (.+)$/gm), ([, title]) => {
+    const anchor = title.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').replaceAll(' ', '-')
+    const count = seen.get(anchor) ?? 0
+    seen.set(anchor, count + 1)
+    return count === 0 ? anchor : `${anchor}-${count}`
+  })
+}
+
+/** TypeScript blocks that import something are whole programs; the others are parts of one. */
+function completeBlocks (page) {
+  return Array.from(readFileSync(root + page, 'utf8').matchAll(/^```ts\b.*\n([\s\S]*?)^```/gm), ([, code]) => code)
+    .filter((code) => /^import /m.test(code))
+    .map((code, i) => ({ name: `${page.replaceAll('/', '-')}-${i + 1}.ts`, code }))
+}
+
+/** Compiled below build/, where 'fastify-hub' is this package and its types are those of dist/. */
+function compileProblems (blocks) {
+  if (blocks.length === 0) return []
+  const folder = `${root}build/docs-check`
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  for (const { name, code } of blocks) writeFileSync(`${folder}/${name}`, code)
+  writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({
+    extends: '../../tsconfig.base.json',
+    compilerOptions: { noEmit: true, noUnusedLocals: false, noUnusedParameters: false },
+    include: ['*.ts']
+  }))
+  const { status, stdout } = spawnSync('npx', ['--no-install', 'tsc', '-p', folder], { cwd: folder, encoding: 'utf8' })
+  return status === 0 ? [] : [stdout]
+}

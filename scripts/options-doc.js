@@ -1,0 +1,62 @@
+// The text of docs/options.md, made from the schema of the options.
+import { readFileSync } from 'node:fs'
+import ts from 'typescript'
+import { root } from './shared.js'
+
+const HEAD = `<!-- Made from lib/options-schema.ts by \`npm run docs:options\`. Do not edit. -->
+
+# Options
+
+\`app.register(fastifyHub, options)\` checks its options once. One that is unknown, of the wrong type, out of range or at
+odds with another makes \`register\` reject with \`FST_HUB_INVALID_OPTIONS\`, whose message names the option, what was
+expected and what was given.
+
+Durations are whole numbers of milliseconds. What 0 means is told for each option: for nearly all of them no limit, or off.
+`
+
+/** @param expectation says in words what a schema allows, as the error of a wrong option does */
+export function optionsDoc (schema, expectation) {
+  const entries = Object.entries(schema.properties)
+  const groups = entries.filter(([, option]) => option.properties !== undefined)
+  const single = entries.filter(([, option]) => option.properties === undefined)
+  return [
+    HEAD,
+    table(single, '', expectation),
+    ...groups.flatMap(([name, group]) => [`\n## ${name}\n`, `${group.description}\n`, table(Object.entries(group.properties), `${name}.`, expectation)]),
+    ''
+  ].join('\n')
+}
+
+/** Paths of the options in the schema. */
+export function schemaPaths ({ properties }, prefix = '') {
+  return Object.entries(properties).flatMap(([name, option]) => option.properties === undefined ? [prefix + name] : schemaPaths(option, `${prefix + name}.`))
+}
+
+/** Paths of the options in the interface HubOptions of lib/options.ts. */
+export function interfacePaths () {
+  const path = 'lib/options.ts'
+  const file = ts.createSourceFile(path, readFileSync(root + path, 'utf8'), ts.ScriptTarget.Latest, true)
+  const options = file.statements.find((statement) => ts.isInterfaceDeclaration(statement) && statement.name.text === 'HubOptions')
+  const pathsOf = (members, prefix) => members.flatMap(({ name, type }) =>
+    ts.isTypeLiteralNode(type) ? pathsOf(type.members, `${prefix + name.text}.`) : [prefix + name.text])
+  return pathsOf(options.members, '')
+}
+
+function table (options, prefix, expectation) {
+  return [
+    '| option | allowed | default | meaning |',
+    '| --- | --- | --- | --- |',
+    ...options.map(([name, option]) => {
+      const cells = [`\`${prefix}${name}\``, expectation(option), shownDefault(option), option.description]
+      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+    })
+  ].join('\n')
+}
+
+function shownDefault ({ default: value, shownDefault: text, unit }) {
+  if (text !== undefined) return text.startsWith("'") ? `\`${text}\`` : text
+  if (typeof value === 'string') return `\`'${value}'\``
+  if (typeof value !== 'number') return `\`${JSON.stringify(value)}\``
+  const literal = `\`${String(value).replace(/\B(?=(\d{3})+$)/g, '_')}\``
+  return unit === 'ms' && value >= 1000 ? `${literal} (${value / 1000} s)` : literal
+}
