@@ -39,8 +39,10 @@ describe('tables', () => {
   test('errors are classes with a code', () => {
     const error = new errors.FST_HUB_INVALID_OPTIONS('path', 'a string', '7')
     expect(error.code).type.toBe<string>()
-    expect(error.statusCode).type.toBe<number | undefined>()
+    expect(error.statusCode).type.toBe<number>()
     expect(new errors.FST_HUB_DRAINING()).type.toBeAssignableTo<Error>()
+    expect(errors.FST_HUB_INVALID_OPTIONS).type.not.toBeConstructableWith('path')
+    expect(errors.FST_HUB_DRAINING).type.not.toBeConstructableWith('an argument that the message has no place for')
     expect(errors).type.not.toHaveProperty('FST_HUB_NOTHING')
   })
 
