@@ -1,0 +1,97 @@
+// Packs the package as a release would, and uses the tarball as a stranger would: contents, metadata, types, and a program
+// in an empty folder that imports it, or requires it, and speaks with a WebSocket client.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { createInterface } from 'node:readline'
+import ts from 'typescript'
+import WebSocket from 'ws'
+import { fail, filesBelow, filesOf, report, root, run } from './shared.js'
+
+const TIMEOUT = 60_000
+const { devDependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+// Of the npm that runs this script, and about the wrong folder.
+const { npm_config_local_prefix: _, npm_config_prefix: __, ...env } = process.env
+
+const temporary = mkdtempSync(`${tmpdir()}/fastify-hub-pack-`)
+process.on('exit', () => { rmSync(temporary, { recursive: true, force: true }) })
+
+const tarball = pack()
+checkContents()
+run('npx', ['--no-install', 'publint', 'run', tarball, '--strict'])
+run('npx', ['--no-install', 'attw', tarball, '--profile', 'esm-only', '--no-definitely-typed', '--no-color', '--no-emoji'])
+console.log('publint and attw find no fault')
+const consumer = install()
+compile()
+await talk('a compiled ES module that imports it', 'out/consumer.js')
+await talk('a CommonJS module that requires it', 'consumer.cjs')
+
+function pack () {
+  run('npm', ['pack', '--pack-destination', temporary], { env })
+  return `${temporary}/${readdirSync(temporary).find((name) => name.endsWith('.tgz'))}`
+}
+
+/** Exactly what lib/ compiles to and four files; and no `any` in what users see. */
+function checkContents () {
+  run('tar', ['-xzf', tarball, '-C', temporary])
+  const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']
+  for (const source of [...filesBelow('lib').filter((path) => path.endsWith('.ts')), 'types/fastify.ts']) {
+    expected.push(`dist/${source.replace(/\.ts$/, '.js')}`, `dist/${source.replace(/\.ts$/, '.d.ts')}`)
+  }
+  const packed = filesOf(`${temporary}/package`)
+  report([
+    ...packed.filter((path) => !expected.includes(path)).map((path) => `the tarball holds ${path}, which does not belong there`),
+    ...expected.filter((path) => !packed.includes(path)).map((path) => `the tarball lacks ${path}`),
+    ...packed.filter((path) => path.endsWith('.d.ts') && hasAny(`${temporary}/package/${path}`)).map((path) => `${path} says any`)
+  ], `the tarball holds ${packed.length} files, the right ones`)
+}
+
+function hasAny (path) {
+  const visit = (node) => node.kind === ts.SyntaxKind.AnyKeyword || ts.forEachChild(node, visit) === true
+  return visit(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest))
+}
+
+function install () {
+  const folder = `${temporary}/consumer`
+  mkdirSync(folder)
+  cpSync(`${root}scripts/consumer`, folder, { recursive: true })
+  writeFileSync(`${folder}/package.json`, JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
+  const others = ['fastify', 'typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`)
+  run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball, ...others], { cwd: folder, env })
+  console.log('it installs in an empty folder')
+  return folder
+}
+
+function compile () {
+  const strict = ['consumer.ts', '--ignoreConfig', '--target', 'ES2022', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck', 'false']
+  for (const [name, options] of Object.entries({
+    NodeNext: ['--module', 'NodeNext', '--moduleResolution', 'NodeNext', '--outDir', 'out'],
+    Bundler: ['--module', 'ESNext', '--moduleResolution', 'Bundler', '--noEmit']
+  })) {
+    run('npx', ['--no-install', 'tsc', ...strict, ...options], { cwd: consumer, env })
+    console.log(`a consumer compiles under ${name}, every declaration checked`)
+  }
+}
+
+/** The program prints its address, answers one message, and ends by itself when the client has left. */
+async function talk (what, file) {
+  const child = spawn(process.execPath, [file], { cwd: consumer, stdio: ['ignore', 'pipe', 'inherit'] })
+  const timer = setTimeout(() => {
+    child.kill('SIGKILL')
+    fail(`${what}: no end within ${TIMEOUT / 1000} s`)
+  }, TIMEOUT)
+  const exit = once(child, 'exit')
+  const address = await Promise.race([once(createInterface(child.stdout), 'line').then(([line]) => line), exit.then(() => null)])
+  if (address === null) fail(`${what}: ended with ${child.exitCode} before it listened`)
+  const client = new WebSocket(`${address.replace(/^http/, 'ws')}/ws`)
+  await once(client, 'open')
+  client.send('hello')
+  const [answer] = await once(client, 'message')
+  if (String(answer) !== 'from Ada: hello') fail(`${what}: answered ${answer}`)
+  client.close(1000)
+  const [code] = await exit
+  clearTimeout(timer)
+  if (code !== 0) fail(`${what}: ended with ${code}`)
+  console.log(`${what} answers a WebSocket and ends`)
+}
