@@ -17,7 +17,7 @@ const options: HubOptions = {
     await app.hub.room('lobby').publish(`${greeting(connection)} ${message.text()}`)
   },
   onDisconnect: (_, { code }) => {
-    if (code === disconnects.normal.code) void app.close()
+    if (code === disconnects.normal.code) app.close().catch((error: unknown) => { throw error })
   }
 }
 
