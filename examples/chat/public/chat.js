@@ -49,6 +49,11 @@ function announce (text) {
 
 /* ---- rooms ---- */
 
+/** Keeps the newest message in view when the window, or the keyboard of a phone, changes the height. */
+const observer = new window.ResizeObserver((entries) => {
+  for (const { target } of entries) if (target.dataset.atEnd === 'true') target.scrollTop = target.scrollHeight
+})
+
 function roomOf (name) {
   let room = rooms.get(name)
   if (room === undefined) {
@@ -57,6 +62,9 @@ function roomOf (name) {
     log.tabIndex = 0
     log.ariaLabel = `Messages in ${name}`
     log.hidden = true
+    log.dataset.atEnd = 'true'
+    log.onscroll = () => { log.dataset.atEnd = String(log.scrollHeight - log.scrollTop - log.clientHeight < 80) }
+    observer.observe(log)
     $('logs').append(log)
     room = { name, log, joined: false, wanted: false, size: 0, people: [], unread: 0, last: null, draft: '' }
     rooms.set(name, room)
@@ -96,7 +104,7 @@ function showRooms () {
     button.onclick = () => { openRoom(name) }
     return element('li', '', button)
   }))
-  if (focused !== undefined) $('rooms').querySelector(`[data-room="${CSS.escape(focused)}"]`)?.focus()
+  if (focused !== undefined) $('rooms').querySelector(`[data-room="${window.CSS.escape(focused)}"]`)?.focus()
   const unread = list.reduce((sum, room) => sum + room.unread, 0)
   document.title = `${unread > 0 ? `(${unread}) ` : ''}${current} - fastify-hub chat`
 }
@@ -132,7 +140,7 @@ function setPeople (room, people) {
 
 function add (room, node) {
   const { log } = room
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80
+  const atEnd = log.dataset.atEnd === 'true'
   log.querySelector('.empty')?.remove()
   log.append(node)
   while (log.childElementCount > MAX_ENTRIES) log.firstElementChild.remove()
@@ -242,18 +250,20 @@ function showState () {
   }
   const show = () => {
     $('state-text').textContent = texts[is]()
-    $('notice-text').textContent = is === 'waiting' ? `Connection lost${reason ? ` (${reason})` : ''}. ${texts.waiting()}.` : texts[is]()
+    $('notice-text').textContent = is === 'closed' ? texts.closed() : `The connection is lost. ${texts[is]()}`
   }
   show()
   if (is === 'waiting') ticker = setInterval(show, 250)
-  $('state').dataset.is = $('notice').dataset.is = is
-  $('notice').hidden = is !== 'waiting' && is !== 'closed'
+  $('chat').dataset.is = $('state').dataset.is = $('notice').dataset.is = is
+  if (is === 'waiting' || is === 'closed') $('notice').hidden = false
+  else if (is === 'online') $('notice').hidden = true
+  $('retry').disabled = is === 'connecting'
   $('retry').textContent = is === 'closed' ? 'Come back' : 'Try now'
-  announce(is === 'waiting' ? 'Connection lost, reconnecting' : texts[is]())
+  if (is !== 'connecting') announce(is === 'waiting' ? 'The connection is lost, reconnecting' : texts[is]())
 }
 
 function onState () {
-  const { is, code } = link.state
+  const { is, code, reason } = link.state
   if (is === 'closed' && code === NAME_TAKEN) {
     showGate(`Somebody here is called “${me}” already. Choose another name.`)
     return
@@ -261,7 +271,7 @@ function onState () {
   if (is === 'waiting' || is === 'closed') {
     for (const id of [...pending.keys()]) settle(id, 'The connection broke: perhaps not sent')
     for (const room of rooms.values()) {
-      if (room.joined) addNote(room, 'You are offline. What is said meanwhile does not reach you.')
+      if (room.joined) addNote(room, `You are offline: ${reason || 'no connection'}. What is said meanwhile does not reach you.`)
       room.joined = false
     }
   }
@@ -281,6 +291,7 @@ function enter (name) {
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
   $('gate').hidden = true
   $('chat').hidden = false
+  $('notice').hidden = true
   $('my-name').textContent = name
   link = new Link(url.href, { onState, onMessage: (message) => { handlers[message.op]?.(message) } })
   link.open()
@@ -337,7 +348,8 @@ $('text').onkeydown = (event) => {
 }
 $('leave').onclick = () => {
   roomOf(current).wanted = false
-  link.send({ op: 'leave', room: current })
+  // Without a connection there is nothing to leave but the list.
+  if (!link.send({ op: 'leave', room: current })) handlers.left({ room: current })
 }
 $('toggle-people').onclick = () => {
   const shown = $('people-panel').classList.toggle('shown')
