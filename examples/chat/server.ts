@@ -22,7 +22,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import Fastify from 'fastify'
-import fastifyHub, { type Connection, type Identity, type Message } from 'fastify-hub'
+import fastifyHub, { errors, type Connection, type Identity, type Message } from 'fastify-hub'
 
 /** What this application keeps on each connection. */
 declare module 'fastify-hub' {
@@ -110,7 +110,13 @@ async function join (connection: Connection, room: string): Promise<void> {
     connection.send({ op: 'error', message: `you can be in ${MAX_ROOMS_EACH} rooms at once` })
     return
   }
-  await connection.join(room)
+  try {
+    await connection.join(room)
+  } catch (error) {
+    // It left while its last messages waited here: no failure of ours, so nothing to log.
+    if (error instanceof errors.FST_HUB_CLOSED) return
+    throw error
+  }
   joined.add(room)
   connection.send({ op: 'joined', room, people: await peopleIn(room) })
   changed(room)

@@ -32,7 +32,8 @@ t.test('the files of the page come with their types and a strict policy', async 
 })
 
 t.test('the chat answers what it does not understand, and goes on', async (t) => {
-  const address = await Example.start(t, CHAT, { PORT: '0' }).address()
+  const chat = Example.start(t, CHAT, { PORT: '0' })
+  const address = await chat.address()
   for (const query of ['', '?name=', '?name=%20', `?name=${'x'.repeat(33)}`, '?name=a%00b', '?name=a&name=b', '?name=a&tab=%20']) {
     const [, response] = await once(new WebSocket(`${address.replace('http', 'ws')}/ws${query}`).on('error', () => {}), 'unexpected-response')
     t.equal(response.statusCode, 400, query)
@@ -54,6 +55,15 @@ t.test('the chat answers what it does not understand, and goes on', async (t) =>
   t.equal(errors.length, 10)
   t.match(errors.at(-1), { message: 'you are not in this room', id: 2 })
   t.match(received.at(-1), { op: 'said', room: 'lobby', id: 3, reached: 0 })
+
+  const hasty = new WebSocket(`${address.replace('http', 'ws')}/ws?name=hasty`)
+  await once(hasty, 'open')
+  for (const room of ['a', 'b', 'c']) hasty.send(JSON.stringify({ op: 'join', room }))
+  hasty.close()
+  await once(hasty, 'close')
+  const { code, stdout, stderr } = await chat.stop()
+  t.equal(code, 0)
+  t.match(stdout + stderr, /^Chat on .*\n$/, 'nothing of this is worth a line in the log')
 })
 
 t.test('routes notify everybody, or one user', async (t) => {
