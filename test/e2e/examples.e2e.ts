@@ -1,0 +1,92 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import t from 'tap'
+import WebSocket from 'ws'
+import { Example } from './helpers.js'
+
+const CHAT = 'chat/server.js'
+
+t.test('the chat says clearly why it can not start', async (t) => {
+  for (const port of ['0x10', '65536', '-1', 'http']) {
+    t.match(await Example.start(t, CHAT, { PORT: port }).ended, { code: 1, stdout: '', stderr: /^PORT must be a number from 0 to 65535, got ".*"\n$/ }, `PORT=${port}`)
+  }
+  const other = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => { other.close() })
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const { code, stderr } = await Example.start(t, CHAT, { PORT: String(port) }).ended
+  t.equal(code, 1)
+  t.equal(stderr, `Port ${port} on 127.0.0.1 is in use. Choose another one: PORT=${port + 1} npm start\n`)
+})
+
+t.test('the files of the page come with their types and a strict policy', async (t) => {
+  const address = await Example.start(t, CHAT, { PORT: '0' }).address()
+  for (const [path, type] of Object.entries({ '/': 'text/html', '/chat.css': 'text/css', '/chat.js': 'text/javascript', '/link.js': 'text/javascript', '/icon.svg': 'image/svg+xml' })) {
+    const { status, headers } = await fetch(address + path)
+    t.equal(status, 200, path)
+    t.ok(headers.get('content-type')?.startsWith(type), path)
+    t.match(headers.get('content-security-policy'), /^default-src 'none'; script-src 'self';/, path)
+  }
+  t.equal((await fetch(`${address}/server.js`)).status, 404)
+})
+
+t.test('the chat answers what it does not understand, and goes on', async (t) => {
+  const chat = Example.start(t, CHAT, { PORT: '0' })
+  const address = await chat.address()
+  for (const query of ['', '?name=', '?name=%20', `?name=${'x'.repeat(33)}`, '?name=a%00b', '?name=a&name=b', '?name=a&tab=%20']) {
+    const [, response] = await once(new WebSocket(`${address.replace('http', 'ws')}/ws${query}`).on('error', () => {}), 'unexpected-response')
+    t.equal(response.statusCode, 400, query)
+    response.destroy()
+  }
+  const socket = new WebSocket(`${address.replace('http', 'ws')}/ws?name=${encodeURIComponent('Zoë')}`)
+  t.teardown(() => { socket.terminate() })
+  const received: Array<Record<string, unknown>> = []
+  socket.on('message', (data) => { received.push(JSON.parse(String(data))) })
+  await once(socket, 'open')
+  for (const message of ['', 'hello', 'null', '[]', '{"op":"sing"}', '{"op":"join"}', '{"op":"join","room":"\\u202e"}', '{"op":"say","room":"lobby","text":"no id"}']) socket.send(message)
+  socket.send(JSON.stringify({ op: 'say', room: 'lobby', text: ' ', id: 1 }))
+  socket.send(JSON.stringify({ op: 'say', room: 'elsewhere', text: 'hi', id: 2 }))
+  socket.send(JSON.stringify({ op: 'say', room: 'lobby', text: 'hi', id: 3 }))
+  while (received.at(-1)?.['op'] !== 'said') await once(socket, 'message')
+  t.match(received[0], { op: 'welcome', you: 'Zoë' })
+  t.match(received[1], { op: 'joined', room: 'lobby', people: ['Zoë'] })
+  const errors = received.filter(({ op }) => op === 'error')
+  t.equal(errors.length, 10)
+  t.match(errors.at(-1), { message: 'you are not in this room', id: 2 })
+  t.match(received.at(-1), { op: 'said', room: 'lobby', id: 3, reached: 0 })
+
+  const hasty = new WebSocket(`${address.replace('http', 'ws')}/ws?name=hasty`)
+  await once(hasty, 'open')
+  for (const room of ['a', 'b', 'c']) hasty.send(JSON.stringify({ op: 'join', room }))
+  hasty.close()
+  await once(hasty, 'close')
+  const { code, stdout, stderr } = await chat.stop()
+  t.equal(code, 0)
+  t.match(stdout + stderr, /^Chat on .*\n$/, 'nothing of this is worth a line in the log')
+})
+
+t.test('routes notify everybody, or one user', async (t) => {
+  const example = Example.start(t, 'notify-from-route.js', { PORT: '0' })
+  const address = await example.address()
+  const post = async (path: string, body: object): Promise<{ status: number, body: unknown }> => {
+    const response = await fetch(address + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+    return { status: response.status, body: await response.json() }
+  }
+  const socket = new WebSocket(`${address.replace('http', 'ws')}/ws?user=ada`)
+  await once(socket, 'open')
+  const first = once(socket, 'message')
+  t.same(await post('/announce', { text: 'Tea is ready' }), { status: 200, body: { sent: 1, queued: 0, rejected: 0 } })
+  t.same(JSON.parse(String((await first)[0])), { type: 'announcement', text: 'Tea is ready' })
+  const second = once(socket, 'message')
+  t.same(await post('/users/ada/notify', { text: 'Your parcel is here' }), { status: 200, body: { delivered: 1 } })
+  t.same(JSON.parse(String((await second)[0])), { type: 'notification', text: 'Your parcel is here' })
+  t.match(await post('/users/bob/notify', { text: 'Hello?' }), { status: 404, body: { message: 'bob is not connected' } })
+  t.match(await post('/announce', {}), { status: 400 })
+  const [, refused] = await once(new WebSocket(`${address.replace('http', 'ws')}/ws`).on('error', () => {}), 'unexpected-response')
+  t.equal(refused.statusCode, 400)
+  refused.destroy()
+  const closed = once(socket, 'close')
+  t.match(await example.stop(), { code: 0 })
+  t.match(await closed, [1012, Buffer.from('service restart')])
+})
