@@ -53,11 +53,8 @@ export class Upgrades {
       checkHandshake(request.raw)
       if (this.#hub.admission.draining) throw new FST_HUB_DRAINING()
       const allowed = this.#isOriginAllowed(request)
-      if (allowed instanceof Promise) {
-        allowed.then((answer) => { this.#takeSlot(request, reply, answer, done) }).catch(failed)
-      } else {
-        this.#takeSlot(request, reply, allowed, done)
-      }
+      if (allowed instanceof Promise) this.#awaitOrigin(request, reply, allowed, done)
+      else this.#takeSlot(request, reply, allowed, done)
     } catch (error) {
       failed(error)
     }
@@ -121,45 +118,57 @@ export class Upgrades {
     }
   }
 
+  #awaitOrigin (request: FastifyRequest, reply: FastifyReply, allowed: Promise<boolean>, done: HookHandlerDoneFunction): void {
+    const socket = openSocket(reply)
+    if (socket === null) return
+    let over = false
+    const guard = this.#guard(request, reply, socket, () => { over = true })
+    guard.start()
+    allowed.then((answer) => {
+      guard.stop()
+      if (!over) this.#takeSlot(request, reply, answer, done)
+    }).catch((error: unknown) => { this.#refuse(request, reply, error, done) })
+  }
+
   #takeSlot (request: FastifyRequest, reply: FastifyReply, allowed: boolean, done: HookHandlerDoneFunction): void {
     const failed = (error: unknown): void => { this.#refuse(request, reply, error, done) }
     if (!allowed) throw new FST_HUB_ORIGIN_DENIED()
     const subprotocol = this.#negotiate(request.raw)
-    // Not request.raw.socket: injectWS has none there.
-    const socket = reply.raw.socket as Duplex | null
-    if (socket === null || socket.destroyed) return
+    const socket = openSocket(reply)
+    if (socket === null) return
     const ip = request.raw.socket === undefined ? null : request.ip
-    const { wheel, admission } = this.#hub
-    const deadline = new Timeout(wheel, () => {
-      slot.release()
-      if (reply.sent) socket.destroy()
-      else this.#refuse(request, reply, new FST_HUB_ADMIT_TIMEOUT(), (error) => { reply.send(error) })
-    })
     const held = (): void => {
-      const { admit } = this.#options.deadlines
-      if (admit > 0) deadline.start(admit)
+      guard.start()
       done()
     }
-    const slot = admission.acquire(ip, (error) => {
+    const slot = this.#hub.admission.acquire(ip, (error) => {
       if (error === null) held()
       else failed(error)
     })
+    const guard = this.#guard(request, reply, socket, () => { slot.release() })
+    this.#pending.set(request.raw, { slot, subprotocol, ip, stopWatching: guard.stop, identity: {}, headerLines: [] })
+    if (slot.state === 'held') held()
+  }
+
+  /** Calls `onOver` when the client leaves and, once started, when the deadline has passed: that is answered, too. */
+  #guard (request: FastifyRequest, reply: FastifyReply, socket: Duplex, onOver: () => void): { start: () => void, stop: () => void } {
+    const { admit } = this.#options.deadlines
+    const deadline = new Timeout(this.#hub.wheel, () => {
+      onOver()
+      if (reply.sent) socket.destroy()
+      else this.#refuse(request, reply, new FST_HUB_ADMIT_TIMEOUT(), (error) => { reply.send(error) })
+    })
     const stopWatching = watchSocket(socket, () => {
       deadline.cancel()
-      slot.release()
+      onOver()
     })
-    this.#pending.set(request.raw, {
-      slot,
-      subprotocol,
-      ip,
-      stopWatching: () => {
+    return {
+      start: () => { if (admit > 0) deadline.start(admit) },
+      stop: () => {
         deadline.cancel()
         stopWatching()
-      },
-      identity: {},
-      headerLines: []
-    })
-    if (slot.state === 'held') held()
+      }
+    }
   }
 
   /** Leaves only the chosen subprotocol in the raw header: ws would answer with the first that was offered. */
@@ -182,6 +191,15 @@ export class Upgrades {
     if (refusal.statusCode === 500 || refusal.statusCode === undefined) answer(refusal)
     else refuse(request, reply, refusal, answer)
   }
+}
+
+/** The socket of an upgrade, or null when its client has left. Not request.raw.socket: injectWS has none there. */
+function openSocket ({ raw }: FastifyReply): Duplex | null {
+  const socket = raw.socket as Duplex | null
+  if (socket === null || socket.readable) return socket
+  // A FIN that came during a hook before ours has not ended it: the server's half is still open.
+  socket.destroy()
+  return null
 }
 
 /**

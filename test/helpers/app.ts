@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import type { AddressInfo, Socket } from 'node:net'
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyHttpOptions, type FastifyInstance, type RawServerDefault } from 'fastify'
 import type { Test } from 'tap'
 import type { LocalHub } from '../../lib/core/hub.js'
 import type { Connection, Message } from '../../lib/index.js'
@@ -11,7 +11,7 @@ import { until } from './until.js'
 export interface LogLine { level: number, msg: string, code?: string, statusCode?: number, err?: { message: string, code?: string } }
 
 export interface AppOptions {
-  fastify?: FastifyServerOptions
+  fastify?: FastifyHttpOptions<RawServerDefault>
   /** Before the hub is registered. */
   before?: (app: FastifyInstance) => unknown
   /** After the hub has been registered, before the app is ready. */
@@ -61,7 +61,7 @@ export class TestApp {
 
   static async start (t: Test, options: HubOptions = {}, { fastify, before, after, healthyHeaders = {} }: AppOptions = {}): Promise<TestApp> {
     const { lines, options: logger } = captureLogs()
-    const app = Fastify({ logger, ...fastify } as FastifyServerOptions)
+    const app = Fastify({ logger, ...fastify })
     const self = new TestApp(t, app, lines)
     t.teardown(async () => {
       self.disconnectAll()
