@@ -6,6 +6,7 @@ import type { LocalHub } from '../../lib/core/hub.js'
 import type { Connection, Message } from '../../lib/index.js'
 import fastifyHub, { type HubOptions } from '../../lib/index.js'
 import { RawClient, type Handshake, type RawResponse } from './raw-client.js'
+import { binaryFrame, textFrame } from './raw-frames.js'
 import { until } from './until.js'
 
 export interface LogLine { level: number, msg: string, code?: string, statusCode?: number, err?: { message: string, code?: string } }
@@ -18,6 +19,8 @@ export interface AppOptions {
   after?: (app: FastifyInstance) => unknown
   /** Headers that the healthy connection needs to be let in. */
   healthyHeaders?: Record<string, string>
+  /** What kind of messages it sends; default text. */
+  healthySpeaks?: 'text' | 'binary'
 }
 
 /** Of the healthy connection: not that of the connections under test, so that limits per address do not count it. */
@@ -47,6 +50,7 @@ export class TestApp {
   readonly #clients: RawClient[] = []
   readonly #sockets = new Set<Socket>()
   #healthy: RawClient | null = null
+  #say: (text: string) => Buffer = textFrame
   #baseline: Baseline | null = null
 
   private constructor (t: Test, app: FastifyInstance, logs: LogLine[]) {
@@ -59,7 +63,7 @@ export class TestApp {
     })
   }
 
-  static async start (t: Test, options: HubOptions = {}, { fastify, before, after, healthyHeaders = {} }: AppOptions = {}): Promise<TestApp> {
+  static async start (t: Test, options: HubOptions = {}, { fastify, before, after, healthyHeaders = {}, healthySpeaks = 'text' }: AppOptions = {}): Promise<TestApp> {
     const { lines, options: logger } = captureLogs()
     const app = Fastify({ logger, ...fastify })
     const self = new TestApp(t, app, lines)
@@ -73,7 +77,8 @@ export class TestApp {
     await app.listen({ host: '127.0.0.1', port: 0 })
     self.#healthy = await self.open({ localAddress: HEALTHY_ADDRESS })
     await self.#healthy.upgrade({ headers: { 'x-healthy': '1', ...healthyHeaders } })
-    self.#healthy.sendText('hello')
+    if (healthySpeaks === 'binary') self.#say = (text) => binaryFrame(Buffer.from(text))
+    self.#healthy.write(self.#say('hello'))
     if (await self.#healthy.text() !== 'hello') throw new Error('the healthy connection is not')
     self.#baseline = self.#measure()
     return self
@@ -135,7 +140,7 @@ export class TestApp {
   async assertBaseline ({ errors = 0 }: { errors?: number } = {}): Promise<void> {
     const t = this.#t
     const { hub, healthy } = this
-    for (let i = 0; i < 3; i++) healthy.sendText(`still here ${i}`)
+    for (let i = 0; i < 3; i++) healthy.write(this.#say(`still here ${i}`))
     for (let i = 0; i < 3; i++) t.equal(await healthy.text(), `still here ${i}`, 'the healthy connection is intact')
     this.disconnect()
     const baseline = this.#baseline as Baseline
