@@ -38,6 +38,8 @@ export class Upgrades {
   readonly #options: ResolvedOptions
   readonly #allowed: OriginMatcher<FastifyRequest>
   readonly #pending = new WeakMap<IncomingMessage, Upgrade>()
+  /** Ends each upgrade that is waiting for a slot, a hook or `identify`. */
+  readonly #underWay = new Set<(reason: Error) => void>()
 
   constructor (hub: LocalHub, options: ResolvedOptions, allowed: OriginMatcher<FastifyRequest>) {
     this.#hub = hub
@@ -76,6 +78,11 @@ export class Upgrades {
       return reply
     }
     return undefined
+  }
+
+  /** Refuses what is under way: the node drains, and a hook that never ends must not hold it up. */
+  drain (): void {
+    for (const giveUp of this.#underWay) giveUp(new FST_HUB_DRAINING())
   }
 
   /** Header lines for the 101 of one request. */
@@ -136,7 +143,8 @@ export class Upgrades {
     const subprotocol = this.#negotiate(request.raw)
     const socket = openSocket(reply)
     if (socket === null) return
-    const ip = request.raw.socket === undefined ? null : request.ip
+    // None with injectWS, on a Unix domain socket, and when the peer has reset the connection meanwhile.
+    const ip = request.raw.socket === undefined ? null : request.ip as string | undefined ?? null
     const held = (): void => {
       guard.start()
       done()
@@ -150,22 +158,29 @@ export class Upgrades {
     if (slot.state === 'held') held()
   }
 
-  /** Calls `onOver` when the client leaves and, once started, when the deadline has passed: that is answered, too. */
+  /** Calls `onOver` when the client leaves, and when the upgrade is given up: by the deadline, once started, or a drain. */
   #guard (request: FastifyRequest, reply: FastifyReply, socket: Duplex, onOver: () => void): { start: () => void, stop: () => void } {
     const { admit } = this.#options.deadlines
-    const deadline = new Timeout(this.#hub.wheel, () => {
-      onOver()
+    const giveUp = (reason: Error): void => {
+      over()
       if (reply.sent) socket.destroy()
-      else this.#refuse(request, reply, new FST_HUB_ADMIT_TIMEOUT(), (error) => { reply.send(error) })
-    })
-    const stopWatching = watchSocket(socket, () => {
+      else this.#refuse(request, reply, reason, (error) => { reply.send(error) })
+    }
+    const deadline = new Timeout(this.#hub.wheel, () => { giveUp(new FST_HUB_ADMIT_TIMEOUT()) })
+    const forget = (): void => {
       deadline.cancel()
+      this.#underWay.delete(giveUp)
+    }
+    const over = (): void => {
+      forget()
       onOver()
-    })
+    }
+    const stopWatching = watchSocket(socket, over)
+    this.#underWay.add(giveUp)
     return {
       start: () => { if (admit > 0) deadline.start(admit) },
       stop: () => {
-        deadline.cancel()
+        forget()
         stopWatching()
       }
     }
