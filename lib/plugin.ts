@@ -58,7 +58,9 @@ export function createPlugin ({ clock = systemClock }: HubInternals = {}): Fasti
     app.addHook('onReady', async () => { await hub.start() })
     app.addHook('preClose', async () => {
       UpgradeGate.of(app.server).refuse()
-      await hub.drain()
+      const drained = hub.drain()
+      upgrades.drain()
+      await drained
       await closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)
     })
     app.addHook('onClose', async () => { await hub.stop() })

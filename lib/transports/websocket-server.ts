@@ -1,4 +1,5 @@
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import type { WebSocket, WebSocketServer } from 'ws'
@@ -51,9 +52,14 @@ export function addHandshakeHeaders (app: FastifyInstance, linesOf: (request: In
   app.websocketServer.on('headers', (headers: string[], request: IncomingMessage) => { headers.push(...linesOf(request)) })
 }
 
-/** Takes a socket out of the care of @fastify/websocket, whose preClose would close it without a code. */
+/**
+ * Takes a socket out of the care of @fastify/websocket, whose preClose would close it without a code, and away from the
+ * response of the upgrade, which would stay alive with it.
+ */
 export function takeOver (app: FastifyInstance, ws: WebSocket): void {
   app.websocketServer.clients?.delete(ws)
+  const { _socket: socket } = ws as unknown as { _socket: Socket & { _httpMessage?: ServerResponse | null } }
+  socket._httpMessage?.detachSocket(socket)
 }
 
 /** Ends the WebSockets of other routes, with 1001 as a server that goes away (RFC 6455 section 7.4.1). */

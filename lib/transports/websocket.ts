@@ -1,4 +1,5 @@
-import type { Duplex } from 'node:stream'
+import { Socket } from 'node:net'
+import { finished, type Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Transport, TransportListener } from '../core/ports.js'
 
@@ -45,6 +46,8 @@ export class WebSocketTransport implements Transport {
     ws.on('ping', () => { listener.onControl('ping') })
     ws.on('pong', () => { listener.onControl('pong') })
     ws.on('error', (error: Error & { code?: string }) => { listener.onError(error, PARSER_ERRORS[error.code ?? ''] ?? PROTOCOL_ERROR) })
+    // The stream of injectWS, unlike a socket, does not destroy itself when both halves have ended, and no 'close' comes.
+    if (!(this.#socket instanceof Socket)) finished(this.#socket, () => { this.#socket.destroy() })
     ws.on('close', (code, reason) => { listener.onClose(code, reason.toString()) })
   }
 

@@ -13,7 +13,9 @@ export function checkHandshake (request: IncomingMessage): void {
   if (!Array.isArray(request.rawHeaders)) return
   if (request.httpVersion !== '1.1') throw new FST_HUB_BAD_HANDSHAKE(`HTTP/1.1 is needed, got HTTP/${request.httpVersion}`)
   const [upgrade, ...moreUpgrades] = values(request, 'upgrade')
-  if (moreUpgrades.length > 0 || upgrade?.toLowerCase() !== 'websocket') throw new FST_HUB_UPGRADE_REQUIRED('the Upgrade header must be websocket')
+  // Node's parser has seen one, or this would be no upgrade: it keeps the first 2,000 headers only.
+  if (upgrade === undefined) throw new FST_HUB_BAD_HANDSHAKE('too many headers')
+  if (moreUpgrades.length > 0 || upgrade.toLowerCase() !== 'websocket') throw new FST_HUB_UPGRADE_REQUIRED('the Upgrade header must be websocket')
   if (values(request, 'host').length !== 1) throw new FST_HUB_BAD_HANDSHAKE('exactly one Host header is needed')
   for (const name of ['content-length', 'transfer-encoding']) {
     if (values(request, name).length > 0) throw new FST_HUB_BAD_HANDSHAKE(`a handshake has no body, but there is ${name}`)

@@ -38,6 +38,8 @@ export class Upgrades {
   readonly #options: ResolvedOptions
   readonly #allowed: OriginMatcher<FastifyRequest>
   readonly #pending = new WeakMap<IncomingMessage, Upgrade>()
+  /** Ends each upgrade that is waiting for a slot, a hook or `identify`. */
+  readonly #underWay = new Set<(reason: Error) => void>()
 
   constructor (hub: LocalHub, options: ResolvedOptions, allowed: OriginMatcher<FastifyRequest>) {
     this.#hub = hub
@@ -53,11 +55,8 @@ export class Upgrades {
       checkHandshake(request.raw)
       if (this.#hub.admission.draining) throw new FST_HUB_DRAINING()
       const allowed = this.#isOriginAllowed(request)
-      if (allowed instanceof Promise) {
-        allowed.then((answer) => { this.#takeSlot(request, reply, answer, done) }).catch(failed)
-      } else {
-        this.#takeSlot(request, reply, allowed, done)
-      }
+      if (allowed instanceof Promise) this.#awaitOrigin(request, reply, allowed, done)
+      else this.#takeSlot(request, reply, allowed, done)
     } catch (error) {
       failed(error)
     }
@@ -79,6 +78,11 @@ export class Upgrades {
       return reply
     }
     return undefined
+  }
+
+  /** Refuses what is under way: the node drains, and a hook that never ends must not hold it up. */
+  drain (): void {
+    for (const giveUp of this.#underWay) giveUp(new FST_HUB_DRAINING())
   }
 
   /** Header lines for the 101 of one request. */
@@ -121,45 +125,65 @@ export class Upgrades {
     }
   }
 
+  #awaitOrigin (request: FastifyRequest, reply: FastifyReply, allowed: Promise<boolean>, done: HookHandlerDoneFunction): void {
+    const socket = openSocket(reply)
+    if (socket === null) return
+    let over = false
+    const guard = this.#guard(request, reply, socket, () => { over = true })
+    guard.start()
+    allowed.then((answer) => {
+      guard.stop()
+      if (!over) this.#takeSlot(request, reply, answer, done)
+    }).catch((error: unknown) => { this.#refuse(request, reply, error, done) })
+  }
+
   #takeSlot (request: FastifyRequest, reply: FastifyReply, allowed: boolean, done: HookHandlerDoneFunction): void {
     const failed = (error: unknown): void => { this.#refuse(request, reply, error, done) }
     if (!allowed) throw new FST_HUB_ORIGIN_DENIED()
     const subprotocol = this.#negotiate(request.raw)
-    // Not request.raw.socket: injectWS has none there.
-    const socket = reply.raw.socket as Duplex | null
-    if (socket === null || socket.destroyed) return
-    const ip = request.raw.socket === undefined ? null : request.ip
-    const { wheel, admission } = this.#hub
-    const deadline = new Timeout(wheel, () => {
-      slot.release()
-      if (reply.sent) socket.destroy()
-      else this.#refuse(request, reply, new FST_HUB_ADMIT_TIMEOUT(), (error) => { reply.send(error) })
-    })
+    const socket = openSocket(reply)
+    if (socket === null) return
+    // None with injectWS, on a Unix domain socket, and when the peer has reset the connection meanwhile.
+    const ip = request.raw.socket === undefined ? null : request.ip as string | undefined ?? null
     const held = (): void => {
-      const { admit } = this.#options.deadlines
-      if (admit > 0) deadline.start(admit)
+      guard.start()
       done()
     }
-    const slot = admission.acquire(ip, (error) => {
+    const slot = this.#hub.admission.acquire(ip, (error) => {
       if (error === null) held()
       else failed(error)
     })
-    const stopWatching = watchSocket(socket, () => {
-      deadline.cancel()
-      slot.release()
-    })
-    this.#pending.set(request.raw, {
-      slot,
-      subprotocol,
-      ip,
-      stopWatching: () => {
-        deadline.cancel()
-        stopWatching()
-      },
-      identity: {},
-      headerLines: []
-    })
+    const guard = this.#guard(request, reply, socket, () => { slot.release() })
+    this.#pending.set(request.raw, { slot, subprotocol, ip, stopWatching: guard.stop, identity: {}, headerLines: [] })
     if (slot.state === 'held') held()
+  }
+
+  /** Calls `onOver` when the client leaves, and when the upgrade is given up: by the deadline, once started, or a drain. */
+  #guard (request: FastifyRequest, reply: FastifyReply, socket: Duplex, onOver: () => void): { start: () => void, stop: () => void } {
+    const { admit } = this.#options.deadlines
+    const giveUp = (reason: Error): void => {
+      over()
+      if (reply.sent) socket.destroy()
+      else this.#refuse(request, reply, reason, (error) => { reply.send(error) })
+    }
+    const deadline = new Timeout(this.#hub.wheel, () => { giveUp(new FST_HUB_ADMIT_TIMEOUT()) })
+    const forget = (): void => {
+      deadline.cancel()
+      this.#underWay.delete(giveUp)
+    }
+    const over = (): void => {
+      forget()
+      onOver()
+    }
+    const stopWatching = watchSocket(socket, over)
+    this.#underWay.add(giveUp)
+    return {
+      start: () => { if (admit > 0) deadline.start(admit) },
+      stop: () => {
+        forget()
+        stopWatching()
+      }
+    }
   }
 
   /** Leaves only the chosen subprotocol in the raw header: ws would answer with the first that was offered. */
@@ -182,6 +206,15 @@ export class Upgrades {
     if (refusal.statusCode === 500 || refusal.statusCode === undefined) answer(refusal)
     else refuse(request, reply, refusal, answer)
   }
+}
+
+/** The socket of an upgrade, or null when its client has left. Not request.raw.socket: injectWS has none there. */
+function openSocket ({ raw }: FastifyReply): Duplex | null {
+  const socket = raw.socket as Duplex | null
+  if (socket === null || socket.readable) return socket
+  // A FIN that came during a hook before ours has not ended it: the server's half is still open.
+  socket.destroy()
+  return null
 }
 
 /**
