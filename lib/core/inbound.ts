@@ -40,7 +40,7 @@ export class Inbound {
     if (this.#sealed) return
     this.#waiting.push(message)
     this.#pump()
-    if (!this.#paused && this.#waiting.length >= this.#maxPending) {
+    if (!this.#sealed && !this.#paused && this.#waiting.length >= this.#maxPending) {
       this.#paused = true
       this.#host.pause()
     }
@@ -55,12 +55,15 @@ export class Inbound {
     this.#pump()
   }
 
-  /** Takes no new messages; what waits is still handled. */
-  seal (): void { this.#sealed = true }
+  /** Takes no new messages; what waits is still handled. The socket is read again: the peer's Close has to be seen. */
+  seal (): void {
+    this.#sealed = true
+    this.#resume()
+  }
 
   /** Forgets what waits; nothing more is handled. */
   stop (): void {
-    this.#sealed = true
+    this.seal()
     this.#waiting = []
     this.#settleIdle()
   }
@@ -86,11 +89,14 @@ export class Inbound {
       this.#run(() => this.#host.handle(message))
     }
     this.#pumping = false
-    if (this.#paused && this.#waiting.length < this.#maxPending && !this.#held) {
-      this.#paused = false
-      this.#host.resume()
-    }
+    if (this.#waiting.length < this.#maxPending && !this.#held) this.#resume()
     this.#settleIdle()
+  }
+
+  #resume (): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#host.resume()
   }
 
   #run (handler: () => unknown): void {
