@@ -117,7 +117,8 @@ export class Inbound {
       this.#host.onBusy(false)
       this.#pump()
     }
-    result.then(settled, (error: unknown) => {
+    // A thenable may throw in `then`, or call back twice: a promise made of it does neither.
+    Promise.resolve(result).then(settled, (error: unknown) => {
       this.#host.onFailure(error)
       settled()
     })
