@@ -147,7 +147,7 @@ export class Admission {
     }
     this.#held--
     const [next] = this.#line
-    if (next === undefined) return
+    if (next === undefined || this.#draining) return
     this.#line.delete(next)
     this.#held++
     next.grant()

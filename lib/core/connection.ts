@@ -163,7 +163,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     const opened = (): void => { if (this.#state === 'connecting') this.#state = 'open' }
     this.#inbound.begin(() => {
       const result = onConnect()
-      return isThenable(result) ? result.then(opened) : opened()
+      return isThenable(result) ? Promise.resolve(result).then(opened) : opened()
     })
   }
 

@@ -40,7 +40,7 @@ export class Inbound {
     if (this.#sealed) return
     this.#waiting.push(message)
     this.#pump()
-    if (!this.#paused && this.#waiting.length >= this.#maxPending) {
+    if (!this.#sealed && !this.#paused && this.#waiting.length >= this.#maxPending) {
       this.#paused = true
       this.#host.pause()
     }
@@ -55,10 +55,10 @@ export class Inbound {
     this.#pump()
   }
 
-  /** Takes no new messages; what waits is still handled. Reading goes on: the peer's Close has to be seen. */
+  /** Takes no new messages; what waits is still handled. The socket is read again: the peer's Close has to be seen. */
   seal (): void {
     this.#sealed = true
-    this.#unpause()
+    this.#resume()
   }
 
   /** Forgets what waits; nothing more is handled. */
@@ -89,11 +89,11 @@ export class Inbound {
       this.#run(() => this.#host.handle(message))
     }
     this.#pumping = false
-    if (this.#waiting.length < this.#maxPending && !this.#held) this.#unpause()
+    if (this.#waiting.length < this.#maxPending && !this.#held) this.#resume()
     this.#settleIdle()
   }
 
-  #unpause (): void {
+  #resume (): void {
     if (!this.#paused) return
     this.#paused = false
     this.#host.resume()
@@ -117,7 +117,8 @@ export class Inbound {
       this.#host.onBusy(false)
       this.#pump()
     }
-    result.then(settled, (error: unknown) => {
+    // A thenable may throw in `then`, or call back twice: a promise made of it does neither.
+    Promise.resolve(result).then(settled, (error: unknown) => {
       this.#host.onFailure(error)
       settled()
     })

@@ -39,12 +39,22 @@ export function exceptIds (except: Except | undefined): ReadonlySet<string> | un
   }))
 }
 
-/** How a wrong value is shown in an error: its JSON where that says enough, its type otherwise. Never long. */
+/** How a wrong value is shown in an error: its JSON where that says enough, its type otherwise. Never long, and never throws. */
 export function describe (value: unknown): string {
   if (typeof value === 'function') return 'a function'
-  if (typeof value === 'string' && value.length > 60) return `a string of ${value.length} characters`
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value.constructor === Object || value.constructor === undefined ? 'an object' : `an instance of ${value.constructor.name}`
-  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'symbol' || value === undefined) return String(value)
-  const text = JSON.stringify(value)
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+  if (typeof value === 'string') return value.length > 60 ? `a string of ${value.length} characters` : JSON.stringify(value)
+  if (Array.isArray(value)) return describeList(value)
+  if (typeof value !== 'object' || value === null) return String(value)
+  const { constructor } = value as { constructor: unknown }
+  return typeof constructor === 'function' && constructor !== Object ? `an instance of ${constructor.name}` : 'an object'
+}
+
+function describeList (list: unknown[]): string {
+  try {
+    const text = JSON.stringify(list)
+    return text.length > 80 ? `${text.slice(0, 77)}...` : text
+  } catch {
+    // A cycle, or a BigInt.
+    return 'a list'
+  }
 }

@@ -1,6 +1,7 @@
 import { FST_HUB_INVALID_DATA } from '../errors.js'
 import type { Payload } from '../protocol/frame.js'
 import { InboundMessage } from './message.js'
+import { describe } from './names.js'
 
 /**
  * What an application may send: a string goes as text, a Uint8Array (a Buffer) as binary, an inbound message as it came,
@@ -14,8 +15,8 @@ export function toPayload (data: unknown): Payload {
   try {
     text = JSON.stringify(data)
   } catch (error) {
-    // BigInt, a cycle, or a toJSON that throws.
-    throw new FST_HUB_INVALID_DATA((error as Error).message.split('\n', 1)[0] as string)
+    // BigInt, a cycle, or a toJSON that throws: whatever it likes.
+    throw new FST_HUB_INVALID_DATA(error instanceof Error ? error.message.split('\n', 1)[0] as string : describe(error))
   }
   // undefined, functions and symbols.
   if (text === undefined) throw new FST_HUB_INVALID_DATA(`JSON has no form for ${typeof data}`)

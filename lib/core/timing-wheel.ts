@@ -73,12 +73,9 @@ export class TimingWheel {
   advance (): void {
     const now = this.#clock.monotonic()
     const target = Math.floor(now / TICK_MS)
-    const last = Math.min(target, this.#tick + SLOTS)
-    for (let tick = this.#tick + 1; tick <= last; tick++) {
-      this.#tick = tick
-      this.#fire(tick % SLOTS, now)
-    }
-    this.#tick = target
+    // The last ticks, not the first: what a callback arms for `target` is then still ahead.
+    this.#tick = Math.max(this.#tick, target - SLOTS)
+    while (this.#tick < target) this.#fire(++this.#tick % SLOTS, now)
   }
 
   #fire (slot: number, now: number): void {

@@ -1,0 +1,101 @@
+import type { AdmissionLimits, Slot } from '../../lib/core/admission.js'
+import type { ConnectionSettings, HubConnection } from '../../lib/core/connection.js'
+import { LocalHub, type Handlers, type HubConfig } from '../../lib/core/hub.js'
+import type { Broker, BrokerListener, Directory, Presence } from '../../lib/core/ports.js'
+import type { QueueLimits } from '../../lib/core/send-queue.js'
+import type { Identity } from '../../lib/core/types.js'
+import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
+import { MemoryDirectory } from '../../lib/memory/directory.js'
+import { MemoryPresence } from '../../lib/memory/presence.js'
+import { FakeClock, settled } from './fake-clock.js'
+import { FakeTransport } from './fake-transport.js'
+
+export interface FakeHubOptions extends Partial<Handlers> {
+  settings?: Partial<ConnectionSettings>
+  queue?: Partial<QueueLimits>
+  limits?: Partial<AdmissionLimits>
+  drain?: Partial<HubConfig['drain']>
+  clock?: FakeClock
+  directory?: Directory
+  presence?: Presence
+  broker?: (listener: BrokerListener) => Broker
+}
+
+export interface LogLine { level: 'info' | 'error', details: { err?: unknown, connection?: string, room?: string }, message: string }
+
+export interface FakePeer { connection: HubConnection, transport: FakeTransport, slot: Slot }
+
+/** A LocalHub on fake time, whose peers are FakeTransports. */
+export class FakeHub {
+  readonly clock: FakeClock
+  readonly hub: LocalHub
+  readonly log: LogLine[] = []
+
+  constructor (options: FakeHubOptions = {}) {
+    const clock = this.clock = options.clock ?? new FakeClock()
+    const bus = new MemoryBus(clock)
+    const logAt = (level: LogLine['level']) => (details: object, message: string): void => { this.log.push({ level, details, message }) }
+    this.hub = new LocalHub({
+      clock,
+      log: { info: logAt('info'), error: logAt('error') },
+      queue: { maxMessages: 64, maxBytes: 1024 * 1024, ...options.queue },
+      limits: { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0, ...options.limits },
+      drain: { spread: 5_000, timeout: 15_000, ...options.drain },
+      handlers: { onConnect: options.onConnect, onMessage: options.onMessage, onDisconnect: options.onDisconnect },
+      settings: {
+        heartbeat: { interval: 0, timeout: 0 },
+        deadlines: { handler: 30_000, close: 5_000 },
+        overflow: 'drop-oldest',
+        maxPending: 4,
+        messages: 'any',
+        rate: { messagesPerSecond: 0, burst: 1, bytesPerSecond: 0, burstBytes: 0, violations: 0 },
+        ...options.settings
+      },
+      directory: options.directory ?? new MemoryDirectory(),
+      presence: options.presence ?? new MemoryPresence(),
+      broker: options.broker ?? ((listener) => new MemoryBroker(bus, listener))
+    })
+  }
+
+  /** The errors in the log. */
+  get errors (): unknown[] { return this.log.filter(({ level }) => level === 'error').map(({ details }) => details.err) }
+
+  async start (): Promise<this> {
+    await this.hub.start()
+    return this
+  }
+
+  /** Accepts a socket; the connection enters the hub when promises have settled. */
+  accept (identity: Identity = {}, ip: string | null = null): FakePeer {
+    const slot = this.hub.admission.acquire(ip, () => {})
+    const transport = new FakeTransport(this.clock)
+    const connection = this.hub.accept(transport, { identity, ip, subprotocol: null, slot })
+    transport.attach(connection)
+    return { connection, transport, slot }
+  }
+
+  /** Accepts a socket, and waits until it is in the hub. */
+  async connect (identity?: Identity, ip?: string | null): Promise<FakePeer> {
+    const peer = this.accept(identity, ip)
+    await settled()
+    return peer
+  }
+
+  /** Ends the turn, and lets promises settle. */
+  async turn (): Promise<void> {
+    this.clock.turn()
+    await settled()
+  }
+
+  /** Lets time pass in steps, and promises settle after each. */
+  async advance (ms: number, step = 100): Promise<void> {
+    for (let left = ms; left > 0; left -= step) {
+      this.clock.advance(Math.min(step, left))
+      await settled()
+    }
+  }
+}
+
+export async function startHub (options?: FakeHubOptions): Promise<FakeHub> {
+  return await new FakeHub(options).start()
+}

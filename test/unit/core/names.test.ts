@@ -1,0 +1,56 @@
+import t from 'tap'
+import { checkName, checkOverflow, describe, exceptIds, isName } from '../../../lib/core/names.js'
+
+t.test('names are 1 to 255 bytes of well-formed UTF-8', (t) => {
+  for (const name of ['a', ' ', '\0', 'a:b{c}\n', 'a'.repeat(255), 'é'.repeat(127), '😀'.repeat(63), '__proto__', '\ufeff']) {
+    t.equal(isName(name), true, JSON.stringify(name))
+    t.equal(checkName('room', name), name)
+  }
+  for (const name of ['', 'a'.repeat(256), 'é'.repeat(128), '😀'.repeat(64), '\ud800', 'a\udc00b', 1, null, undefined, {}, [], Symbol('x'), Object('a')]) {
+    t.equal(isName(name), false)
+    t.throws(() => checkName('user', name), { code: 'FST_HUB_INVALID_NAME', message: /^user must be a string of 1 to 255 bytes/ })
+  }
+  t.end()
+})
+
+t.test('a wrong name is told, whatever it is', (t) => {
+  const cycle: unknown[] = []
+  cycle.push(cycle)
+  const liar = { constructor: null }
+  for (const value of [[1n], cycle, [{ toJSON () { throw new Error('no') } }], Object.create(null), liar]) {
+    t.throws(() => checkName('room', value), { code: 'FST_HUB_INVALID_NAME' })
+  }
+  t.end()
+})
+
+t.test('overflow policies', (t) => {
+  for (const policy of [undefined, 'drop-oldest', 'reject-new', 'disconnect']) t.doesNotThrow(() => { checkOverflow(policy) })
+  for (const policy of [null, '', 'drop', 1, ['disconnect']]) t.throws(() => { checkOverflow(policy) }, { code: 'FST_HUB_INVALID_ARGUMENT', message: /overflow: expected 'drop-oldest'/ })
+  t.end()
+})
+
+t.test('except takes connections, ids and lists of both', (t) => {
+  const connection = { id: 'one' } as never
+  t.equal(exceptIds(undefined), undefined)
+  t.same(exceptIds('two'), new Set(['two']))
+  t.same(exceptIds(connection), new Set(['one']))
+  t.same(exceptIds([connection, 'two', 'two']), new Set(['one', 'two']))
+  t.same(exceptIds([]), new Set())
+  for (const wrong of [null, 1, {}, { id: 1 }, new Set(['one']), ['one', undefined], [[]]]) {
+    t.throws(() => exceptIds(wrong as never), { code: 'FST_HUB_INVALID_ARGUMENT', message: /except: expected connections or their ids/ })
+  }
+  t.end()
+})
+
+t.test('values in errors are recognisable and short', (t) => {
+  class Thing {}
+  const cases: Array<[unknown, string]> = [
+    [undefined, 'undefined'], [null, 'null'], [true, 'true'], [1.5, '1.5'], [NaN, 'NaN'], [-Infinity, '-Infinity'], [12n, '12'],
+    [Symbol('s'), 'Symbol(s)'], ['text', '"text"'], ['a\nb', '"a\\nb"'], ['x'.repeat(61), 'a string of 61 characters'],
+    [() => {}, 'a function'], [Thing, 'a function'], [{ a: 1 }, 'an object'], [Object.create(null), 'an object'], [{ constructor: 1 }, 'an object'],
+    [new Thing(), 'an instance of Thing'], [new Map(), 'an instance of Map'], [[1, 'a'], '[1,"a"]'], [[], '[]'], [[1n], 'a list']
+  ]
+  for (const [value, expected] of cases) t.equal(describe(value), expected)
+  t.equal(describe(new Array(100).fill(0)), `[${'0,'.repeat(38)}...`)
+  t.end()
+})

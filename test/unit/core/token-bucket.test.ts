@@ -1,0 +1,102 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { PeerRate } from '../../../lib/core/peer-rate.js'
+import { KeyedRate, TokenBucket } from '../../../lib/core/token-bucket.js'
+
+t.test('a bucket starts full, refills at its rate, and never holds more than its capacity', (t) => {
+  const bucket = new TokenBucket(2, 0)
+  const take = (now: number, tokens = 1): boolean => bucket.take(tokens, 10, 2, now)
+  t.equal(take(0), true)
+  t.equal(take(0), true)
+  t.equal(take(0), false)
+  t.equal(take(99), false)
+  t.equal(take(100), true)
+  t.equal(take(100), false)
+  t.equal(take(10_000), true)
+  t.equal(take(10_000), true)
+  t.equal(take(10_000), false, 'two, however long it rested')
+  t.equal(take(20_000, 3), false, 'more than its capacity never')
+  t.equal(take(20_000, 2), true, 'and a refusal took nothing')
+  t.end()
+})
+
+t.test('whatever the pattern, no window lets through more than rate times time plus capacity', (t) => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 20 }), fc.array(fc.nat(300), { maxLength: 200 }), (rate, capacity, gaps) => {
+    const bucket = new TokenBucket(capacity, 0)
+    const taken: number[] = []
+    let now = 0
+    for (const gap of gaps) {
+      now += gap
+      if (bucket.take(1, rate, capacity, now)) taken.push(now)
+    }
+    return taken.every((from, i) => taken.slice(i).every((to, j) => j + 1 <= capacity + (to - from) * rate / 1000 + 1e-6))
+  }))
+  t.end()
+})
+
+t.test('keys are limited each by itself, with a burst of a second', (t) => {
+  const rate = new KeyedRate(3)
+  for (const key of ['a', 'b']) {
+    for (let i = 0; i < 3; i++) t.equal(rate.take(key, 5), true)
+    t.equal(rate.take(key, 5), false)
+  }
+  t.equal(rate.take('a', 5 + 334), true)
+  t.equal(rate.take('a', 5 + 335), false)
+  t.end()
+})
+
+t.test('0 is no limit, and remembers nobody', (t) => {
+  const rate = new KeyedRate(0)
+  for (let i = 0; i < 1_000; i++) if (!rate.take('a', 0)) t.fail('limited')
+  t.equal(rate.size, 0)
+  t.end()
+})
+
+t.test('less than one a second', (t) => {
+  const rate = new KeyedRate(0.1)
+  t.equal(rate.take('a', 0), true)
+  t.equal(rate.take('a', 9_999), false)
+  t.equal(rate.take('a', 10_000), true)
+  t.end()
+})
+
+t.test('keys that are silent are forgotten, and forgetting gives nobody more', (t) => {
+  const rate = new KeyedRate(2)
+  for (let i = 0; i < 100; i++) rate.take(`key ${i}`, 0)
+  t.equal(rate.size, 100)
+  rate.take('late', 1_000)
+  t.equal(rate.size, 101, 'one generation back')
+  rate.take('late', 2_000)
+  t.equal(rate.size, 1)
+  rate.take('much later', 10_000)
+  t.equal(rate.size, 1, 'both generations are too old')
+
+  fc.assert(fc.property(fc.constantFrom(0.3, 1, 2, 7.5), fc.array(fc.tuple(fc.nat(2), fc.nat(900)), { maxLength: 150 }), (perSecond, steps) => {
+    const rate = new KeyedRate(perSecond)
+    const capacity = Math.max(1, perSecond)
+    const reference = new Map<number, TokenBucket>()
+    let now = 0
+    for (const [key, gap] of steps) {
+      now += gap
+      const bucket = reference.get(key) ?? new TokenBucket(capacity, 0)
+      reference.set(key, bucket)
+      if (rate.take(String(key), now) !== bucket.take(1, perSecond, capacity, now)) return false
+    }
+    return true
+  }))
+  t.end()
+})
+
+t.test('what a peer sends is counted by message and by byte', (t) => {
+  const peer = new PeerRate({ messagesPerSecond: 10, burst: 2, bytesPerSecond: 100, burstBytes: 150, violations: 3 }, 0)
+  t.equal(peer.take(100, 0), true)
+  t.equal(peer.take(51, 0), false, 'too many bytes')
+  t.equal(peer.violations, 1)
+  t.equal(peer.take(0, 0), false, 'too many messages')
+  t.equal(peer.violations, 2)
+  t.equal(peer.take(0, 100), true)
+  t.equal(peer.violations, 0, 'violations are counted in a row')
+  const free = new PeerRate({ messagesPerSecond: 0, burst: 1, bytesPerSecond: 0, burstBytes: 0, violations: 1 }, 0)
+  for (let i = 0; i < 100; i++) if (!free.take(1_000, 0)) t.fail('limited')
+  t.end()
+})
