@@ -52,15 +52,21 @@ export function createPlugin ({ clock = systemClock }: HubInternals = {}): Fasti
     const upgrades = new Upgrades(hub, options, compileOrigins<FastifyRequest>(options.origins))
     app.decorate(decorateAs, hub)
     addHandshakeHeaders(app, (request) => upgrades.headerLines(request))
-    const own = guardRoutes(app, options, upgrades)
+    const { own, websockets } = guardRoutes(app, options, upgrades)
     addRoutes(app, options, upgrades, own)
+    const gate = UpgradeGate.of(app.server)
+    gate.join({
+      claims: ({ url = '' }) => options.guardUpgrades || websockets.matches(url),
+      drain: async () => {
+        const drained = hub.drain()
+        upgrades.drain()
+        await drained
+      }
+    })
 
     app.addHook('onReady', async () => { await hub.start() })
     app.addHook('preClose', async () => {
-      UpgradeGate.of(app.server).refuse()
-      const drained = hub.drain()
-      upgrades.drain()
-      await drained
+      await gate.close()
       await closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)
     })
     app.addHook('onClose', async () => { await hub.stop() })
@@ -98,15 +104,14 @@ function limitSlowHandshakes ({ server }: FastifyInstance): void {
   if (http.connectionsCheckingInterval === NODE_CONNECTIONS_CHECK) http.connectionsCheckingInterval = CONNECTIONS_CHECK
 }
 
-/** Admission for the hub's routes, and answers for upgrades and methods that have no route. @returns the hub's paths */
-function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, upgrades: Upgrades): PathMatcher {
+/** Admission for the hub's routes, and answers for upgrades and methods that have no route. @returns the hub's paths, and all with a WebSocket */
+function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, upgrades: Upgrades): { own: PathMatcher, websockets: PathMatcher } {
   const own = new PathMatcher(app)
   const websockets = new PathMatcher(app)
   app.addHook('onRoute', (route) => {
     if (isWebSocketRoute(route)) websockets.add(route.url)
     else route.config = mark(route.config, { [kNoWebSocket]: true })
   })
-  UpgradeGate.of(app.server).claim(({ url = '' }) => guardUpgrades || websockets.matches(url))
   app.addHook('onRequest', (request, reply, done) => {
     if (request.ws) {
       const marks = request.routeOptions.config as RouteMarks | undefined
@@ -116,7 +121,7 @@ function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, 
     if (request.is404 && request.method !== 'GET' && own.matches(request.url)) return refuse(request, reply, new FST_HUB_METHOD_NOT_ALLOWED(request.method), done)
     done()
   })
-  return own
+  return { own, websockets }
 }
 
 /** A copy: several routes may share one config object. */

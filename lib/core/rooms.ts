@@ -61,18 +61,13 @@ export class Rooms {
   }
 
   leave (connection: HubConnection, name: string): void {
-    const room = this.#rooms.get(name)
-    if (room === undefined) return
-    room.joining.delete(connection)
-    if (room.members.delete(connection)) {
-      connection.roomSet?.delete(name)
-      if (connection.user !== null) this.#presence.leave(name, connection.user, connection.id).catch(this.#onError)
-    }
-    this.#releaseIfEmpty(room)
+    this.#remove(connection, name)
+    connection.roomSet?.delete(name)
   }
 
+  /** For the end of a connection: it still tells which rooms it was in. */
   leaveAll (connection: HubConnection): void {
-    for (const name of connection.rooms) this.leave(connection, name)
+    for (const name of connection.rooms) this.#remove(connection, name)
   }
 
   /** A broker's publications for one room: fans them out to its members. */
@@ -114,6 +109,16 @@ export class Rooms {
     room.members.add(connection);
     (connection.roomSet ??= new Set()).add(room.name)
     if (connection.user !== null) this.#presence.enter(room.name, connection.user, connection.id).catch(this.#onError)
+  }
+
+  #remove (connection: HubConnection, name: string): void {
+    const room = this.#rooms.get(name)
+    if (room === undefined) return
+    room.joining.delete(connection)
+    if (room.members.delete(connection) && connection.user !== null) {
+      this.#presence.leave(name, connection.user, connection.id).catch(this.#onError)
+    }
+    this.#releaseIfEmpty(room)
   }
 
   #releaseIfEmpty (room: RoomState): void {

@@ -117,7 +117,7 @@ export interface Connection {
   readonly connectedAt: number
   /** When the last complete message, ping or pong arrived: milliseconds since the Unix epoch. */
   readonly lastSeen: number
-  /** The rooms it is in. */
+  /** The rooms it is in; in `onDisconnect` and after, those it was in at the end. */
   readonly rooms: ReadonlySet<string>
   /** Yours: starts as `identity.data`, or `{}`. */
   data: HubConnectionData

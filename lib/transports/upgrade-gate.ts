@@ -14,6 +14,14 @@ const RESPONSE = [
   CLOSING
 ].join('\r\n')
 
+/** What a hub tells the gate of its server. */
+export interface GateMember {
+  /** Whether it wants this upgrade dispatched. One that no hub claims is left to the server's other listeners, if there are any. */
+  claims (request: IncomingMessage): boolean
+  /** Ends its connections and what is under way. Called again for each hub of the server. */
+  drain (): Promise<void>
+}
+
 const gates = new WeakMap<Server, UpgradeGate>()
 
 /**
@@ -25,11 +33,10 @@ export class UpgradeGate {
   readonly #server: Server
   /** The emitter of the first registration dispatches for all: Fastify has one router. */
   #dispatcher: EventEmitter | null = null
-  /** Each hub says which upgrades it wants dispatched. */
-  readonly #claims: Array<(request: IncomingMessage) => boolean> = []
+  readonly #members: GateMember[] = []
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     // Where nobody else is there to answer, Fastify's 404 is better than silence.
-    if (this.#claims.some((claims) => claims(request)) || this.#server.listenerCount('upgrade') === 1) {
+    if (this.#members.some((member) => member.claims(request)) || this.#server.listenerCount('upgrade') === 1) {
       this.#dispatcher?.emit('upgrade', request, socket, head)
     }
   }
@@ -54,16 +61,19 @@ export class UpgradeGate {
     return emitter
   }
 
-  /** An upgrade that no hub claims is left to the server's other listeners, if there are any. */
-  claim (claims: (request: IncomingMessage) => boolean): void {
-    this.#claims.push(claims)
+  join (member: GateMember): void {
+    this.#members.push(member)
   }
 
-  /** From now on every upgrade that nobody else listens for is refused with 503. */
-  refuse (): void {
+  /**
+   * From now on every upgrade that nobody else listens for is refused with 503. All hubs of the server drain at the same
+   * time: Fastify runs their preClose hooks one after the other, and the time to stop in is one for all.
+   */
+  async close (): Promise<void> {
     this.#server.removeListener('upgrade', this.#onUpgrade)
     this.#dispatcher = null
     if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', refuse)
+    await Promise.all(this.#members.map(async (member) => { await member.drain() }))
   }
 }
 
