@@ -43,8 +43,8 @@ const NAME_TAKEN = 4509
 /** Changes of who is where are told at most this often, in milliseconds, however many come and go. */
 const TELL_EVERY = 50
 
-/** Letters, marks, digits, punctuation, symbols and single spaces: nothing invisible, so that two names that look empty or alike are not. */
-const NAME = /^(?=.)[\p{L}\p{M}\p{N}\p{P}\p{S}]+(?: [\p{L}\p{M}\p{N}\p{P}\p{S}]+)*$/u
+/** Letters, marks, digits, punctuation, symbols and single spaces: nothing invisible, which would make two names look the same. */
+const NAME = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]+(?: [\p{L}\p{M}\p{N}\p{P}\p{S}]+)*$/u
 
 const app = Fastify({ logger: { level: process.env['LOG_LEVEL'] ?? 'warn' } })
 

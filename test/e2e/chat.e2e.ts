@@ -184,6 +184,8 @@ t.test('a name that is missing or taken is asked for again', async (t) => {
   const other = await Person.open(browser, address)
   await other.giveName('   ')
   await other.shows('Please tell us your name first.')
+  await other.giveName('Ada\u200b')
+  await other.shows('Please use visible characters only.')
   await other.giveName(' Ada ')
   await other.shows('Somebody here is called “Ada” already')
   await other.giveName('Ada L.')

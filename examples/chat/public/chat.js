@@ -12,6 +12,9 @@ const TOGETHER_MS = 3 * 60_000
 const LOBBY = 'lobby'
 const NAME_TAKEN = 4509
 
+/** As the server has it: a handshake that it refuses looks to a page like a server that is away. */
+const NAME = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]+(?: [\p{L}\p{M}\p{N}\p{P}\p{S}]+)*$/u
+
 const $ = (id) => document.getElementById(id)
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 
@@ -281,6 +284,10 @@ function onState () {
 
 /* ---- in and out ---- */
 
+function clean (name) {
+  return name.trim().replace(/\s+/g, ' ').normalize('NFC')
+}
+
 function enter (name) {
   me = name
   sessionStorage.setItem('name', name)
@@ -321,15 +328,15 @@ function showProblem (problem) {
 
 $('enter').onsubmit = (event) => {
   event.preventDefault()
-  const name = $('name').value.trim().replace(/\s+/g, ' ')
-  showProblem(name === '' ? 'Please tell us your name first.' : '')
-  if (name === '') $('name').focus()
-  else enter(name)
+  const name = clean($('name').value)
+  showProblem(name === '' ? 'Please tell us your name first.' : NAME.test(name) ? '' : 'Please use visible characters only.')
+  if (NAME.test(name)) enter(name)
+  else $('name').focus()
 }
 $('create').onsubmit = (event) => {
   event.preventDefault()
-  const name = $('new-room').value.trim().replace(/\s+/g, ' ').replace(/^#/, '').normalize('NFC')
-  if (name === '') return
+  const name = clean($('new-room').value.replace(/^\s*#/, ''))
+  if (!NAME.test(name)) return
   $('new-room').value = ''
   openRoom(name)
   $('text').focus()
