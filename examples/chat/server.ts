@@ -22,14 +22,12 @@
  */
 import { readFile } from 'node:fs/promises'
 import Fastify from 'fastify'
-import fastifyHub, { errors, type Connection, type Identity, type Message } from 'fastify-hub'
+import fastifyHub, { type Connection, type Identity, type Message } from 'fastify-hub'
 
 /** What this application keeps on each connection. */
 declare module 'fastify-hub' {
   interface HubConnectionData {
     name: string
-    /** Rooms that it has joined. `connection.rooms` is empty by the time `onDisconnect` is called. */
-    joined: Set<string>
   }
 }
 
@@ -69,7 +67,7 @@ function identify ({ query }: { query: unknown }): Identity {
   if (tab !== undefined && (typeof tab !== 'string' || !/^[\w-]{1,64}$/.test(tab))) {
     throw Object.assign(new Error('tab must be 1 to 64 letters, digits, _ or -'), { statusCode: 400 })
   }
-  return { user: clean, ...tab !== undefined && { device: tab }, data: { name: clean, joined: new Set() } }
+  return { user: clean, ...tab !== undefined && { device: tab }, data: { name: clean } }
 }
 
 /** After the 101. What the client sends meanwhile is kept until the promise resolves. */
@@ -97,34 +95,26 @@ async function onMessage (connection: Connection, message: Message): Promise<voi
   }
 }
 
-/** Its socket and its places in rooms are gone already. */
-function onDisconnect ({ data }: Connection): void {
-  for (const room of data.joined) changed(room)
+/** It is in no room any more, but still tells which ones it was in. */
+function onDisconnect (connection: Connection): void {
+  for (const room of connection.rooms) changed(room)
 }
 
 /* ---- what clients ask for ---- */
 
 async function join (connection: Connection, room: string): Promise<void> {
-  const { joined } = connection.data
-  if (joined.size >= MAX_ROOMS_EACH && !joined.has(room)) {
+  if (connection.rooms.size >= MAX_ROOMS_EACH && !connection.rooms.has(room)) {
     connection.send({ op: 'error', message: `you can be in ${MAX_ROOMS_EACH} rooms at once` })
     return
   }
-  try {
-    await connection.join(room)
-  } catch (error) {
-    // It left while its last messages waited here: no failure of ours, so nothing to log.
-    if (error instanceof errors.FST_HUB_CLOSED) return
-    throw error
-  }
-  joined.add(room)
+  await connection.join(room)
   connection.send({ op: 'joined', room, people: await peopleIn(room) })
   changed(room)
 }
 
 async function leave (connection: Connection, room: string): Promise<void> {
   await connection.leave(room)
-  if (connection.data.joined.delete(room)) changed(room)
+  changed(room)
   connection.send({ op: 'left', room })
 }
 

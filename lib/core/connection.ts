@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { FST_HUB_HANDLER_TIMEOUT, FST_HUB_INVALID_CLOSE_CODE } from '../errors.js'
+import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT, FST_HUB_INVALID_CLOSE_CODE } from '../errors.js'
 import { ABNORMAL, disconnects, fitReason, isSendableCloseCode, type Disconnect } from '../protocol/disconnect.js'
 import { encodeFrame, type Frame } from '../protocol/frame.js'
 import { heartbeatStep, type HeartbeatOptions, type HeartbeatStep } from './heartbeat.js'
@@ -232,6 +232,8 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   handle (message: InboundMessage): unknown { return this.#host.handleMessage(this, message) }
 
   onFailure (error: unknown): void {
+    // A handler that stumbled over the end of its own connection has not failed, and a peer must not fill the log.
+    if (error instanceof FST_HUB_CLOSED && !this.live) return
     this.#host.report(error, this)
     this.disconnect(disconnects.internalError)
   }

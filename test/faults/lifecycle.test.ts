@@ -147,8 +147,8 @@ t.test('44: the peer closes during a pending onConnect', async (t) => {
   t.equal(app.hub.get(connection.id), undefined, 'never registered afterwards')
   t.equal(app.hub.room('room').size, 0)
   t.equal(connection.state, 'closed')
-  await app.assertBaseline({ errors: 1 })
-  t.match(app.errors(), [{ err: { code: 'FST_HUB_CLOSED' } }], 'its join was refused')
+  await app.assertBaseline()
+  t.match(app.errors(), [], 'that its join was refused is no failure of the application')
   t.match(ends, [{ code: 4001, initiator: 'peer' }])
 })
 
