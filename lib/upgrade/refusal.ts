@@ -13,12 +13,9 @@ const RETRY_AFTER: ReadonlyMap<unknown, number> = new Map<unknown, number>([
   [FST_HUB_FULL, 5], [FST_HUB_WAIT_TIMEOUT, 5], [FST_HUB_ADMIT_TIMEOUT, 5]
 ])
 
-const noop = (): void => {}
-const silence = { level: 'silent', fatal: noop, error: noop, warn: noop, info: noop, debug: noop, trace: noop, silent: noop, child: () => silence } as unknown as FastifyBaseLogger
-
 /**
  * Answers through the app's error handler, and logs one line at info. Fastify's default handler would log a second, and
- * a 503 as an error: during `answer` its logger is silent; an error handler of the app uses `request.log`.
+ * a 503 as an error; when it runs, onError hooks may have taken their time.
  * @param answer passes the error on to Fastify
  */
 export function refuse (request: FastifyRequest, reply: FastifyReply, error: RefusalError, answer: (error: Error) => void): void {
@@ -28,8 +25,18 @@ export function refuse (request: FastifyRequest, reply: FastifyReply, error: Ref
   if (error instanceof FST_HUB_METHOD_NOT_ALLOWED) reply.header('allow', 'GET')
   const { cause } = error
   request.log.info({ code: error.code, statusCode: error.statusCode, reason: error.message, ...cause !== undefined && { cause } }, 'websocket upgrade refused')
-  const { log } = reply
-  reply.log = silence
+  reply.log = withoutLineAbout(error, reply.log)
   answer(error)
-  reply.log = log
+}
+
+/** A logger that leaves out what is said about one error. */
+function withoutLineAbout (error: Error, log: FastifyBaseLogger): FastifyBaseLogger {
+  const quiet = Object.create(log) as FastifyBaseLogger
+  for (const level of ['info', 'error'] as const) {
+    quiet[level] = (...line: Parameters<FastifyBaseLogger[typeof level]>) => {
+      const [details] = line as [unknown]
+      if ((details as { err?: unknown } | null)?.err !== error) log[level](...line)
+    }
+  }
+  return quiet
 }
