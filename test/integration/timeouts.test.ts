@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { TestApp } from '../helpers/app.js'
+
+t.test("Fastify's timeouts do not end an upgraded socket", async (t) => {
+  const app = await TestApp.start(t, { onMessage: (connection, message) => { connection.send(message) } }, {
+    fastify: {
+      connectionTimeout: 100,
+      requestTimeout: 100,
+      keepAliveTimeout: 100,
+      handlerTimeout: 100,
+      http: { headersTimeout: 100, connectionsCheckingInterval: 50 }
+    }
+  })
+  const client = await app.connect()
+  await sleep(500)
+  client.sendText('alive')
+  t.equal(await client.text(), 'alive')
+  await sleep(500)
+  await client.roundTrip('still')
+  await app.assertBaseline()
+})
+
+t.test("Fastify's handlerTimeout ends a slow identify as the app asked", async (t) => {
+  const app = await TestApp.start(t, { identify: async () => await new Promise(() => {}) }, { fastify: { handlerTimeout: 100 } })
+  t.equal((await app.request()).status, 503)
+  await app.assertBaseline({ errors: app.errors().length })
+})
+
+t.test('a silent peer is pinged, and stays as long as it answers', async (t) => {
+  const app = await TestApp.start(t, { heartbeat: { interval: 100, timeout: 400 }, onMessage: (connection, message) => { connection.send(message) } })
+  const client = await app.connect()
+  const answer = client.text()
+  const [connection] = app.connections()
+  const pongs = app.healthy.text()
+  await sleep(1_000)
+  t.equal(connection?.state, 'open')
+  client.sendText('alive')
+  app.healthy.sendText('alive')
+  t.equal(await answer, 'alive')
+  t.equal(await pongs, 'alive')
+  await app.assertBaseline()
+})
+
+t.test('a silent peer that does not answer is ended', async (t) => {
+  const ends: unknown[] = []
+  const app = await TestApp.start(t, { heartbeat: { interval: 100, timeout: 300 }, onDisconnect: (_, info) => { ends.push(info) } })
+  const client = await app.connect()
+  client.polite = false
+  const alive = app.healthy.text()
+  t.equal((await client.ended()).code, 4408)
+  app.healthy.sendText('alive')
+  t.equal(await alive, 'alive')
+  await app.assertBaseline()
+  t.match(ends, [{ code: 4408, initiator: 'server' }])
+})
