@@ -1,0 +1,89 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { TestApp } from '../helpers/app.js'
+import { lives } from '../helpers/lives.js'
+
+const CONNECTIONS = 5_000
+
+const start = (name: string, args: string[] = []): ChildProcess => fork(fileURLToPath(new URL(`../helpers/${name}.js`, import.meta.url)), args)
+
+async function told<T> (child: ChildProcess): Promise<T> {
+  const [message] = await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(() => { throw new Error('the process ended before it told anything') })
+  ])
+  return message as T
+}
+
+t.test('5,000 connections are drained within drain.timeout, each with 1012, and the process exits by itself', async (t) => {
+  const server = start('drain-server')
+  t.teardown(() => server.kill())
+  const { port } = await told<{ port: number }>(server)
+  const clients = start('drain-clients', [String(port), String(CONNECTIONS)])
+  t.teardown(() => clients.kill())
+  t.same(await told(clients), { open: CONNECTIONS })
+  const exits = [once(server, 'exit'), once(clients, 'exit')]
+  const results = Promise.all([told(server), told(clients)])
+  server.send('close')
+  const [served, seen] = await results
+  t.same(served, { connections: CONNECTIONS, codes: { 1012: CONNECTIONS }, left: 0 })
+  // At drain.timeout what is left would be terminated, and end with a reset.
+  t.same(seen, { codes: { '1012 fin': CONNECTIONS } })
+  t.same(await Promise.all(exits), [[0, null], [0, null]])
+})
+
+t.test('what does not close in time is terminated, and nobody waits for an onDisconnect that hangs', async (t) => {
+  const { ends, handlers } = lives()
+  const app = await TestApp.start(t, {
+    ...handlers,
+    drain: { spread: 0, timeout: 300 },
+    deadlines: { close: 0, handler: 0 },
+    onDisconnect: async (_, info) => {
+      ends.push(info)
+      await new Promise(() => {})
+    }
+  })
+  const silent = await Promise.all(Array.from({ length: 10 }, async () => await app.connect()))
+  for (const client of silent) client.polite = false
+  const closed = app.app.close()
+  t.equal((await app.healthy.ended()).code, 1012)
+  await closed
+  t.equal(ends.length, 10)
+  t.match(ends, Array(10).fill({ code: 1012, initiator: 'server' }))
+  t.same([app.hub.admission.held, app.hub.size, app.hub.wheel.size, app.sockets.size], [0, 0, 0, 0])
+})
+
+t.test('a drain is spread', async (t) => {
+  const { ends, handlers } = lives()
+  const app = await TestApp.start(t, { ...handlers, drain: { spread: 300, timeout: 10_000 } })
+  const clients = await Promise.all(Array.from({ length: 500 }, async () => await app.connect()))
+  const drained = app.hub.drain()
+  const states = [...app.hub.connections()].map(({ state }) => state)
+  t.ok(states.includes('closing') && states.includes('open'), 'not all at once')
+  t.same(new Set((await Promise.all([app.healthy, ...clients].map(async (client) => await client.ended()))).map(({ code }) => code)), new Set([1012]))
+  await drained
+  t.equal(ends.length, 500)
+})
+
+t.test('what was queued goes out before the Close of a drain', async (t) => {
+  const app = await TestApp.start(t, { queue: { maxBytes: 0, maxMessages: 0 } })
+  const client = await app.connect()
+  client.socket.pause()
+  const [connection] = app.connections()
+  const chunk = Buffer.alloc(256 * 1024)
+  let sent = 0
+  while ((connection?.queued.messages ?? 0) < 10) {
+    connection?.send(chunk)
+    sent++
+    await new Promise((resolve) => { setImmediate(resolve) })
+  }
+  const closed = app.app.close()
+  client.socket.resume()
+  const healthy = app.healthy.ended()
+  for (let i = 0; i < sent; i++) t.equal((await client.message()).data.length, chunk.length)
+  t.equal((await client.ended()).code, 1012)
+  await healthy
+  await closed
+})
