@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
@@ -29,7 +31,10 @@ t.test('a Unix domain socket: no address, no limits per address', async (t) => {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
   await app.register(fastifyHub, { ...echo, limits: { connectionsPerIp: 1 } })
-  const path = join(t.testdir(), 's')
+  // Not t.testdir: the path of a socket has room for about 100 bytes.
+  const folder = await mkdtemp(join(tmpdir(), 'hub-'))
+  t.teardown(async () => { await rm(folder, { recursive: true }) })
+  const path = join(folder, 's')
   await app.listen({ path })
   const clients = [await connectWs(t, `ws+unix:${path}:/ws`), await connectWs(t, `ws+unix:${path}:/ws`)]
   for (const client of clients) {
@@ -54,7 +59,7 @@ t.test('HTTPS', async (t) => {
   const url = `wss://127.0.0.1:${(app.server.address() as AddressInfo).port}/ws`
   const options = { ca: cert }
   const client = await connectWs(t, url, [], options)
-  t.equal(await client.text(), '"127.0.0.1"'.slice(1, -1))
+  t.equal(await client.text(), '127.0.0.1')
   client.send('hello')
   t.equal(await client.text(), 'hello')
   await t.rejects(connectWs(t, url, [], { ...options, origin: 'https://evil.test' }), /403/)
