@@ -147,7 +147,7 @@ export class TestApp {
     const isBack = (): boolean => this.held === 0 && hub.admission.waiting === 0 && hub.admission.addresses === 1 && this.size === 0 &&
       JSON.stringify(this.#measure()) === JSON.stringify(baseline)
     await until(isBack, () => `the baseline: ${JSON.stringify({ expected: baseline, got: this.#measure(), held: this.held, waiting: hub.admission.waiting, addresses: hub.admission.addresses, size: this.size })}`)
-    t.equal(this.errors().length, errors, `logged at error level: ${JSON.stringify(this.errors()[0])}`)
+    t.equal(this.errors().length, errors, `logged at error level: ${this.errors().map(({ err, msg }) => err?.message ?? msg).join(', ')}`)
   }
 
   #measure (): Baseline {
