@@ -78,7 +78,8 @@ t.test('reject-new: the queued ones survive', async (t) => {
   const { dropped, rejected } = app.hub.stats().messages
   t.equal(dropped, 0)
   t.equal(rejected, results['rejected'])
-  t.equal(overflows.length, rejected)
+  t.ok(overflows.length > 0)
+  t.ok(overflows.every(({ policy, dropped }) => policy === 'reject-new' && dropped === 0))
   const arrived = COUNT - rejected
   const numbers = await readAll(client, arrived - 1)
   t.same(numbers, Array.from({ length: arrived }, (_, i) => i))
