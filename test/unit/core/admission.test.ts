@@ -150,8 +150,12 @@ t.test('random interleavings: never over the cap, never leaked, first come first
     { weight: 1, arbitrary: fc.constant({ kind: 'releaseTwice' as const }) }
   )
   const limits = fc.record({
-    connections: fc.nat(5), connectionsPerIp: fc.nat(4), upgradesPerSecond: fc.constantFrom(0, 0, 5), onFull: fc.constantFrom('reject' as const, 'wait' as const),
-    waitTimeout: fc.constantFrom(0, 1_000), maxWaiting: fc.nat(4)
+    connections: fc.nat(5),
+    connectionsPerIp: fc.nat(4),
+    upgradesPerSecond: fc.constantFrom(0, 0, 5),
+    onFull: fc.constantFrom('reject' as const, 'wait' as const),
+    waitTimeout: fc.constantFrom(0, 1_000),
+    maxWaiting: fc.nat(4)
   })
   fc.assert(fc.property(limits, fc.array(op, { maxLength: 120 }), fc.boolean(), (limits, ops, drain) => {
     const { admission, clock, wheel } = setup(limits)
