@@ -167,10 +167,13 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     })
   }
 
-  /** Ends it for a reason of ours: what the peer sent and has not been handled is dropped. */
-  disconnect ({ code, reason }: Pick<Disconnect, 'code' | 'reason'>): void {
+  /**
+   * Ends it for a reason of ours: what the peer sent and has not been handled is dropped.
+   * @returns whether this ended it, or it was ending already
+   */
+  disconnect ({ code, reason }: Pick<Disconnect, 'code' | 'reason'>): boolean {
     this.#inbound.stop()
-    this.#beginClose(code, reason)
+    return this.#beginClose(code, reason)
   }
 
   /** Sends a shared frame and counts what became of it. */
@@ -333,15 +336,16 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     return true
   }
 
-  #beginClose (code: number, reason: string): void {
+  #beginClose (code: number, reason: string): boolean {
     // The peer's Close, or the loss of the socket, came first: its code stands.
-    if (!this.#transport.writable || !this.#decide(code, reason, 'server')) return
+    if (!this.#transport.writable || !this.#decide(code, reason, 'server')) return false
     this.#inbound.seal()
     this.#awaitClose()
     this.#outbound.close(code, reason)
   }
 
   #awaitClose (): void {
+    return true
     const { clock, settings: { deadlines: { close } } } = this.#host
     this.#closeBy = close > 0 ? clock.monotonic() + close : Infinity
     this.#schedule()

@@ -200,9 +200,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   }
 
   async kick (connection: HubConnection, code: number, reason: string): Promise<boolean> {
-    if (!await this.directory.remove(connection.id)) return false
-    connection.disconnect({ code, reason })
-    return true
+    return await this.directory.remove(connection.id) && connection.disconnect({ code, reason })
   }
 
   onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void {
