@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { describe } from './names.js'
 import type { Connection, HubEvents } from './types.js'
 
 type Listener = (...args: unknown[]) => unknown
@@ -43,5 +44,5 @@ export class HubEmitter {
 }
 
 function toError (value: unknown): Error {
-  return value instanceof Error ? value : new Error(`A handler failed with ${String(value)}`, { cause: value })
+  return value instanceof Error ? value : new Error(`A handler failed with ${describe(value)}`, { cause: value })
 }
