@@ -68,6 +68,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   readonly device: string | null
   readonly ip: string | null
   readonly subprotocol: string | null
+  readonly connectedAt: number
   readonly slot: { release (): void }
   /** Whether hub.get finds it: from just before onConnect. */
   registered = false
@@ -79,7 +80,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   readonly #outbound: Outbound
   readonly #inbound: Inbound
   #state: Connection['state'] = 'connecting'
-  readonly #connectedAt: number
+  /** Monotonic. */
   #lastSeen: number
   /** Monotonic time at which the running handler began. */
   #busySince = NOT_BUSY
@@ -101,13 +102,17 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     this.slot = info.slot
     this.#outbound = new Outbound(host.outbound, transport)
     this.#inbound = new Inbound(this, host.settings.maxPending)
-    this.#connectedAt = this.#lastSeen = host.clock.monotonic()
+    this.connectedAt = host.clock.now()
+    this.#lastSeen = host.clock.monotonic()
   }
 
   get nodeId (): string { return this.#host.nodeId }
   get state (): Connection['state'] { return this.#state }
-  get connectedAt (): number { return this.#epoch(this.#connectedAt) }
-  get lastSeen (): number { return this.#epoch(this.#lastSeen) }
+  get lastSeen (): number {
+    const { clock } = this.#host
+    return clock.now() - (clock.monotonic() - this.#lastSeen)
+  }
+
   get rooms (): ReadonlySet<string> { return this.roomSet ?? NO_ROOMS }
   get queued (): { messages: number, bytes: number } {
     return { messages: this.#outbound.queuedMessages, bytes: this.#outbound.queuedBytes }
@@ -349,11 +354,6 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     const { clock, settings: { deadlines: { close } } } = this.#host
     this.#closeBy = close > 0 ? clock.monotonic() + close : Infinity
     this.#schedule()
-  }
-
-  #epoch (monotonic: number): number {
-    const { clock } = this.#host
-    return clock.now() - (clock.monotonic() - monotonic)
   }
 }
 
