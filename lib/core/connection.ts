@@ -306,12 +306,10 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   }
 
   #push (frame: Frame, policy: Overflow | undefined): number {
-    const { settings, counters } = this.#host
-    const overflow = policy ?? settings.overflow
-    const dropped = counters.dropped
+    const overflow = policy ?? this.#host.settings.overflow
     const result = this.#outbound.push(frame, overflow)
     if (result === SENT || result === 0) return result
-    this.#host.onOverflow(this, overflow, result > 0 ? counters.dropped - dropped : 0)
+    this.#host.onOverflow(this, overflow, Math.max(0, result))
     if (result === DISCONNECT) this.#cutOff()
     return result
   }
@@ -347,10 +345,10 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     this.#inbound.seal()
     this.#awaitClose()
     this.#outbound.close(code, reason)
+    return true
   }
 
   #awaitClose (): void {
-    return true
     const { clock, settings: { deadlines: { close } } } = this.#host
     this.#closeBy = close > 0 ? clock.monotonic() + close : Infinity
     this.#schedule()

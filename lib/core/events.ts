@@ -18,6 +18,8 @@ export class HubEmitter {
   once<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.once(event, listener as unknown as Listener) }
   off<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.off(event, listener as unknown as Listener) }
 
+  has (event: keyof HubEvents): boolean { return this.#emitter.listenerCount(event) > 0 }
+
   emit<E extends keyof HubEvents> (event: E, ...args: HubEvents[E]): void {
     for (const listener of this.#emitter.rawListeners(event) as Listener[]) {
       try {
@@ -31,8 +33,8 @@ export class HubEmitter {
 
   /** Something of the application failed: told to 'error' listeners, or else logged. */
   report (error: unknown, connection: Connection | null): void {
-    if (this.#emitter.listenerCount('error') === 0) this.#logError(error, connection)
-    else this.emit('error', toError(error), connection)
+    if (this.has('error')) this.emit('error', toError(error), connection)
+    else this.#logError(error, connection)
   }
 
   #failed (event: keyof HubEvents, error: unknown, args: readonly unknown[]): void {
