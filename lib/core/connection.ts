@@ -68,6 +68,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   readonly device: string | null
   readonly ip: string | null
   readonly subprotocol: string | null
+  readonly connectedAt: number
   readonly slot: { release (): void }
   /** Whether hub.get finds it: from just before onConnect. */
   registered = false
@@ -79,7 +80,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   readonly #outbound: Outbound
   readonly #inbound: Inbound
   #state: Connection['state'] = 'connecting'
-  readonly #connectedAt: number
+  /** Monotonic. */
   #lastSeen: number
   /** Monotonic time at which the running handler began. */
   #busySince = NOT_BUSY
@@ -101,13 +102,17 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     this.slot = info.slot
     this.#outbound = new Outbound(host.outbound, transport)
     this.#inbound = new Inbound(this, host.settings.maxPending)
-    this.#connectedAt = this.#lastSeen = host.clock.monotonic()
+    this.connectedAt = host.clock.now()
+    this.#lastSeen = host.clock.monotonic()
   }
 
   get nodeId (): string { return this.#host.nodeId }
   get state (): Connection['state'] { return this.#state }
-  get connectedAt (): number { return this.#epoch(this.#connectedAt) }
-  get lastSeen (): number { return this.#epoch(this.#lastSeen) }
+  get lastSeen (): number {
+    const { clock } = this.#host
+    return clock.now() - (clock.monotonic() - this.#lastSeen)
+  }
+
   get rooms (): ReadonlySet<string> { return this.roomSet ?? NO_ROOMS }
   get queued (): { messages: number, bytes: number } {
     return { messages: this.#outbound.queuedMessages, bytes: this.#outbound.queuedBytes }
@@ -167,10 +172,13 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     })
   }
 
-  /** Ends it for a reason of ours: what the peer sent and has not been handled is dropped. */
-  disconnect ({ code, reason }: Pick<Disconnect, 'code' | 'reason'>): void {
+  /**
+   * Ends it for a reason of ours: what the peer sent and has not been handled is dropped.
+   * @returns whether this ended it, or it was ending already
+   */
+  disconnect ({ code, reason }: Pick<Disconnect, 'code' | 'reason'>): boolean {
     this.#inbound.stop()
-    this.#beginClose(code, reason)
+    return this.#beginClose(code, reason)
   }
 
   /** Sends a shared frame and counts what became of it. */
@@ -300,12 +308,10 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   }
 
   #push (frame: Frame, policy: Overflow | undefined): number {
-    const { settings, counters } = this.#host
-    const overflow = policy ?? settings.overflow
-    const dropped = counters.dropped
+    const overflow = policy ?? this.#host.settings.overflow
     const result = this.#outbound.push(frame, overflow)
     if (result === SENT || result === 0) return result
-    this.#host.onOverflow(this, overflow, result > 0 ? counters.dropped - dropped : 0)
+    this.#host.onOverflow(this, overflow, Math.max(0, result))
     if (result === DISCONNECT) this.#cutOff()
     return result
   }
@@ -335,23 +341,19 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     return true
   }
 
-  #beginClose (code: number, reason: string): void {
+  #beginClose (code: number, reason: string): boolean {
     // The peer's Close, or the loss of the socket, came first: its code stands.
-    if (!this.#transport.writable || !this.#decide(code, reason, 'server')) return
+    if (!this.#transport.writable || !this.#decide(code, reason, 'server')) return false
     this.#inbound.seal()
     this.#awaitClose()
     this.#outbound.close(code, reason)
+    return true
   }
 
   #awaitClose (): void {
     const { clock, settings: { deadlines: { close } } } = this.#host
     this.#closeBy = close > 0 ? clock.monotonic() + close : Infinity
     this.#schedule()
-  }
-
-  #epoch (monotonic: number): number {
-    const { clock } = this.#host
-    return clock.now() - (clock.monotonic() - monotonic)
   }
 }
 

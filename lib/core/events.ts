@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import { describe } from './names.js'
 import type { Connection, HubEvents } from './types.js'
 
 type Listener = (...args: unknown[]) => unknown
@@ -17,6 +18,8 @@ export class HubEmitter {
   once<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.once(event, listener as unknown as Listener) }
   off<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.off(event, listener as unknown as Listener) }
 
+  has (event: keyof HubEvents): boolean { return this.#emitter.listenerCount(event) > 0 }
+
   emit<E extends keyof HubEvents> (event: E, ...args: HubEvents[E]): void {
     for (const listener of this.#emitter.rawListeners(event) as Listener[]) {
       try {
@@ -30,8 +33,8 @@ export class HubEmitter {
 
   /** Something of the application failed: told to 'error' listeners, or else logged. */
   report (error: unknown, connection: Connection | null): void {
-    if (this.#emitter.listenerCount('error') === 0) this.#logError(error, connection)
-    else this.emit('error', toError(error), connection)
+    if (this.has('error')) this.emit('error', toError(error), connection)
+    else this.#logError(error, connection)
   }
 
   #failed (event: keyof HubEvents, error: unknown, args: readonly unknown[]): void {
@@ -43,5 +46,5 @@ export class HubEmitter {
 }
 
 function toError (value: unknown): Error {
-  return value instanceof Error ? value : new Error(`A handler failed with ${String(value)}`, { cause: value })
+  return value instanceof Error ? value : new Error(`A handler failed with ${describe(value)}`, { cause: value })
 }

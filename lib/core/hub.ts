@@ -66,6 +66,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   readonly #events: HubEmitter
   /** Accepted, but not in the registry yet. */
   readonly #entering = new Set<HubConnection>()
+  /** Queues that were full in this turn. */
+  readonly #overflows = new Map<HubConnection, HubEvents['overflow'][1]>()
   /** Calls of onDisconnect, and what they wait for, under way. */
   #farewells = 0
   /** Whether drain waits for them. */
@@ -200,13 +202,15 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   }
 
   async kick (connection: HubConnection, code: number, reason: string): Promise<boolean> {
-    if (!await this.directory.remove(connection.id)) return false
-    connection.disconnect({ code, reason })
-    return true
+    return await this.directory.remove(connection.id) && connection.disconnect({ code, reason })
   }
 
   onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void {
-    this.#events.emit('overflow', connection, { policy, dropped, bytes: connection.queued.bytes })
+    if (!this.#events.has('overflow')) return
+    // In a turn of its own: what a listener sends must not overtake the message that is on its way to other receivers.
+    if (this.#overflows.size === 0) this.clock.defer(() => { this.#tellOverflows() })
+    const before = this.#overflows.get(connection)?.dropped ?? 0
+    this.#overflows.set(connection, { policy, dropped: before + dropped, bytes: connection.queued.bytes })
   }
 
   report (error: unknown, connection: HubConnection): void { this.#events.report(error, connection) }
@@ -226,6 +230,12 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
       connection.whenIdle(() => { this.#farewell(connection, info).catch((error: unknown) => { this.report(error, connection) }) })
     }
     this.#settleQuiet()
+  }
+
+  #tellOverflows (): void {
+    const overflows = [...this.#overflows]
+    this.#overflows.clear()
+    for (const [connection, info] of overflows) this.#events.emit('overflow', connection, info)
   }
 
   async #enter (connection: HubConnection): Promise<void> {

@@ -21,7 +21,10 @@ export interface Clock {
   defer (fn: () => void): void
 }
 
-/** The outgoing half of one socket. Implementations own the wire, not the policy. */
+/**
+ * The outgoing half of one socket. Implementations own the wire, not the policy.
+ * MUST NOT call its listener from within one of these methods.
+ */
 export interface Transport {
   /** Whether bytes of earlier writes still wait in this process. MUST be false again before `onDrain`. */
   readonly blocked: boolean
@@ -85,7 +88,8 @@ export const EVERYONE = ''
 
 /**
  * Carries publications between nodes and keeps their order.
- * MUST NOT call back after `unsubscribe` has resolved; MUST NOT deliver an offset twice or out of order.
+ * MUST NOT call back after `unsubscribe` has resolved; MUST NOT deliver an offset twice or out of order. Calls for one
+ * room take effect in the order in which they are made, also when nobody awaits them.
  */
 export interface Broker {
   /** From the position it resolves with, each later publication reaches `onPublications`. Repeating it is harmless. */

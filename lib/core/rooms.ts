@@ -11,7 +11,10 @@ interface RoomState {
   /** Joins under way. A connection that leaves meanwhile is taken out, and does not enter. */
   readonly joining: Map<HubConnection, Promise<StreamPosition>>
   subscription: Promise<StreamPosition> | null
-  position: StreamPosition | null
+  /** Empty until the broker has answered. */
+  epoch: string
+  /** Of the last publication here; publications may come before the broker's answer. */
+  offset: number
 }
 
 const NOBODY: ReadonlySet<HubConnection> = new Set()
@@ -45,13 +48,13 @@ export class Rooms {
   async join (connection: HubConnection, name: string): Promise<StreamPosition> {
     if (!connection.live) throw new FST_HUB_CLOSED()
     const room = this.#ensure(name)
-    if (room.members.has(connection) && room.position !== null) return { ...room.position }
+    if (room.members.has(connection)) return positionOf(room)
     const underWay = room.joining.get(connection)
-    if (underWay !== undefined) return await underWay
-    const join = this.#subscribe(room).then((position) => {
+    if (underWay !== undefined) return { ...await underWay }
+    const join = this.#subscribe(room).then(() => {
       if (room.joining.get(connection) === join) this.#enter(room, connection)
       if (!connection.live) throw new FST_HUB_CLOSED()
-      return { ...(room.position ?? position) }
+      return positionOf(room)
     }).finally(() => {
       if (room.joining.get(connection) === join) room.joining.delete(connection)
       this.#releaseIfEmpty(room)
@@ -76,7 +79,7 @@ export class Rooms {
     const room = this.#rooms.get(name)
     if (room === undefined) return counts
     for (const publication of publications) {
-      if (publication.offset > 0 && room.position !== null) room.position.offset = publication.offset
+      if (publication.offset > 0) room.offset = publication.offset
       fanOut(room.members, publication, counts)
     }
     return counts
@@ -85,18 +88,18 @@ export class Rooms {
   #ensure (name: string): RoomState {
     let room = this.#rooms.get(name)
     if (room === undefined) {
-      room = { name, members: new Set(), joining: new Map(), subscription: null, position: null }
+      room = { name, members: new Set(), joining: new Map(), subscription: null, epoch: '', offset: 0 }
       this.#rooms.set(name, room)
     }
     return room
   }
 
-  async #subscribe (room: RoomState): Promise<StreamPosition> {
+  async #subscribe (room: RoomState): Promise<void> {
     room.subscription ??= this.#broker.subscribe(room.name)
     try {
-      const position = await room.subscription
-      room.position ??= { ...position }
-      return room.position
+      const { epoch, offset } = await room.subscription
+      room.epoch = epoch
+      room.offset = Math.max(room.offset, offset)
     } catch (error) {
       // The next join tries again.
       room.subscription = null
@@ -127,6 +130,8 @@ export class Rooms {
     this.#broker.unsubscribe(room.name).catch(this.#onError)
   }
 }
+
+function positionOf ({ epoch, offset }: RoomState): StreamPosition { return { epoch, offset } }
 
 /** Sends one publication to each target, encoded once. */
 export function fanOut (targets: Iterable<HubConnection>, { payload, options }: Publication, counts: FanOut): void {

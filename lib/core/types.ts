@@ -241,7 +241,7 @@ export interface HubEvents {
   connect: [connection: Connection]
   /** A connection is gone: exactly one for each `connect`. */
   disconnect: [connection: Connection, info: DisconnectInfo]
-  /** A queue was full. */
+  /** A queue was full: at the end of the turn, once per connection, with the messages evicted in that turn. */
   overflow: [connection: Connection, info: { policy: Overflow, dropped: number, bytes: number }]
   /** A handler or a listener failed. Without a listener it is logged. */
   error: [error: Error, connection: Connection | null]

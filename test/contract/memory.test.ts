@@ -1,0 +1,30 @@
+import t from 'tap'
+import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
+import { MemoryDirectory } from '../../lib/memory/directory.js'
+import { MemoryPresence } from '../../lib/memory/presence.js'
+import { FakeClock } from '../helpers/fake-clock.js'
+import { brokerContract } from './broker.js'
+import { directoryContract } from './directory.js'
+import { presenceContract } from './presence.js'
+
+t.test('MemoryBroker', async (t) => {
+  brokerContract(t, () => {
+    const bus = new MemoryBus(new FakeClock())
+    return { node: (listener) => new MemoryBroker(bus, listener), close: () => {} }
+  })
+})
+
+// The nodes of one process share one.
+t.test('MemoryDirectory', async (t) => {
+  directoryContract(t, () => {
+    const directory = new MemoryDirectory()
+    return { node: () => directory, close: () => {} }
+  })
+})
+
+t.test('MemoryPresence', async (t) => {
+  presenceContract(t, () => {
+    const presence = new MemoryPresence()
+    return { node: () => presence, close: () => {} }
+  })
+})

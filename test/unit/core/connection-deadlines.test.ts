@@ -1,0 +1,203 @@
+import t from 'tap'
+import type { ConnectionSettings } from '../../../lib/core/connection.js'
+import type { DisconnectInfo } from '../../../lib/core/types.js'
+import { settled } from '../../helpers/fake-clock.js'
+import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
+
+interface World extends FakePeer { fake: FakeHub, ends: DisconnectInfo[], errors: Error[] }
+
+async function connected (settings: Partial<ConnectionSettings>, options: FakeHubOptions = {}): Promise<World> {
+  const ends: DisconnectInfo[] = []
+  const errors: Error[] = []
+  const fake = await startHub({ onDisconnect: (_connection, info) => { ends.push(info) }, settings, ...options })
+  fake.hub.on('error', (error) => { errors.push(error) })
+  return { fake, ends, errors, ...await fake.connect() }
+}
+
+const never = new Promise<void>(() => {})
+const heartbeat = { interval: 30_000, timeout: 60_000 }
+
+t.test('a ping goes only to a peer that was silent for an interval', async (t) => {
+  const { fake, transport } = await connected({ heartbeat: { interval: 30_000, timeout: 0 } })
+  for (let i = 0; i < 10; i++) {
+    fake.clock.advance(20_000)
+    transport.message('still here')
+  }
+  t.equal(transport.pings, 0)
+  fake.clock.advance(29_900)
+  t.equal(transport.pings, 0)
+  fake.clock.advance(200)
+  t.equal(transport.pings, 1)
+  fake.clock.advance(30_200)
+  t.equal(transport.pings, 2, 'and again after another')
+  t.equal(transport.ended, false, 'timeout 0 is off')
+})
+
+t.test('whatever it sends keeps it: messages, pings, pongs', async (t) => {
+  const { fake, transport, ends } = await connected({ heartbeat })
+  for (let i = 0; i < 30; i++) {
+    fake.clock.advance(55_000)
+    if (i % 3 === 0) transport.message('x')
+    else if (i % 3 === 1) transport.peerPing()
+    else transport.peerPong()
+  }
+  await settled()
+  t.same(ends, [])
+  t.equal(transport.pings, 30)
+})
+
+t.test('4408 after the timeout: Close is sent, and the socket ends at once', async (t) => {
+  const { fake, transport, ends } = await connected({ heartbeat })
+  transport.answersClose = false
+  await fake.advance(59_900, 1_000)
+  t.same(ends, [])
+  await fake.advance(300)
+  t.same(transport.calls.slice(-3), ['close 4408', 'terminate', 'end'])
+  t.same(ends, [{ code: 4408, reason: 'heartbeat timeout', initiator: 'server' }])
+  t.equal(fake.hub.wheel.size, 0)
+})
+
+t.test('the timeout alone, without pings', async (t) => {
+  const { fake, transport, ends } = await connected({ heartbeat: { interval: 0, timeout: 10_000 } })
+  fake.clock.advance(9_000)
+  transport.message('x')
+  await fake.advance(9_900)
+  t.same(ends, [])
+  await fake.advance(300)
+  t.equal(ends[0]?.code, 4408)
+  t.equal(transport.pings, 0)
+})
+
+t.test('heartbeat off: no deadline in the wheel', async (t) => {
+  const { fake } = await connected({ heartbeat: { interval: 0, timeout: 0 } })
+  t.equal(fake.hub.wheel.size, 0)
+})
+
+t.test('a peer that has begun to close and never ends is not pinged, and is terminated at the timeout', async (t) => {
+  const { fake, transport, ends } = await connected({ heartbeat })
+  transport.writable = false
+  await fake.advance(60_200, 1_000)
+  t.equal(transport.pings, 0)
+  t.equal(transport.terminated, true)
+  t.same(ends, [{ code: 1006, reason: '', initiator: 'network' }])
+})
+
+t.test('silence while we do not read is ours', async (t) => {
+  let open = (): void => {}
+  const wait = new Promise<void>((resolve) => { open = resolve })
+  const { fake, transport, ends } = await connected({ heartbeat, maxPending: 1, deadlines: { handler: 0, close: 5_000 } }, { onMessage: async () => { await wait } })
+  transport.message('slow')
+  transport.message('waits')
+  t.equal(transport.paused, true)
+  await fake.advance(300_000, 10_000)
+  t.same(ends, [])
+  t.equal(transport.pings, 0)
+  open()
+  await settled()
+  t.equal(transport.paused, false)
+  await fake.advance(59_000, 1_000)
+  t.same(ends, [], 'the timeout starts anew')
+  await fake.advance(2_000)
+  t.equal(ends[0]?.code, 4408)
+})
+
+t.test('a busy handler does not hide a dead peer', async (t) => {
+  const { fake, transport, ends } = await connected({ heartbeat: { interval: 1_000, timeout: 3_000 }, deadlines: { handler: 0, close: 0 } }, { onMessage: () => never })
+  transport.message('x')
+  await fake.advance(3_200)
+  t.ok(transport.pings > 0)
+  t.same(transport.calls.slice(-3), ['close 4408', 'terminate', 'end'])
+  t.same(ends, [], 'onDisconnect waits for the handler')
+})
+
+t.test('deadlines.handler: 1011, an error, and what comes later is not handled', async (t) => {
+  for (const silence of [{ interval: 0, timeout: 0 }, heartbeat]) {
+    const handled: string[] = []
+    const { fake, transport, ends, errors } = await connected({ heartbeat: silence, deadlines: { handler: 10_000, close: 5_000 } }, {
+      onMessage: (_connection, message) => {
+        handled.push(message.text())
+        return never
+      }
+    })
+    transport.message('hangs')
+    transport.message('waits')
+    await fake.advance(9_800)
+    t.same(errors, [])
+    await fake.advance(400)
+    t.match(errors, [{ code: 'FST_HUB_HANDLER_TIMEOUT', message: 'A handler did not finish within 10000 ms' }])
+    t.same(ends, [{ code: 1011, reason: 'internal error', initiator: 'server' }])
+    t.same(handled, ['hangs'])
+    t.equal(fake.hub.wheel.size, 0)
+  }
+})
+
+t.test('each run of a handler has the whole deadline, and 0 is none', async (t) => {
+  const opens: Array<() => void> = []
+  const onMessage = async (): Promise<void> => { await new Promise<void>((resolve) => { opens.push(resolve) }) }
+  const { fake, transport, errors } = await connected({ deadlines: { handler: 10_000, close: 0 } }, { onMessage })
+  for (let i = 0; i < 5; i++) transport.message('x')
+  for (let i = 0; i < 5; i++) {
+    await fake.advance(9_000)
+    opens[i]?.()
+    await settled()
+  }
+  t.same(errors, [])
+  await fake.advance(60_000, 1_000)
+  t.same(errors, [], 'nothing runs')
+  t.equal(fake.hub.wheel.size, 0, 'and nothing is armed for it')
+
+  const patient = await connected({ deadlines: { handler: 0, close: 0 } }, { onMessage: () => never })
+  patient.transport.message('x')
+  await patient.fake.advance(1_000_000, 100_000)
+  t.same(patient.errors, [])
+})
+
+t.test('deadlines.handler watches onConnect, and a handler that outlives its connection', async (t) => {
+  const connecting = await connected({ deadlines: { handler: 1_000, close: 5_000 } }, { onConnect: () => never })
+  t.equal(connecting.connection.state, 'connecting')
+  await connecting.fake.advance(1_200)
+  t.match(connecting.errors, [{ code: 'FST_HUB_HANDLER_TIMEOUT' }])
+  t.equal(connecting.transport.closed?.code, 1011)
+
+  const gone = await connected({ deadlines: { handler: 1_000, close: 5_000 } }, { onMessage: () => never, onDisconnect: (_connection, info) => { gone.ends.push(info) } })
+  gone.transport.message('hangs')
+  gone.transport.message('behind it')
+  gone.transport.reset()
+  await settled()
+  t.same(gone.ends, [], 'not while its last message is handled')
+  await gone.fake.advance(1_200)
+  t.match(gone.errors, [{ code: 'FST_HUB_HANDLER_TIMEOUT' }])
+  t.same(gone.ends, [{ code: 1006, reason: '', initiator: 'network' }])
+  t.equal(gone.fake.hub.wheel.size, 0)
+})
+
+t.test('messages that came before the end are handled after it, each with its deadline', async (t) => {
+  const opens: Array<() => void> = []
+  const world = await connected({ deadlines: { handler: 1_000, close: 0 } }, {
+    onMessage: async () => { await new Promise<void>((resolve) => { opens.push(resolve) }) },
+    onDisconnect: (_connection, info) => { world.ends.push(info) }
+  })
+  for (let i = 0; i < 3; i++) world.transport.message('x')
+  world.transport.peerClose(1000)
+  for (let i = 0; i < 3; i++) {
+    await world.fake.advance(900)
+    t.same(world.ends, [])
+    opens[i]?.()
+    await settled()
+  }
+  t.equal(world.ends.length, 1)
+  t.same(world.errors, [])
+  t.equal(world.fake.hub.wheel.size, 0)
+})
+
+t.test('the close deadline holds while a handler runs', async (t) => {
+  for (const [handler, terminatedAfter] of [[30_000, 1_200], [500, 1_200]] as const) {
+    const { fake, connection, transport } = await connected({ heartbeat, deadlines: { handler, close: 1_000 } }, { onMessage: () => never })
+    transport.answersClose = false
+    transport.message('hangs')
+    connection.close(4000)
+    await fake.advance(terminatedAfter)
+    t.equal(transport.terminated, true)
+    t.equal(transport.closed?.code, 4000)
+  }
+})

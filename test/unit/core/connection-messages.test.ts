@@ -1,0 +1,229 @@
+import t from 'tap'
+import type { DisconnectInfo } from '../../../lib/core/types.js'
+import { settled } from '../../helpers/fake-clock.js'
+import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
+
+interface World extends FakePeer { fake: FakeHub, log: string[], errors: unknown[] }
+
+/** A hub that notes what its handlers are called with. */
+async function connected (options: FakeHubOptions = {}): Promise<World> {
+  const log: string[] = []
+  const errors: unknown[] = []
+  const { onConnect, onMessage, onDisconnect, ...rest } = options
+  const fake = await startHub({
+    onConnect: (connection) => {
+      log.push('connect')
+      return onConnect?.(connection)
+    },
+    onMessage: (connection, message) => {
+      log.push(message.text())
+      return onMessage?.(connection, message)
+    },
+    onDisconnect: (connection, info: DisconnectInfo) => {
+      log.push(`disconnect ${info.code}`)
+      return onDisconnect?.(connection, info)
+    },
+    ...rest
+  })
+  fake.hub.on('error', (error) => { errors.push(error) })
+  return { fake, log, errors, ...await fake.connect() }
+}
+
+const rate = { messagesPerSecond: 10, burst: 2, bytesPerSecond: 0, burstBytes: 0, violations: 3 }
+
+t.test('without handlers nothing happens', async (t) => {
+  const fake = await startHub()
+  const { transport, connection } = await fake.connect()
+  transport.message('x')
+  t.equal(connection.state, 'open')
+  transport.peerClose()
+  await settled()
+  t.equal(fake.hub.size, 0)
+  t.equal(fake.hub.stats().messages.received, 1)
+  t.same(fake.log, [])
+})
+
+t.test('FAULTS 43: messages wait for onConnect', async (t) => {
+  let open = (): void => {}
+  const wait = new Promise<void>((resolve) => { open = resolve })
+  const { transport, connection, log } = await connected({ onConnect: () => wait })
+  t.equal(connection.state, 'connecting')
+  for (const text of ['1', '2', '3']) transport.message(text)
+  t.equal(transport.paused, false)
+  transport.message('4')
+  t.equal(transport.paused, true, 'bounded')
+  transport.message('5')
+  t.equal(connection.send('welcome'), 'sent', 'sending is possible meanwhile')
+  t.same(log, ['connect'])
+  open()
+  await settled()
+  t.equal(connection.state, 'open')
+  t.same(log, ['connect', '1', '2', '3', '4', '5'])
+  t.equal(transport.paused, false)
+})
+
+t.test('what comes before it is in the hub is kept, too', async (t) => {
+  const log: string[] = []
+  const fake = await startHub({ onConnect: () => { log.push('connect') }, onMessage: (_connection, message) => { log.push(message.text()) } })
+  const { transport, connection } = fake.accept()
+  transport.message('early')
+  t.equal(fake.hub.get(connection.id), undefined)
+  await settled()
+  t.same(log, ['connect', 'early'])
+})
+
+t.test('FAULTS 41: onMessage throws or rejects: 1011 for this connection, and nobody else', async (t) => {
+  for (const onMessage of [() => { throw new Error('bad') }, async () => { throw new Error('bad') }]) {
+    const { fake, transport, log, errors } = await connected({ onMessage })
+    const other = await fake.connect()
+    transport.message('a')
+    transport.message('b')
+    await settled()
+    t.same(transport.closed, { code: 1011, reason: 'internal error' })
+    t.match(errors, [{ message: 'bad' }])
+    await fake.turn()
+    t.same(log, ['connect', 'connect', 'a', 'disconnect 1011'], 'b is not handled any more')
+    t.equal(other.connection.state, 'open')
+  }
+})
+
+t.test('FAULTS 41: onConnect throws or rejects: 1011, and one onDisconnect', async (t) => {
+  for (const onConnect of [() => { throw new Error('bad') }, async () => { throw new Error('bad') }, () => ({ then (_resolve: unknown, reject: (error: Error) => void) { reject(new Error('bad')) } })]) {
+    const { fake, transport, connection, log, errors } = await connected({ onConnect })
+    transport.message('never handled')
+    await settled()
+    t.equal(transport.closed?.code, 1011)
+    t.match(errors, [{ message: 'bad' }])
+    await fake.turn()
+    t.same(log, ['connect', 'disconnect 1011'])
+    t.equal(connection.state, 'closed')
+  }
+})
+
+t.test('a thenable of onConnect that returns nothing is waited for all the same', async (t) => {
+  const { connection, transport, log } = await connected({ onConnect: () => ({ then (resolve: () => void) { setImmediate(resolve) } }) })
+  transport.message('x')
+  t.same(log, ['connect'])
+  while (connection.state !== 'open') await settled()
+  await settled()
+  t.same(log, ['connect', 'x'])
+})
+
+t.test('whatever a handler throws, the process lives and it is told', async (t) => {
+  for (const thrown of [undefined, null, 'text', 0, Symbol('s'), Object.create(null), { toString () { throw new Error('no') } }]) {
+    const { transport, errors } = await connected({ onMessage: () => { throw thrown } })
+    transport.message('x')
+    t.equal(transport.closed?.code, 1011)
+    t.ok(errors.length === 1 && errors[0] instanceof Error)
+    t.equal((errors[0] as Error).cause, thrown)
+  }
+})
+
+t.test('FAULTS 30: the wrong kind of message: 1003', async (t) => {
+  for (const [messages, right, wrong] of [['text', 'text', Buffer.from('b')], ['binary', Buffer.from('b'), 'text']] as const) {
+    const { transport, log, fake } = await connected({ settings: { messages } })
+    transport.message(right)
+    transport.message(wrong)
+    transport.message(right)
+    t.same(transport.closed, { code: 1003, reason: 'unsupported message type' })
+    t.same(log, ['connect', right.toString()])
+    t.equal(fake.hub.stats().messages.received, 1)
+  }
+})
+
+t.test('over the rate: dropped and counted, and 1008 after so many in a row', async (t) => {
+  const { fake, transport, log } = await connected({ settings: { rate } })
+  for (let i = 0; i < 4; i++) transport.message(`a${i}`)
+  t.same(log, ['connect', 'a0', 'a1'])
+  t.equal(fake.hub.stats().messages.limited, 2)
+  fake.clock.advance(100)
+  transport.message('b')
+  t.equal(log.at(-1), 'b', 'within the rate again: the count starts anew')
+  for (let i = 0; i < 3; i++) transport.message('c')
+  t.same(transport.closed, { code: 1008, reason: 'rate limit exceeded' })
+  t.match(fake.hub.stats().messages, { received: 3, limited: 5 })
+  transport.message('after the end')
+  t.equal(fake.hub.stats().messages.limited, 5)
+})
+
+t.test('FAULTS 25: pings count, pongs do not', async (t) => {
+  const { fake, transport } = await connected({ settings: { rate } })
+  for (let i = 0; i < 100; i++) transport.peerPong()
+  t.equal(transport.closed, null)
+  for (let i = 0; i < 5; i++) transport.peerPing()
+  t.equal(transport.closed?.code, 1008)
+  transport.peerPing()
+  t.equal(fake.hub.stats().messages.limited, 3)
+})
+
+t.test('violations 0: dropped for ever, never closed; bytes have their own rate', async (t) => {
+  const { fake, transport, log } = await connected({ settings: { rate: { messagesPerSecond: 0, burst: 1, bytesPerSecond: 10, burstBytes: 10, violations: 0 } } })
+  for (let i = 0; i < 100; i++) transport.message('12345')
+  t.same(log, ['connect', '12345', '12345'])
+  t.equal(fake.hub.stats().messages.limited, 98)
+  t.equal(transport.closed, null)
+})
+
+t.test('close in a handler: what had come before is still handled, what comes is not', async (t) => {
+  let open = (): void => {}
+  const wait = new Promise<void>((resolve) => { open = resolve })
+  const { fake, transport, log } = await connected({
+    onMessage: async (connection, message) => {
+      if (message.text() !== 'close') return
+      await wait
+      connection.close(4000)
+    }
+  })
+  transport.message('close')
+  transport.message('waited')
+  open()
+  await settled()
+  transport.message('too late')
+  await fake.turn()
+  t.same(log, ['connect', 'close', 'waited', 'disconnect 4000'])
+})
+
+t.test('kick and terminate drop what waits', async (t) => {
+  for (const [end, code] of [['kick', 4501], ['terminate', 1006]] as const) {
+    let open = (): void => {}
+    const wait = new Promise<void>((resolve) => { open = resolve })
+    const { fake, transport, connection, log } = await connected({ onMessage: () => wait })
+    transport.message('running')
+    transport.message('waiting')
+    await connection[end]()
+    await fake.turn()
+    t.same(log, ['connect', 'running'], 'onDisconnect waits for the handler that runs')
+    open()
+    await settled()
+    t.same(log, ['connect', 'running', `disconnect ${code}`])
+  }
+})
+
+t.test('a closing handshake is not held up by a paused socket', async (t) => {
+  const { transport, connection } = await connected({ onMessage: () => new Promise(() => {}), settings: { maxPending: 1 } })
+  transport.message('hangs')
+  transport.message('waits')
+  t.equal(transport.paused, true)
+  connection.close()
+  t.equal(transport.paused, false)
+})
+
+t.test('exactly one onDisconnect, after the last message, even if it fails', async (t) => {
+  const { fake, transport, log, errors } = await connected({
+    onMessage: async () => { await settled() },
+    onDisconnect: async () => {
+      await settled()
+      throw new Error('farewell')
+    }
+  })
+  const events: string[] = []
+  fake.hub.on('disconnect', (_connection, info) => { events.push(`event ${info.code}`) })
+  transport.message('1')
+  transport.message('2')
+  transport.peerClose(1001)
+  transport.end(1000)
+  for (let i = 0; i < 10; i++) await settled()
+  t.same(log, ['connect', '1', '2', 'disconnect 1001'])
+  t.same(events, ['event 1001'])
+  t.match(errors, [{ message: 'farewell' }])
+})

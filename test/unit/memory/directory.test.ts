@@ -1,0 +1,14 @@
+import t from 'tap'
+import { MemoryDirectory } from '../../../lib/memory/directory.js'
+
+t.test('keeps the entries that it is given, and forgets them at close', async (t) => {
+  const directory = new MemoryDirectory()
+  const [ann, anonymous] = [{ id: '1', nodeId: 'n', user: 'ann', device: null }, { id: '2', nodeId: 'n', user: null, device: null }]
+  await directory.add(ann)
+  await directory.add(anonymous)
+  t.equal((await directory.user('ann'))[0], ann, 'the connection itself, no copy')
+  await directory.close()
+  t.same(await directory.user('ann'), [])
+  t.equal(await directory.remove('1'), false)
+  t.equal(await directory.remove('2'), false)
+})
