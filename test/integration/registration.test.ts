@@ -1,6 +1,7 @@
 import Fastify from 'fastify'
 import t from 'tap'
 import fastifyHub, { type Hub, type HubOptions } from '../../lib/index.js'
+import { gate } from '../helpers/until.js'
 import { connectWs, listen } from '../helpers/ws-client.js'
 
 const echo: HubOptions = { onMessage: (connection, message) => { connection.send(message) } }
@@ -25,6 +26,18 @@ t.test('two hubs in one app, each with its path and its name', async (t) => {
   t.equal(await two.text(), 'only the second')
   await app.close()
   t.same(await Promise.all([one.closed, two.closed]), Array(2).fill({ code: 1012, reason: 'service restart' }))
+})
+
+t.test('the hubs of an app drain at the same time', async (t) => {
+  const app = Fastify()
+  const gone = { first: gate(), second: gate() }
+  // Each waits for the other: one after the other, the first would wait until drain.timeout.
+  await app.register(fastifyHub, { onDisconnect: async () => { gone.first.open(); await gone.second.promise }, drain: { timeout: 0 } })
+  await app.register(fastifyHub, { path: '/second', decorateAs: 'second', onDisconnect: async () => { gone.second.open(); await gone.first.promise }, drain: { timeout: 0 } })
+  const address = await listen(t, app)
+  const sockets = [await connectWs(t, `ws://${address}/ws`), await connectWs(t, `ws://${address}/second`)]
+  await app.close()
+  t.same(await Promise.all(sockets.map(async ({ closed }) => (await closed).code)), [1012, 1012])
 })
 
 t.test('the same name twice', async (t) => {
