@@ -2,7 +2,7 @@ import type { Clock, Timer } from './ports.js'
 
 /** Something with a deadline. An entry is in the wheel at most once; the links belong to the wheel. */
 export interface WheelEntry {
-  /** Called at or after the time it was armed for, at most one tick late. Out of the wheel then: may arm itself again. */
+  /** Called at or after the time it was armed for, less than two ticks late. Out of the wheel then: may arm itself again. */
   onDue (now: number): void
   wheelDue: number
   wheelNext: WheelEntry | null
@@ -10,7 +10,7 @@ export interface WheelEntry {
   wheelSlot: number
 }
 
-/** Milliseconds per tick: how late a deadline may be noticed. */
+/** Milliseconds per tick. A deadline waits for the end of its tick, and then for the timer, which is not in phase. */
 export const TICK_MS = 100
 
 /** 51.2 s in one turn: the default heartbeat re-arms within one revolution. Longer deadlines stay for several. */
