@@ -1,0 +1,257 @@
+import t from 'tap'
+import type { Directory } from '../../../lib/core/ports.js'
+import type { DisconnectInfo, HubEvents } from '../../../lib/core/types.js'
+import { MemoryDirectory } from '../../../lib/memory/directory.js'
+import { settled } from '../../helpers/fake-clock.js'
+import { FakeHub, startHub } from '../../helpers/fake-hub.js'
+
+t.test('a connection is in the hub from just before onConnect until it has ended', async (t) => {
+  const seen: unknown[] = []
+  const fake = await startHub({
+    onConnect: (connection) => { seen.push(['connect', fake.hub.get(connection.id) === connection, fake.hub.size]) },
+    onDisconnect: (connection) => { seen.push(['disconnect', fake.hub.get(connection.id), fake.hub.size]) }
+  })
+  fake.hub.on('connect', (connection) => { seen.push(['event', fake.hub.get(connection.id) === connection]) })
+  fake.hub.on('disconnect', (_connection, { code }) => { seen.push(['event', code]) })
+  const { connection, transport } = await fake.connect({ user: 'ann' })
+  t.same(seen, [['event', true], ['connect', true, 1]])
+  t.same([...fake.hub.connections()], [connection])
+  transport.peerClose(1001)
+  await settled()
+  t.same(seen.slice(2), [['disconnect', undefined, 0], ['event', 1001]])
+  t.match(fake.hub.stats(), { connections: 0, users: 0, admitted: 1 })
+  t.equal(fake.hub.get('unknown'), undefined)
+})
+
+t.test('it has slots, and they come back', async (t) => {
+  const fake = await startHub({ limits: { connections: 2 } })
+  const peers = [await fake.connect(), await fake.connect()]
+  t.throws(() => fake.accept(), { code: 'FST_HUB_FULL' })
+  for (const { transport } of peers) transport.reset()
+  await settled()
+  t.equal(fake.hub.admission.held, 0)
+})
+
+t.test('FAULTS 44: a socket that ends before it is in the hub never gets there', async (t) => {
+  const events: string[] = []
+  const handlers = { onConnect: () => { events.push('connect') }, onDisconnect: () => { events.push('disconnect') } }
+  const directory = new MemoryDirectory()
+  const fake = await startHub({ ...handlers, directory })
+  const { connection, transport } = fake.accept({ user: 'ann' })
+  transport.reset()
+  t.equal(fake.hub.admission.held, 0, 'its slot is free at once')
+  await settled()
+  t.same(events, [])
+  t.equal(fake.hub.size, 0)
+  t.same(await directory.user('ann'), [])
+  t.equal(connection.state, 'closed')
+
+  const closing = fake.accept({ user: 'ann' })
+  closing.transport.writable = false
+  await settled()
+  t.same(events, [])
+  closing.transport.end(1000)
+  t.equal(fake.hub.admission.held, 0)
+})
+
+t.test('a directory that fails to add: 1011, no onConnect', async (t) => {
+  const broken: Directory = {
+    add: async () => { throw new Error('away') },
+    remove: async () => { throw new Error('still away') },
+    user: async () => [],
+    close: async () => {}
+  }
+  const calls: string[] = []
+  const fake = await startHub({ directory: broken, onConnect: () => { calls.push('connect') }, onDisconnect: () => { calls.push('disconnect') } })
+  const { transport } = await fake.connect()
+  t.equal(transport.closed?.code, 1011)
+  await fake.turn()
+  t.same(calls, [])
+  t.equal(fake.hub.admission.held, 0)
+  t.match(fake.errors, [{ message: 'away' }])
+})
+
+t.test('a directory that fails to remove is told, and stops nothing', async (t) => {
+  const directory: Directory = {
+    add: async () => {},
+    remove: async () => { throw new Error('away') },
+    user: async () => [],
+    close: async () => {}
+  }
+  const infos: DisconnectInfo[] = []
+  const fake = await startHub({ directory, onDisconnect: (_connection, info) => { infos.push(info) } })
+  const { connection, transport } = await fake.connect()
+  await t.rejects(connection.kick(), { message: 'away' })
+  t.equal(connection.state, 'open')
+  transport.reset()
+  await settled()
+  t.equal(infos.length, 1)
+  const { transport: early } = fake.accept()
+  early.reset()
+  await settled()
+  t.match(fake.errors, [{ message: 'away' }, { message: 'away' }])
+  t.equal(fake.hub.admission.held, 0)
+})
+
+t.test('a listener of connect that ends the connection: onConnect and onDisconnect, once each', async (t) => {
+  const calls: string[] = []
+  const fake = await startHub({ onConnect: () => { calls.push('connect') }, onDisconnect: (_connection, { code }) => { calls.push(`disconnect ${code}`) } })
+  fake.hub.on('connect', (connection) => { connection.terminate() })
+  await fake.connect()
+  await fake.turn()
+  t.same(calls, ['connect', 'disconnect 1006'])
+})
+
+t.test('broadcast reaches everybody who is in the hub', async (t) => {
+  const fake = await startHub({ onConnect: () => new Promise(() => {}) })
+  const [a, b] = [await fake.connect(), await fake.connect()]
+  const early = fake.accept()
+  const result = await fake.hub.broadcast('all')
+  t.same(result, { sent: 2, queued: 0, dropped: 0, rejected: 0 }, 'and has no position')
+  fake.clock.turn()
+  t.same([a, b, early].map(({ transport }) => transport.messages), [['all'], ['all'], []])
+  t.same(await new FakeHub().hub.broadcast('x'), { sent: 0, queued: 0, dropped: 0, rejected: 0 }, 'before start nobody listens')
+})
+
+t.test('what can not be published', async (t) => {
+  const { hub } = await startHub()
+  for (const publish of [async (data: unknown, options?: object) => await hub.broadcast(data, options), async (data: unknown, options?: object) => await hub.room('room').publish(data, options)]) {
+    await t.rejects(publish(undefined), { code: 'FST_HUB_INVALID_DATA' })
+    await t.rejects(publish('x', { overflow: 'maybe' }), { code: 'FST_HUB_INVALID_ARGUMENT' })
+    await t.rejects(publish('x', { except: 7 }), { code: 'FST_HUB_INVALID_ARGUMENT' })
+    await t.rejects(publish('x', { ephemeral: 'yes' }), { code: 'FST_HUB_INVALID_ARGUMENT', message: 'ephemeral: expected a boolean, got string' })
+  }
+  for (const name of ['', 'x'.repeat(256), null, '\udc00']) {
+    t.throws(() => hub.room(name as string), { code: 'FST_HUB_INVALID_NAME', message: /^room must/ })
+    t.throws(() => hub.user(name as string), { code: 'FST_HUB_INVALID_NAME', message: /^user must/ })
+  }
+})
+
+t.test('order: per connection the order of calls, whatever they are', async (t) => {
+  const fake = await startHub()
+  const { connection, transport } = await fake.connect({ user: 'ann' })
+  await connection.join('a')
+  await connection.join('b')
+  const calls = Array.from({ length: 40 }, async (_, i) => {
+    switch (i % 5) {
+      case 0: return connection.send(`${i}`)
+      case 1: return await fake.hub.room('a').publish(`${i}`)
+      case 2: return await fake.hub.broadcast(`${i}`)
+      case 3: return await fake.hub.user('ann').send(`${i}`)
+      default: return await fake.hub.room('b').publish(`${i}`, { ephemeral: true })
+    }
+  })
+  await Promise.all(calls)
+  fake.clock.turn()
+  t.same(transport.messages, Array.from({ length: 40 }, (_, i) => `${i}`))
+  t.equal(transport.writes.length, 1)
+})
+
+t.test('statistics and health', async (t) => {
+  const fake = await startHub({ limits: { connections: 1, onFull: 'wait', maxWaiting: 5 } })
+  const { hub } = fake
+  const { connection } = await fake.connect({ user: 'ann' })
+  await connection.join('room')
+  hub.admission.acquire(null, () => {})
+  hub.refuse('FST_HUB_FULL')
+  hub.refuse('FST_HUB_FULL')
+  hub.refuse('403')
+  t.same(hub.stats(), {
+    nodeId: hub.nodeId,
+    connections: 1,
+    waiting: 1,
+    rooms: 1,
+    users: 1,
+    admitted: 1,
+    refused: { FST_HUB_FULL: 2, 403: 1 },
+    messages: { received: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, limited: 0 },
+    queuedBytes: 0
+  })
+  t.same(hub.health(), { status: 'ok', reasons: [] })
+  const drained = hub.drain()
+  t.equal(hub.health().status, 'draining')
+  await fake.turn()
+  await drained
+})
+
+t.test('a gap is logged', async (t) => {
+  const { hub, log } = await startHub()
+  hub.onGap('room')
+  t.same(log, [{ level: 'error', details: { room: 'room' }, message: 'publications of a room were lost' }])
+})
+
+t.test('stop frees everything', async (t) => {
+  const fake = await startHub()
+  t.equal(fake.clock.timers, 2)
+  const { transport } = await fake.connect()
+  transport.reset()
+  await settled()
+  await fake.hub.stop()
+  t.equal(fake.clock.timers, 0)
+})
+
+t.test('events: on, once, off', async (t) => {
+  const fake = await startHub()
+  const heard: string[] = []
+  const on = (): void => { heard.push('on') }
+  t.equal(fake.hub.on('connect', on), fake.hub)
+  t.equal(fake.hub.once('connect', () => { heard.push('once') }), fake.hub)
+  await fake.connect()
+  t.equal(fake.hub.off('connect', on), fake.hub)
+  await fake.connect()
+  t.same(heard, ['on', 'once'])
+})
+
+t.test('a listener that throws or rejects breaks nothing, and is told', async (t) => {
+  const bad: Array<() => unknown> = [() => { throw new Error('threw') }, async () => { throw new Error('rejected') }]
+  for (const listener of bad) {
+    const told: unknown[] = []
+    let others = 0
+    const fake = await startHub()
+    for (const event of ['connect', 'disconnect', 'overflow'] as Array<keyof HubEvents>) {
+      fake.hub.on(event, listener)
+      fake.hub.on(event, () => { others++ })
+    }
+    fake.hub.on('error', ({ message }, connection) => { told.push([message, connection?.id]) })
+    const { connection, transport } = await fake.connect()
+    transport.block()
+    for (let i = 0; i < 65; i++) connection.send('x')
+    fake.clock.turn()
+    await settled()
+    transport.reset()
+    await settled()
+    t.equal(others, 3)
+    t.equal(told.length, 3)
+    t.match(told[0], [/threw|rejected/, connection.id])
+  }
+})
+
+t.test('errors without a listener are logged, and so are those of an error listener', async (t) => {
+  const onMessage = (): never => { throw new Error('of the handler') }
+  const quiet = await startHub({ onMessage })
+  const peer = await quiet.connect()
+  peer.transport.message('x')
+  t.match(quiet.log, [{ level: 'error', details: { err: { message: 'of the handler' }, connection: peer.connection.id }, message: 'a handler of the hub failed' }])
+
+  for (const listener of [() => { throw new Error('of the listener') }, async () => { throw new Error('of the listener') }]) {
+    const loud = await startHub({ onMessage })
+    loud.hub.on('error', listener)
+    const { transport } = await loud.connect()
+    transport.message('x')
+    await settled()
+    t.match(loud.errors, [{ message: 'of the listener' }])
+  }
+})
+
+t.test('errors that belong to no connection are told with null', async (t) => {
+  const fake = await startHub()
+  const told: unknown[] = []
+  fake.hub.on('error', (error, connection) => { told.push([error.message, connection]) })
+  fake.hub.outbound.flusher.mark({ flush () { throw new Error('flush') } })
+  fake.clock.turn()
+  const quiet = await startHub()
+  quiet.hub.outbound.flusher.mark({ flush () { throw new Error('flush') } })
+  quiet.clock.turn()
+  t.same(told, [['flush', null]])
+  t.match(quiet.log, [{ details: { err: { message: 'flush' }, connection: undefined } }])
+})
