@@ -37,13 +37,9 @@ export function resolveOptions (given: unknown, capacity: number): ResolvedOptio
   const options = withoutUndefined(given ?? {})
   checkSchema(options)
   checkFunctions(options)
-  const path = (options.path ?? '/ws') as unknown
-  const resolved = { ...defaults(schema, options), paths: Array.isArray(path) ? path : [path] } as unknown as ResolvedOptions & HubOptions
-  delete resolved.path
+  const { path, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, ...defaults(schema, options) }
+  const resolved = { ...rest, paths: Array.isArray(path) ? path : [path] } as unknown as ResolvedOptions
   resolved.limits.connections ??= capacity
-  resolved.origins ??= 'same-origin'
-  resolved.route ??= {}
-  resolved.websocket ??= {}
   checkPaths(resolved.paths)
   checkOrigins(resolved.origins)
   checkSubprotocols(resolved)
@@ -61,7 +57,12 @@ function withoutUndefined (given: unknown): Record<string, unknown> {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) fail('(root)', 'an object', describe(given))
   return Object.fromEntries(Object.entries(given as object)
     .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => [key, schema.properties?.[key]?.properties !== undefined && isPlain(value) ? withoutUndefined(value) : value]))
+    .map(([key, value]) => [key, own(schema.properties, key)?.properties !== undefined && isPlain(value) ? withoutUndefined(value) : value]))
+}
+
+/** Not what every object inherits: an option may be called `constructor`. */
+function own (properties: Record<string, SchemaView> | undefined, key: string): SchemaView | undefined {
+  return properties !== undefined && Object.hasOwn(properties, key) ? properties[key] : undefined
 }
 
 function isPlain (value: unknown): value is object {
@@ -76,7 +77,7 @@ function checkSchema (options: Record<string, unknown>): void {
   let at: SchemaView | undefined = schema
   let value: unknown = options
   for (const key of keys) {
-    at = at.items ?? at.properties?.[key]
+    at = at.items ?? own(at.properties, key)
     value = (value as Record<string, unknown>)[key]
     if (at === undefined) break
   }

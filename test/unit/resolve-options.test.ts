@@ -1,0 +1,224 @@
+import t from 'tap'
+import { optionsSchema } from '../../lib/options-schema.js'
+import { expectation, resolveOptions } from '../../lib/resolve-options.js'
+
+const CAPACITY = 5_000
+const resolve = (given: unknown): ReturnType<typeof resolveOptions> => resolveOptions(given, CAPACITY)
+
+interface View { properties?: Record<string, View>, items?: View, type?: string, enum?: string[], default?: unknown, minimum?: number, maximum?: number, description?: string, expected?: string }
+
+const schema = optionsSchema as unknown as View & { properties: Record<string, View> }
+
+/** Every option that is no group: its path, and its schema. */
+const leaves: Array<[string[], View]> = Object.entries(schema.properties).flatMap(([key, view]) =>
+  view.properties === undefined ? [[[key], view] as [string[], View]] : Object.entries(view.properties).map(([child, childView]) => [[key, child], childView] as [string[], View]))
+
+const at = (path: readonly string[], value: unknown): unknown => path.reduceRight((inner, key) => ({ [key]: inner }), value)
+const FUNCTIONS = ['identify', 'onConnect', 'onMessage', 'onDisconnect']
+
+t.test('defaults are those of the design', (t) => {
+  t.same(resolve(undefined), {
+    paths: ['/ws'],
+    decorateAs: 'hub',
+    guardUpgrades: true,
+    origins: 'same-origin',
+    allowMissingOrigin: true,
+    subprotocols: [],
+    requireSubprotocol: false,
+    messages: 'any',
+    heartbeat: { interval: 30_000, timeout: 60_000 },
+    deadlines: { admit: 10_000, handler: 30_000, close: 5_000 },
+    queue: { maxMessages: 64, maxBytes: 1024 * 1024, overflow: 'drop-oldest' },
+    inbound: { maxPending: 4 },
+    limits: {
+      connections: CAPACITY,
+      connectionsPerIp: 0,
+      upgradesPerSecond: 0,
+      onFull: 'reject',
+      waitTimeout: 5_000,
+      maxWaiting: 1_000,
+      maxMessageBytes: 64 * 1024,
+      messagesPerSecond: 100,
+      burst: 200,
+      bytesPerSecond: 0,
+      violations: 10
+    },
+    drain: { spread: 5_000, timeout: 15_000 },
+    route: {},
+    websocket: {}
+  })
+  for (const nothing of [null, {}, { limits: {} }, Object.create(null)]) t.same(resolve(nothing), resolve(undefined))
+  t.end()
+})
+
+t.test('undefined is the default, everywhere', (t) => {
+  const given: Record<string, unknown> = {}
+  for (const [[key = '', child]] of leaves) {
+    if (child === undefined) given[key] = undefined
+    else given[key] = { ...given[key] as object, [child]: undefined }
+  }
+  t.same(resolve(given), resolve({}))
+  t.same(resolve({ heartbeat: undefined, limits: undefined }), resolve({}))
+  t.end()
+})
+
+t.test('what is given stays, and is not changed', (t) => {
+  const identify = (): null => null
+  const given = Object.freeze({ path: ['/a', '/b/:id'], identify, limits: Object.freeze({ connections: 7 }), subprotocols: Object.freeze(['raw']), route: Object.freeze({ logLevel: 'warn' }), websocket: { options: { perMessageDeflate: true } } })
+  const resolved = resolve(given)
+  t.same(resolved.paths, ['/a', '/b/:id'])
+  t.notOk('path' in resolved)
+  t.equal(resolved.identify, identify)
+  t.equal(resolved.limits.connections, 7)
+  t.equal(resolved.limits.burst, 200)
+  t.same(resolved.subprotocols, ['raw'])
+  t.same(resolved.route, { logLevel: 'warn' })
+  t.same(resolved.websocket, { options: { perMessageDeflate: true } })
+  t.equal(resolve({ limits: { connections: 0 } }).limits.connections, 0, '0 is no limit, not the default')
+  t.end()
+})
+
+t.test('an option of the wrong type is named, with what was expected and what was got', (t) => {
+  const wrongs = [Symbol('s'), null, [], {}, 'x', -1, 1.5, NaN, Infinity, true, 12n, () => {}, new Date(0)]
+  for (const [path, view] of leaves) {
+    const key = path.join('.')
+    let refused = 0
+    for (const wrong of wrongs) {
+      try {
+        resolve(at(path, wrong))
+      } catch (error) {
+        refused++
+        const { code, message } = error as Error & { code: string }
+        if (code !== 'FST_HUB_INVALID_OPTIONS') t.fail(`${key}: ${String(error)}`)
+        if (!message.startsWith(`fastify-hub option ${key}`) || !/: expected .{3,}, got .+$/s.test(message)) t.fail(`${key}: ${message}`)
+        if (message.includes('undefined') || message.includes('[object')) t.fail(`${key}: ${message}`)
+      }
+    }
+    // A number takes some of them, a boolean one.
+    t.ok(refused >= 8, `${key}: ${refused} refused`)
+    t.ok((view.description ?? '').length > 10, `${key} is described`)
+  }
+  t.end()
+})
+
+t.test('groups take objects only', (t) => {
+  for (const [key, view] of Object.entries(schema.properties)) {
+    if (view.properties === undefined) continue
+    for (const [wrong, shown] of [[null, 'null'], [5, '5'], ['x', '"x"'], [[], '[]'], [true, 'true'], [() => {}, 'a function']] as const) {
+      t.throws(() => resolve({ [key]: wrong }), { code: 'FST_HUB_INVALID_OPTIONS', message: `fastify-hub option ${key}: expected an object, got ${shown}` })
+    }
+  }
+  for (const wrong of [5, 'x', [], true, () => {}]) t.throws(() => resolve(wrong), { code: 'FST_HUB_INVALID_OPTIONS', message: /option \(root\): expected an object, got/ })
+  t.end()
+})
+
+t.test('bounds', (t) => {
+  for (const [path, { type, minimum, maximum }] of leaves) {
+    if (type !== 'integer' && type !== 'number') continue
+    const key = path.join('.')
+    t.type(minimum, 'number', key)
+    t.throws(() => resolve(at(path, (minimum as number) - 1)), { message: new RegExp(`option ${key.replace('.', '\\.')}: expected a .*number.* (of at least|from) ${minimum}.*, got ${(minimum as number) - 1}$`) })
+    t.throws(() => resolve(at(path, (maximum as number) * 2)), { code: 'FST_HUB_INVALID_OPTIONS' }, key)
+    for (const wrong of ['5', NaN, Infinity]) t.throws(() => resolve(at(path, wrong)), { code: 'FST_HUB_INVALID_OPTIONS' }, key)
+    if (type === 'integer') t.throws(() => resolve(at(path, 1.5)), { message: /expected a whole number/ }, key)
+  }
+  t.equal(resolve({ limits: { messagesPerSecond: 0.5, upgradesPerSecond: 0.1 } }).limits.messagesPerSecond, 0.5, 'rates may be fractions')
+  for (const [options, message] of [
+    [{ limits: { burst: 0 } }, 'fastify-hub option limits.burst: expected a whole number of at least 1, got 0'],
+    [{ inbound: { maxPending: 0 } }, 'fastify-hub option inbound.maxPending: expected a whole number of at least 1, got 0'],
+    [{ deadlines: { admit: -1 } }, 'fastify-hub option deadlines.admit: expected a whole number of milliseconds from 0 to 2147483647, got -1'],
+    [{ queue: { overflow: 'drop' } }, "fastify-hub option queue.overflow: expected 'drop-oldest' or 'reject-new' or 'disconnect', got \"drop\""],
+    [{ decorateAs: '' }, 'fastify-hub option decorateAs: expected a string that is not empty, got ""'],
+    [{ guardUpgrades: 'yes' }, 'fastify-hub option guardUpgrades: expected a boolean, got "yes"'],
+    [{ subprotocols: 'raw' }, 'fastify-hub option subprotocols: expected a list, each a string that is not empty, got "raw"'],
+    [{ subprotocols: ['raw', ''] }, 'fastify-hub option subprotocols.1: expected a string that is not empty, got ""'],
+    [{ subprotocols: [1] }, 'fastify-hub option subprotocols.0: expected a string that is not empty, got 1'],
+    [{ subprotocols: ['a', 'b', 'a'] }, 'fastify-hub option subprotocols: expected each value once, got ["a","b","a"]'],
+    [{ onMessage: 'log' }, 'fastify-hub option onMessage: expected a function, got "log"']
+  ] as const) t.throws(() => resolve(options), { code: 'FST_HUB_INVALID_OPTIONS', message })
+  for (const key of FUNCTIONS) for (const wrong of [null, {}, 'x']) t.throws(() => resolve({ [key]: wrong }), { message: new RegExp(`option ${key}: expected a function`) })
+  t.end()
+})
+
+t.test('unknown options, and what there is instead', (t) => {
+  t.throws(() => resolve({ pth: '/x' }), { code: 'FST_HUB_INVALID_OPTIONS', message: /^fastify-hub option pth: expected no such option; there are path, decorateAs, .*websocket, got "\/x"$/ })
+  t.throws(() => resolve({ limits: { conections: 1 } }), { message: /^fastify-hub option limits\.conections: expected no such option; there are connections, .*violations, got 1$/ })
+  t.throws(() => resolve({ route: { handler: 1 } }), { message: /^fastify-hub option route\.handler: expected no such option; there are schema, config/ })
+  for (const key of ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'a/b', 'a~b', 'a~1b', '', 'a.b', '0']) {
+    const named = new RegExp(`option .*${key.replace('.', '\\.')}: expected no such option; there are `)
+    t.throws(() => resolve(JSON.parse(`{${JSON.stringify(key)}: 1}`)), { code: 'FST_HUB_INVALID_OPTIONS', message: named }, key)
+    t.throws(() => resolve({ limits: JSON.parse(`{${JSON.stringify(key)}: {"a": 1}}`) }), { code: 'FST_HUB_INVALID_OPTIONS', message: named }, `limits ${key}`)
+  }
+  t.end()
+})
+
+t.test('paths', (t) => {
+  for (const path of ['/', '/ws', '/a/:b', '/a/*', ['/a'], ['/a', '/b']]) t.doesNotThrow(() => resolve({ path }))
+  for (const path of ['', 'ws', '*', 5, null, {}, ['/a', 'b'], ['/a', 1], [undefined]]) t.throws(() => resolve({ path }), { message: /^fastify-hub option path: expected a string that starts with \/, or a list of them, got / })
+  t.throws(() => resolve({ path: [] }), { message: 'fastify-hub option path: expected at least one path, got []' })
+  t.throws(() => resolve({ path: ['/a', '/b', '/a'] }), { message: 'fastify-hub option path: expected each path once, got ["/a","/b","/a"]' })
+  t.end()
+})
+
+t.test('origins', (t) => {
+  for (const origins of ['*', 'same-origin', 'null', 'https://a.test', /^https:/, () => true, ['same-origin', 'https://*.a.test', /x/, () => false]]) t.doesNotThrow(() => resolve({ origins }))
+  t.throws(() => resolve({ origins: [] }), { message: 'fastify-hub option origins: expected at least one rule, got []' })
+  for (const [origins, got] of [[5, '5'], [null, 'null'], [{}, 'an object'], [['https://a.test', 1], '1'], ['a.test', "'a.test' is no origin"], [/x/g, '/x/g has the g or y flag'], [['*', 'null'], "'*' allows every origin"], [['https://a.test/x'], "'https://a.test/x' is more than an origin"]] as const) {
+    try {
+      resolve({ origins })
+      t.fail(`${got}: accepted`)
+    } catch (error) {
+      const { message } = error as Error
+      t.ok(message.startsWith("fastify-hub option origins: expected 'same-origin', '*', an origin"), message)
+      t.ok(message.includes(`got ${got}`), message)
+    }
+  }
+  t.end()
+})
+
+t.test('subprotocols', (t) => {
+  for (const name of ['a b', 'a,b', 'é', 'a\n']) t.throws(() => resolve({ subprotocols: ['ok', name] }), { message: /^fastify-hub option subprotocols: expected tokens as of RFC 9110/ })
+  t.throws(() => resolve({ subprotocols: ['hub.v1.json'] }), { message: /names that this version knows.*reserved, got "hub\.v1\.json"$/ })
+  t.doesNotThrow(() => resolve({ subprotocols: ['raw', 'hubbub', 'v1.hub.'], requireSubprotocol: true }))
+  t.throws(() => resolve({ requireSubprotocol: true }), { message: 'fastify-hub option requireSubprotocol: expected false while subprotocols is empty, got true' })
+  t.end()
+})
+
+t.test('what is passed through', (t) => {
+  for (const wrong of [null, 5, [], 'x', () => {}]) {
+    t.throws(() => resolve({ route: wrong }), { message: /^fastify-hub option route: expected an object with schema/ })
+    t.throws(() => resolve({ websocket: wrong }), { message: /^fastify-hub option websocket: expected an object: options of @fastify\/websocket/ })
+  }
+  t.doesNotThrow(() => resolve({ route: { schema: {}, config: {}, constraints: {}, preValidation: [], preHandler: [], logLevel: 'info' } }))
+  t.throws(() => resolve({ websocket: { options: { maxPayload: 1 } } }), { message: 'fastify-hub option websocket.options.maxPayload: expected limits.maxMessageBytes in its place, got 1' })
+  for (const key of ['server', 'noServer', 'path']) t.throws(() => resolve({ websocket: { options: { [key]: true } } }), { message: new RegExp(`option websocket\\.options\\.${key}: expected nothing: the plugin sets it, got true`) })
+  for (const options of [undefined, null, {}]) t.doesNotThrow(() => resolve({ websocket: { options } }))
+  t.end()
+})
+
+t.test('contradictions', (t) => {
+  for (const [options, message] of [
+    [{ heartbeat: { interval: 100, timeout: 100 } }, 'heartbeat.timeout: expected more than heartbeat.interval (100), or 0, got 100'],
+    [{ heartbeat: { interval: 60_000 } }, 'heartbeat.timeout: expected more than heartbeat.interval (60000), or 0, got 60000'],
+    [{ heartbeat: { timeout: 1 } }, 'heartbeat.timeout: expected more than heartbeat.interval (30000), or 0, got 1'],
+    [{ limits: { connections: 5, connectionsPerIp: 6 } }, 'limits.connectionsPerIp: expected at most limits.connections (5), got 6'],
+    [{ limits: { connectionsPerIp: CAPACITY + 1 } }, `limits.connectionsPerIp: expected at most limits.connections (${CAPACITY}), got ${CAPACITY + 1}`],
+    [{ limits: { onFull: 'wait', maxWaiting: 0 } }, "limits.maxWaiting: expected at least 1 while limits.onFull is 'wait', got 0"],
+    [{ queue: { maxMessages: 0, maxBytes: 0, overflow: 'disconnect' } }, "queue.overflow: expected 'drop-oldest' while the queue has no bound: it can not overflow, got 'disconnect'"]
+  ] as const) t.throws(() => resolve(options), { code: 'FST_HUB_INVALID_OPTIONS', statusCode: 500, message: `fastify-hub option ${message}` })
+  for (const options of [
+    { heartbeat: { interval: 0, timeout: 1 } }, { heartbeat: { interval: 100_000, timeout: 0 } }, { heartbeat: { interval: 0, timeout: 0 } }, { limits: { connections: 0, connectionsPerIp: 6 } },
+    { limits: { connections: 5, connectionsPerIp: 5 } }, { limits: { maxWaiting: 0 } }, { queue: { maxMessages: 0, maxBytes: 0 } }, { queue: { maxMessages: 0, overflow: 'disconnect' } }
+  ]) t.doesNotThrow(() => resolve(options), JSON.stringify(options))
+  t.end()
+})
+
+t.test('two errors: the one about a value is told first, since it says more', (t) => {
+  t.throws(() => resolve({ nonsense: 1, limits: { burst: 'x' } }), { message: /option limits\.burst: expected a whole number/ })
+  t.end()
+})
+
+t.test('a bounded number is described with its bounds', (t) => {
+  t.equal(expectation({ type: 'number', minimum: 1, maximum: 2 }), 'a number from 1 to 2')
+  t.end()
+})
