@@ -1,0 +1,53 @@
+import t from 'tap'
+import { checkIdentity, toRefusal } from '../../../lib/upgrade/identity.js'
+
+t.test('what identify may answer', (t) => {
+  class Account { user = 'ann' }
+  for (const identity of [{}, { user: 'ann' }, { user: 'ann', device: 'web', data: { x: 1 } }, { user: undefined, device: undefined, data: undefined }, { data: new Map() }, { data: [] }, new Account(), Object.create(null)]) {
+    t.equal(checkIdentity(identity), identity)
+  }
+  t.end()
+})
+
+t.test('null is 403', (t) => {
+  t.throws(() => checkIdentity(null), { code: 'FST_HUB_FORBIDDEN', statusCode: 403 })
+  t.end()
+})
+
+t.test('anything else is a mistake of the application: 500', (t) => {
+  for (const [value, message] of [
+    [undefined, 'expected an object or null, got undefined'], [true, 'expected an object or null, got true'], ['ann', 'expected an object or null, got "ann"'], [[], 'expected an object or null, got []'],
+    [() => {}, 'expected an object or null, got a function'],
+    [{ user: '' }, 'user must be a string of 1 to 255 bytes of UTF-8, got ""'], [{ user: 7 }, 'user must be a string of 1 to 255 bytes of UTF-8, got 7'], [{ user: null }, 'got null'],
+    [{ user: 'x'.repeat(256) }, 'got a string of 256 characters'], [{ user: '\ud800' }, 'user must be'], [{ device: {} }, 'device must be a string of 1 to 255 bytes of UTF-8, got an object'],
+    [{ device: [1n] }, 'got a list'], [{ data: null }, 'data must be an object, got null'], [{ data: 'x' }, 'data must be an object, got "x"'],
+    [{ expiresAt: 5 }, "there is no field 'expiresAt', only user, device, data"], [{ usr: 'ann' }, "there is no field 'usr'"]
+  ] as const) {
+    try {
+      checkIdentity(value)
+      t.fail('accepted')
+    } catch (error) {
+      t.match(error, { code: 'FST_HUB_INVALID_IDENTITY', statusCode: 500 })
+      t.ok((error as Error).message.startsWith('identify returned an invalid identity: ') && (error as Error).message.includes(message), (error as Error).message)
+    }
+  }
+  t.end()
+})
+
+t.test('what identify throws keeps its status from 400 to 599', (t) => {
+  for (const statusCode of [400, 403, 404, 499, 500, 503, 599]) {
+    const error = Object.assign(new Error('own'), { statusCode })
+    t.equal(toRefusal(error), error)
+  }
+  t.end()
+})
+
+t.test('else it is 401, and the cause stays inside', (t) => {
+  const odd = [399, 600, 200, 0, NaN, '403', null].map((statusCode) => Object.assign(new Error('secret'), { statusCode }))
+  for (const thrown of [new Error('secret'), ...odd, 'text', null, undefined, { statusCode: 403 }]) {
+    const refusal = toRefusal(thrown)
+    t.match(refusal, { code: 'FST_HUB_UNAUTHORIZED', statusCode: 401, message: 'Not authenticated' })
+    t.equal(refusal.cause, thrown)
+  }
+  t.end()
+})
