@@ -218,7 +218,8 @@ t.test('two errors: the one about a value is told first, since it says more', (t
   t.end()
 })
 
-t.test('a bounded number is described with its bounds', (t) => {
+t.test('what a schema allows, in words', (t) => {
   t.equal(expectation({ type: 'number', minimum: 1, maximum: 2 }), 'a number from 1 to 2')
+  t.equal(expectation({ type: 'object', expected: 'a function' }), 'a function')
   t.end()
 })

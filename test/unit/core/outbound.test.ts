@@ -230,7 +230,7 @@ t.test('random mixes: order, whole frames, exact counters, a gauge that returns 
         way.closing = true
         way.outbound.close(1000, '')
       } else if (way !== null) {
-        way.reset = way.transport.writable
+        way.reset ||= way.transport.writable
         way.transport.reset()
       }
       for (const { outbound: { queuedMessages, queuedBytes } } of ways) {

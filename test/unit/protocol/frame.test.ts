@@ -87,3 +87,20 @@ t.test('any payload, and a view into a larger buffer, is read back', (t) => {
   fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => decode(encodeFrame(text)).data.toString() === Buffer.from(text).toString()))
   t.end()
 })
+
+t.test('the decoder of these tests is as strict as a peer', (t) => {
+  const read = (...bytes: number[]): FakeDecoder => {
+    const decoder = new FakeDecoder()
+    decoder.push(Buffer.from(bytes))
+    return decoder
+  }
+  for (const [bytes, message] of [
+    [[0xc1, 0], /reserved/], [[0x81, 0x80, 0, 0, 0, 0], /mask/], [[0x81, 126, 0, 125], /shortest/], [[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], /shortest/],
+    [[0x80, 0], /continuation of nothing/], [[0x01, 0, 0x81, 0], /message inside/], [[0x89, 0], /opcode 9/]
+  ] as const) t.throws(() => read(...bytes), { message })
+  for (const half of [[0x81], [0x81, 1], [0x82, 126, 0], [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0], [0x82, 127, 0], [0x01, 0]]) {
+    const { complete, messages } = read(...half)
+    t.same([complete, messages], [false, []])
+  }
+  t.end()
+})

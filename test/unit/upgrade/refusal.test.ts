@@ -1,13 +1,15 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import t from 'tap'
 import * as errors from '../../../lib/errors.js'
 import { refuse, type RefusalError } from '../../../lib/upgrade/refusal.js'
 
-interface Outcome { headers: Record<string, unknown>, logged: unknown[][], answered: Error[], silent: boolean, restored: boolean }
+interface Outcome { headers: Record<string, unknown>, logged: unknown[][], answered: Error[] }
 
-function run (error: Error): Outcome {
-  const outcome: Outcome = { headers: {}, logged: [], answered: [], silent: false, restored: false }
-  const log = { info: (...args: unknown[]) => { outcome.logged.push(args) }, error: () => { t.fail('logged twice') } }
+/** @param onAnswer what the error handler does with the reply's logger */
+function run (error: Error, onAnswer: (log: FastifyBaseLogger) => void = () => {}): Outcome {
+  const outcome: Outcome = { headers: {}, logged: [], answered: [] }
+  const write = (level: string) => (...line: unknown[]): void => { outcome.logged.push([level, ...line]) }
+  const log = { level: 'info', info: write('info'), error: write('error'), warn: write('warn') }
   const reply = {
     log,
     header (name: string, value: unknown) { outcome.headers[name] = value },
@@ -15,23 +17,33 @@ function run (error: Error): Outcome {
   }
   refuse({ log } as unknown as FastifyRequest, reply as unknown as FastifyReply, error as RefusalError, (answered) => {
     outcome.answered.push(answered)
-    const { log: during } = reply as unknown as FastifyReply
-    // What Fastify's default error handler does.
-    for (const level of ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const) during.child({})[level]('again')
-    outcome.silent = (during as unknown) !== log
+    onAnswer(reply.log as unknown as FastifyBaseLogger)
   })
-  outcome.restored = reply.log === log
   return outcome
 }
 
 t.test('one line at info, and the answer through the error handler', (t) => {
   const error = new errors.FST_HUB_ORIGIN_DENIED()
-  const { headers, logged, answered, silent, restored } = run(error)
+  const { headers, logged, answered } = run(error)
   t.same(answered, [error])
-  t.same(logged, [[{ code: 'FST_HUB_ORIGIN_DENIED', statusCode: 403, reason: 'Origin not allowed' }, 'websocket upgrade refused']])
+  t.same(logged, [['info', { code: 'FST_HUB_ORIGIN_DENIED', statusCode: 403, reason: 'Origin not allowed' }, 'websocket upgrade refused']])
   t.same(headers, {})
-  t.ok(silent)
-  t.ok(restored)
+  t.end()
+})
+
+t.test('what Fastify says about the same error is left out, and nothing else is', (t) => {
+  const error = new errors.FST_HUB_FULL()
+  const { logged } = run(error, (log) => {
+    log.error({ req: {}, res: {}, err: error }, error.message)
+    log.info({ res: {}, err: error }, error.message)
+    log.error({ err: new Error('another') }, 'told')
+    log.info('told')
+    log.info(null, 'told')
+    log.warn({ err: error }, 'told')
+    t.equal(log.level, 'info')
+  })
+  t.equal(logged.length, 5)
+  t.match(logged.slice(1), [['error', {}, 'told'], ['info', 'told'], ['info', null, 'told'], ['warn', {}, 'told']])
   t.end()
 })
 
@@ -55,6 +67,6 @@ t.test('426 says what to upgrade to, 405 what is allowed', (t) => {
 t.test('the cause is in the log', (t) => {
   const error = new errors.FST_HUB_UNAUTHORIZED()
   error.cause = new Error('token expired')
-  t.match(run(error).logged[0]?.[0], { cause: { message: 'token expired' } })
+  t.match(run(error).logged[0]?.[1], { cause: { message: 'token expired' } })
   t.end()
 })

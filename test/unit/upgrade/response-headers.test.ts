@@ -1,13 +1,13 @@
-import cookie from '@fastify/cookie'
+import cookie, { type FastifyCookieOptions } from '@fastify/cookie'
 import Fastify, { type FastifyReply } from 'fastify'
 import t, { type Test } from 'tap'
 import { responseHeaderLines } from '../../../lib/upgrade/response-headers.js'
 
 /** What the lines are for a reply, and which headers that leaves on it. */
-async function lines (t: Test, prepare: (reply: FastifyReply) => void, withCookies = false): Promise<{ lines: string[] | null, error: Error | null, left: object }> {
+async function lines (t: Test, prepare: (reply: FastifyReply) => void, cookies?: FastifyCookieOptions): Promise<{ lines: string[] | null, error: Error | null, left: object }> {
   const app = Fastify()
   t.teardown(async () => { await app.close() })
-  if (withCookies) await app.register(cookie, { secret: 'a secret' })
+  if (cookies !== undefined) await app.register(cookie, cookies)
   const result: { lines: string[] | null, error: Error | null, left: object } = { lines: null, error: null, left: {} }
   app.get('/', async (_request, reply) => {
     prepare(reply)
@@ -60,11 +60,12 @@ t.test('cookies of @fastify/cookie, which it writes only in onSend', async (t) =
   const { lines: found } = await lines(t, (reply) => {
     reply.setCookie('session', 'a b', { path: '/', httpOnly: true }).setCookie('signed', 'x', { signed: true }).clearCookie('old')
     reply.header('set-cookie', 'own=1')
-  }, true)
+  }, { secret: 'a secret' })
   t.match(found?.find((line) => line.includes('session=')), /^set-cookie: session=a%20b; Path=\/; HttpOnly/)
   t.match(found?.find((line) => line.includes('signed=')), /^set-cookie: signed=x\./)
   t.match(found?.find((line) => line.includes('old=')), /Expires=Thu, 01 Jan 1970/)
   t.ok(found?.includes('set-cookie: own=1'))
   t.equal(found?.length, 4)
-  t.same((await lines(t, () => {}, true)).lines, [], 'none set')
+  t.same((await lines(t, () => {}, {})).lines, [], 'none set')
+  t.same((await lines(t, () => {}, { hook: false })).lines, [], 'and none kept')
 })
