@@ -57,12 +57,12 @@ function withoutUndefined (given: unknown): Record<string, unknown> {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) fail('(root)', 'an object', describe(given))
   return Object.fromEntries(Object.entries(given as object)
     .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => [key, own(schema.properties, key)?.properties !== undefined && isPlain(value) ? withoutUndefined(value) : value]))
+    .map(([key, value]) => [key, own(schema, key)?.properties !== undefined && isPlain(value) ? withoutUndefined(value) : value]))
 }
 
 /** Not what every object inherits: an option may be called `constructor`. */
-function own (properties: Record<string, SchemaView> | undefined, key: string): SchemaView | undefined {
-  return properties !== undefined && Object.hasOwn(properties, key) ? properties[key] : undefined
+function own ({ properties = {} }: SchemaView, key: string): SchemaView | undefined {
+  return Object.hasOwn(properties, key) ? properties[key] : undefined
 }
 
 function isPlain (value: unknown): value is object {
@@ -74,17 +74,14 @@ function checkSchema (options: Record<string, unknown>): void {
   const [error] = Value.Errors(optionsSchema as TSchema, options).sort((a, b) => b.instancePath.length - a.instancePath.length)
   if (error === undefined) return
   const keys = error.instancePath.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
-  let at: SchemaView | undefined = schema
+  const path = keys.join('.')
+  let at = schema
   let value: unknown = options
   for (const key of keys) {
-    at = at.items ?? own(at.properties, key)
     value = (value as Record<string, unknown>)[key]
-    if (at === undefined) break
-  }
-  const path = keys.join('.')
-  if (at === undefined) {
-    const siblings = Object.keys((keys.length > 1 ? schema.properties?.[keys[0] as string] : schema)?.properties ?? {})
-    fail(path, `no such option; there are ${siblings.join(', ')}`, describe(value))
+    const child = at.items ?? own(at, key)
+    if (child === undefined) fail(path, `no such option; there are ${Object.keys(at.properties as object).join(', ')}`, describe(value))
+    at = child
   }
   fail(path, error.keyword === 'uniqueItems' ? 'each value once' : expectation(at), describe(value))
 }
@@ -109,9 +106,9 @@ function checkFunctions (options: Record<string, unknown>): void {
 }
 
 /** Copies what is given, and fills in the schema's defaults. */
-function defaults (at: SchemaView, given: Record<string, unknown>): Record<string, unknown> {
+function defaults ({ properties = {} }: SchemaView, given: Record<string, unknown>): Record<string, unknown> {
   const filled: Record<string, unknown> = { ...given }
-  for (const [key, child] of Object.entries(at.properties ?? {})) {
+  for (const [key, child] of Object.entries(properties)) {
     if (child.properties !== undefined) filled[key] = defaults(child, (given[key] ?? {}) as Record<string, unknown>)
     else if (filled[key] === undefined && child.default !== undefined) filled[key] = child.default
   }

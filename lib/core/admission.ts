@@ -137,7 +137,7 @@ export class Admission {
   /** Of Slot. */
   released (slot: Slot, key: string | null, wasHeld: boolean): void {
     if (key !== null) {
-      const left = (this.#perIp.get(key) ?? 0) - 1
+      const left = (this.#perIp.get(key) as number) - 1
       if (left > 0) this.#perIp.set(key, left)
       else this.#perIp.delete(key)
     }

@@ -14,31 +14,26 @@ const MIN_BATCH = 128
 
 /**
  * Closes connections with 1012 in batches, one per tick of the wheel, so that their clients do not all come back at once.
- * @returns `expired` resolves at the timeout; `cancel` ends both
+ * @param onTimeout called at the timeout
+ * @returns ends both the batches and the timeout
  */
-export function drainConnections (connections: readonly HubConnection[], { spread, timeout }: DrainOptions, wheel: TimingWheel): { expired: Promise<'expired'>, cancel: () => void } {
+export function drainConnections (connections: readonly HubConnection[], { spread, timeout }: DrainOptions, wheel: TimingWheel, onTimeout: () => void): () => void {
+  const { code, reason } = disconnects.restart
   const ticks = Math.max(1, Math.floor(spread / TICK_MS))
   const batch = spread === 0 ? connections.length : Math.max(MIN_BATCH, Math.ceil(connections.length / ticks))
   let next = 0
   const pace = new Timeout(wheel, closeBatch)
   function closeBatch (): void {
-    const end = next + batch
-    for (; next < end && next < connections.length; next++) {
-      const { code, reason } = disconnects.restart
-      connections[next]?.close(code, reason)
-    }
+    for (const connection of connections.slice(next, next + batch)) connection.close(code, reason)
+    next += batch
     // 0 is the next tick; TICK_MS from now would be the one after it, most of the time.
     if (next < connections.length) pace.start(0)
   }
-  const { promise: expired, resolve } = withResolvers<'expired'>()
-  const deadline = new Timeout(wheel, () => { resolve('expired') })
+  const deadline = new Timeout(wheel, onTimeout)
   if (timeout > 0) deadline.start(timeout)
   closeBatch()
-  return { expired, cancel: () => { pace.cancel(); deadline.cancel() } }
-}
-
-function withResolvers<T> (): { promise: Promise<T>, resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => {}
-  const promise = new Promise<T>((_resolve) => { resolve = _resolve })
-  return { promise, resolve }
+  return () => {
+    pace.cancel()
+    deadline.cancel()
+  }
 }

@@ -273,17 +273,18 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
 
   async #drain (): Promise<void> {
     this.admission.drain()
-    const timedOut = drainConnections([...this.registry.all()], this.#config.drain, this.wheel)
     const quiet = new Promise<void>((resolve) => { this.#quiet = resolve })
+    const stop = drainConnections([...this.registry.all()], this.#config.drain, this.wheel, () => { this.#cutShort() })
     this.#settleQuiet()
-    const winner = await Promise.race([quiet, timedOut.expired])
-    timedOut.cancel()
-    if (winner !== 'expired') return
-    // Too late for good manners: sockets end now, and nobody waits for an onDisconnect that hangs.
+    await quiet
+    stop()
+  }
+
+  /** Too late for good manners: sockets end now, and nobody waits for an onDisconnect that hangs. */
+  #cutShort (): void {
     for (const connection of [...this.registry.all(), ...this.#entering]) connection.terminate()
     this.#patient = false
     this.#settleQuiet()
-    await quiet
   }
 
   /** Drain waits until nothing is left. */

@@ -133,11 +133,11 @@ export class Outbound implements Flushable {
     return true
   }
 
-  /** The next chunks, at most 64 KiB of them, and at least one. */
+  /** The next chunks of `pending`, at most 64 KiB of them, and at least one. */
   #takeChunks (): Buffer[] {
     const chunks: Buffer[] = []
     let bytes = 0
-    const pending = this.#pending ?? []
+    const pending = this.#pending as Frame[]
     for (; this.#frame < pending.length; this.#frame++, this.#chunk = 0) {
       const frame = pending[this.#frame] as Frame
       for (; this.#chunk < frame.chunks.length; this.#chunk++) {

@@ -53,6 +53,6 @@ export function fitReason (reason: string): string {
   if (bytes.length <= MAX_REASON_BYTES) return bytes.toString()
   let end = MAX_REASON_BYTES
   // 10xxxxxx is a continuation byte: step back to the first byte of the character that would be cut.
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--
+  while ((bytes.readUInt8(end) & 0xc0) === 0x80) end--
   return bytes.toString('utf8', 0, end)
 }
