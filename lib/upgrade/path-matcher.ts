@@ -5,13 +5,11 @@ import findMyWay from 'find-my-way'
 export class PathMatcher {
   readonly #router: findMyWay.Instance<findMyWay.HTTPVersion.V1>
 
-  constructor ({ initialConfig: { routerOptions } }: FastifyInstance) {
-    this.#router = findMyWay({
-      caseSensitive: routerOptions?.caseSensitive ?? true,
-      ignoreTrailingSlash: routerOptions?.ignoreTrailingSlash ?? false,
-      ignoreDuplicateSlashes: routerOptions?.ignoreDuplicateSlashes ?? false,
-      maxParamLength: routerOptions?.maxParamLength ?? 100
-    })
+  constructor ({ initialConfig }: FastifyInstance) {
+    // Options of the router that are given to Fastify itself are deprecated, but work.
+    const options = initialConfig.routerOptions ?? initialConfig
+    const { caseSensitive = true, ignoreTrailingSlash = false, ignoreDuplicateSlashes = false, maxParamLength = 100, allowUnsafeRegex = false } = options
+    this.#router = findMyWay({ caseSensitive, ignoreTrailingSlash, ignoreDuplicateSlashes, maxParamLength, allowUnsafeRegex })
   }
 
   add (pattern: string): void {

@@ -25,9 +25,18 @@ t.test('a malformed URL is not ours', (t) => {
 t.test("it follows the app's router", (t) => {
   const loose = matcher(['/ws'], { routerOptions: { caseSensitive: false, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true } })
   for (const url of ['/WS', '/ws/', '//ws']) t.equal(loose(url), true, url)
+  const unsafe = matcher(['/x/:id((a+)+)'], { routerOptions: { allowUnsafeRegex: true } })
+  t.equal(unsafe('/x/aaa'), true)
   const long = (matches: (url: string) => boolean): boolean => matches(`/rooms/${'x'.repeat(150)}`)
   t.equal(long(matcher(['/rooms/:room'])), false)
   t.equal(long(matcher(['/rooms/:room'], { routerOptions: { maxParamLength: 200 } })), true)
+  t.end()
+})
+
+// Fastify warns of it, and takes them until its next major version.
+t.test('options of the router that are given to Fastify itself count, too', (t) => {
+  const loose = matcher(['/ws'], { caseSensitive: false, ignoreTrailingSlash: true })
+  for (const url of ['/WS', '/ws/']) t.equal(loose(url), true, url)
   t.end()
 })
 
