@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox'
 import { Value } from 'typebox/value'
-import { describe } from './core/names.js'
+import { describe } from './core/describe.js'
 import { compileOrigins } from './core/origin.js'
 import { isToken } from './core/subprotocol.js'
 import { FST_HUB_INVALID_OPTIONS } from './errors.js'

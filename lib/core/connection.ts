@@ -1,25 +1,23 @@
 import { randomUUID } from 'node:crypto'
-import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT, FST_HUB_INVALID_CLOSE_CODE } from '../errors.js'
-import { ABNORMAL, disconnects, fitReason, isSendableCloseCode, type Disconnect } from '../protocol/disconnect.js'
+import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT } from '../errors.js'
+import { ABNORMAL, disconnects, fitReason, type Disconnect } from '../protocol/disconnect.js'
 import { encodeFrame, type Frame } from '../protocol/frame.js'
-import { heartbeatStep, type HeartbeatOptions, type HeartbeatStep } from './heartbeat.js'
-import { Inbound, isThenable, type InboundHost } from './inbound.js'
+import { checkCloseCode, checkName, checkOverflow } from './arguments.js'
+import { ConnectionDeadlines, type DeadlineListener, type DeadlineSettings } from './deadlines.js'
+import { Inbound, type InboundHost } from './inbound.js'
 import { InboundMessage } from './message.js'
-import { checkName, checkOverflow, describe } from './names.js'
 import { Outbound, SENT, type OutboundCounters, type OutboundShared } from './outbound.js'
 import { toPayload } from './payload.js'
 import type { Clock, DirectoryEntry, FanOut, Transport, TransportListener } from './ports.js'
 import { PeerRate, type PeerRateLimits } from './peer-rate.js'
 import type { Rooms } from './rooms.js'
 import { DISCONNECT } from './send-queue.js'
-import { Deadline, type TimingWheel } from './timing-wheel.js'
+import { isThenable } from './thenable.js'
+import type { TimingWheel } from './timing-wheel.js'
 import type { Connection, DisconnectInfo, HubConnectionData, Identity, KickOptions, Overflow, SendOptions, SendResult, StreamPosition } from './types.js'
 
 /** The options that a connection obeys. */
-export interface ConnectionSettings {
-  readonly heartbeat: HeartbeatOptions
-  /** Milliseconds; 0 is off. */
-  readonly deadlines: { readonly handler: number, readonly close: number }
+export interface ConnectionSettings extends DeadlineSettings {
   readonly overflow: Overflow
   readonly maxPending: number
   readonly messages: 'any' | 'text' | 'binary'
@@ -56,13 +54,12 @@ export interface ConnectionInfo {
 }
 
 const NO_ROOMS: ReadonlySet<string> = new Set()
-const NOT_BUSY = -1
 
 /**
- * One accepted socket and its state machine. Users see it as Connection; the other methods are for the hub and the
- * transport. One entry in the timing wheel serves all its deadlines.
+ * One accepted socket and its state machine. Users see it as Connection; the other methods are for the hub, the
+ * transport, and the parts below.
  */
-export class HubConnection extends Deadline implements Connection, DirectoryEntry, TransportListener, InboundHost {
+export class HubConnection implements Connection, DirectoryEntry, TransportListener, InboundHost, DeadlineListener {
   readonly id = randomUUID()
   readonly user: string | null
   readonly device: string | null
@@ -79,19 +76,13 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   readonly #transport: Transport
   readonly #outbound: Outbound
   readonly #inbound: Inbound
+  readonly #deadlines: ConnectionDeadlines
   #state: Connection['state'] = 'connecting'
-  /** Monotonic. */
-  #lastSeen: number
-  /** Monotonic time at which the running handler began. */
-  #busySince = NOT_BUSY
-  /** Monotonic time at which a closing handshake is given up. */
-  #closeBy = Infinity
   #rate: PeerRate | null = null
   /** How it ends, once this server or a protocol error has decided it. */
   #ending: DisconnectInfo | null = null
 
   constructor (host: ConnectionHost, transport: Transport, info: ConnectionInfo) {
-    super()
     this.#host = host
     this.#transport = transport
     this.user = info.identity.user ?? null
@@ -103,14 +94,14 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     this.#outbound = new Outbound(host.outbound, transport)
     this.#inbound = new Inbound(this, host.settings.maxPending)
     this.connectedAt = host.clock.now()
-    this.#lastSeen = host.clock.monotonic()
+    this.#deadlines = new ConnectionDeadlines(host.clock, host.wheel, host.settings, this)
   }
 
   get nodeId (): string { return this.#host.nodeId }
   get state (): Connection['state'] { return this.#state }
   get lastSeen (): number {
     const { clock } = this.#host
-    return clock.now() - (clock.monotonic() - this.#lastSeen)
+    return clock.now() - (clock.monotonic() - this.#deadlines.lastSeen)
   }
 
   get rooms (): ReadonlySet<string> { return this.roomSet ?? NO_ROOMS }
@@ -121,6 +112,12 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   /** Whether it still takes messages and rooms: neither side has begun to close. */
   get live (): boolean {
     return (this.#state === 'open' || this.#state === 'connecting') && this.#transport.writable
+  }
+
+  /** For logs and for JSON: who it is, and nothing of the hub's or the application's own. */
+  toJSON (): Pick<Connection, 'id' | 'user' | 'device' | 'ip' | 'subprotocol' | 'state'> {
+    const { id, user, device, ip, subprotocol, state } = this
+    return { id, user, device, ip, subprotocol, state }
   }
 
   /* ---- what users call ---- */
@@ -161,7 +158,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   /* ---- what the hub calls ---- */
 
   /** Begins heartbeat and deadlines. */
-  watch (): void { this.#schedule() }
+  watch (): void { this.#deadlines.start() }
 
   /** Runs onConnect, and handles messages once it has succeeded. */
   begin (onConnect: () => unknown): void {
@@ -201,8 +198,8 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   /* ---- TransportListener ---- */
 
   onMessage (data: Buffer, isBinary: boolean): void {
-    const { settings, counters, clock } = this.#host
-    const now = this.#lastSeen = clock.monotonic()
+    const { settings, counters } = this.#host
+    const now = this.#deadlines.heard()
     if (this.#ending !== null) return
     if (settings.messages !== 'any' && settings.messages !== (isBinary ? 'binary' : 'text')) {
       this.disconnect(disconnects.unsupportedData)
@@ -213,8 +210,8 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   }
 
   onControl (kind: 'ping' | 'pong'): void {
-    this.#lastSeen = this.#host.clock.monotonic()
-    if (kind === 'ping' && this.#ending === null) this.#withinRate(0, this.#lastSeen)
+    const now = this.#deadlines.heard()
+    if (kind === 'ping' && this.#ending === null) this.#withinRate(0, now)
   }
 
   onDrain (): void { this.#outbound.flush() }
@@ -222,7 +219,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
   onError (error: Error, code: number): void {
     this.#decide(code, error.message, 'server')
     this.#host.onPeerError(error, this)
-    this.#awaitClose()
+    this.#deadlines.closing()
   }
 
   onClose (code: number, reason: string): void {
@@ -231,7 +228,7 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     this.#outbound.end()
     // Complete messages that came before the end are still handled, unless we ended it.
     this.#inbound.seal()
-    this.#schedule()
+    this.#deadlines.ended()
     this.#host.onEnd(this, this.#ending ?? { code, reason, initiator: code === ABNORMAL ? 'network' : 'peer' })
   }
 
@@ -246,66 +243,34 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     this.disconnect(disconnects.internalError)
   }
 
-  onBusy (busy: boolean): void {
-    const { clock, wheel, settings: { deadlines: { handler } } } = this.#host
-    this.#busySince = busy ? clock.monotonic() : NOT_BUSY
-    // The wheel is left alone when it looks soon enough anyway.
-    const late = !wheel.armed(this) || this.wheelDue > this.#busySince + handler
-    if (this.#state === 'closed' || (busy && handler > 0 && late)) this.#schedule()
-  }
+  onBusy (busy: boolean): void { this.#deadlines.busy(busy) }
 
   pause (): void { this.#transport.pause() }
 
   resume (): void {
     // While we did not read, silence was ours.
-    this.#lastSeen = this.#host.clock.monotonic()
+    this.#deadlines.heard()
     this.#transport.resume()
   }
 
-  /* ---- Deadline ---- */
+  /* ---- DeadlineListener ---- */
 
-  override onDue (now: number): void {
-    const { deadlines: { handler } } = this.#host.settings
-    if (this.#busySince !== NOT_BUSY && handler > 0 && now - this.#busySince >= handler) {
-      this.#busySince = NOT_BUSY
-      this.#inbound.abandon()
-      this.onFailure(new FST_HUB_HANDLER_TIMEOUT(String(handler)))
-    }
-    if (this.#state === 'closing') {
-      if (now >= this.#closeBy) this.#transport.terminate()
-    } else if (this.#state !== 'closed') {
-      this.#beat(now)
-    }
-    this.#schedule()
+  get reading (): boolean { return !this.#inbound.paused }
+
+  onSilence (): void { if (this.#transport.writable) this.#transport.ping() }
+
+  onExpiry (): void {
+    this.disconnect(disconnects.heartbeat)
+    // It has not answered for the whole timeout: there is no point in waiting for its Close frame.
+    this.#transport.terminate()
   }
 
-  #beat (now: number): void {
-    const { action } = this.#heartbeat(now)
-    if (action === 'expire') {
-      this.disconnect(disconnects.heartbeat)
-      // It has not answered for the whole timeout: there is no point in waiting for its Close frame.
-      this.#transport.terminate()
-    } else if (action === 'ping' && this.#transport.writable) {
-      this.#transport.ping()
-    }
+  onHandlerTimeout (): void {
+    this.#inbound.abandon()
+    this.onFailure(new FST_HUB_HANDLER_TIMEOUT(String(this.#host.settings.deadlines.handler)))
   }
 
-  /** While reading is paused, silence is ours and not the peer's. */
-  #heartbeat (now: number): HeartbeatStep {
-    return heartbeatStep(this.#host.settings.heartbeat, this.#inbound.paused ? now : this.#lastSeen, now)
-  }
-
-  /** Arms the wheel for whichever deadline is next. */
-  #schedule (): void {
-    const { wheel, clock, settings: { deadlines: { handler } } } = this.#host
-    const now = clock.monotonic()
-    let next = Infinity
-    if (this.#busySince !== NOT_BUSY && handler > 0) next = this.#busySince + handler - now
-    if (this.#state === 'closing') next = Math.min(next, this.#closeBy - now)
-    else if (this.#state !== 'closed') next = Math.min(next, this.#heartbeat(now).next)
-    if (next === Infinity) wheel.disarm(this)
-    else wheel.arm(this, Math.max(0, next))
-  }
+  onCloseTimeout (): void { this.#transport.terminate() }
 
   #push (frame: Frame, policy: Overflow | undefined): number {
     const overflow = policy ?? this.#host.settings.overflow
@@ -345,18 +310,8 @@ export class HubConnection extends Deadline implements Connection, DirectoryEntr
     // The peer's Close, or the loss of the socket, came first: its code stands.
     if (!this.#transport.writable || !this.#decide(code, reason, 'server')) return false
     this.#inbound.seal()
-    this.#awaitClose()
+    this.#deadlines.closing()
     this.#outbound.close(code, reason)
     return true
   }
-
-  #awaitClose (): void {
-    const { clock, settings: { deadlines: { close } } } = this.#host
-    this.#closeBy = close > 0 ? clock.monotonic() + close : Infinity
-    this.#schedule()
-  }
-}
-
-function checkCloseCode (code: unknown): void {
-  if (!isSendableCloseCode(code)) throw new FST_HUB_INVALID_CLOSE_CODE(describe(code))
 }

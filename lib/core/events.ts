@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { describe } from './names.js'
+import { describe } from './describe.js'
 import type { Connection, HubEvents } from './types.js'
 
 type Listener = (...args: unknown[]) => unknown

@@ -1,4 +1,5 @@
-import { InboundMessage } from './message.js'
+import type { InboundMessage } from './message.js'
+import { isThenable } from './thenable.js'
 
 /** What the way in of a connection needs from it. */
 export interface InboundHost {
@@ -86,7 +87,7 @@ export class Inbound {
     while (!this.#held && !this.#busy) {
       const message = this.#waiting.shift()
       if (message === undefined) break
-      this.#run(() => this.#host.handle(message))
+      this.#run(message)
     }
     this.#pumping = false
     if (this.#waiting.length < this.#maxPending && !this.#held) this.#resume()
@@ -99,9 +100,9 @@ export class Inbound {
     this.#host.resume()
   }
 
-  #run (handler: () => unknown): void {
+  #run (task: InboundMessage | (() => unknown)): void {
     try {
-      const result = handler()
+      const result = typeof task === 'function' ? task() : this.#host.handle(task)
       if (isThenable(result)) this.#await(result)
     } catch (error) {
       this.#host.onFailure(error)
@@ -130,8 +131,4 @@ export class Inbound {
     this.#idle = null
     idle()
   }
-}
-
-export function isThenable (value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -1,7 +1,7 @@
 import { FST_HUB_INVALID_DATA } from '../errors.js'
 import type { Payload } from '../protocol/frame.js'
 import { InboundMessage } from './message.js'
-import { describe } from './names.js'
+import { describe } from './describe.js'
 
 /**
  * What an application may send: a string goes as text, a Uint8Array (a Buffer) as binary, an inbound message as it came,

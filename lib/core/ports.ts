@@ -26,7 +26,7 @@ export interface Clock {
  * MUST NOT call its listener from within one of these methods.
  */
 export interface Transport {
-  /** Whether bytes of earlier writes still wait in this process. MUST be false again before `onDrain`. */
+  /** Whether so much of earlier writes waits in this process that the peer counts as slow. MUST be false again before `onDrain`. */
   readonly blocked: boolean
   /** Whether frames may still be sent: false once either side has begun to close, or the socket has gone. */
   readonly writable: boolean

@@ -1,6 +1,6 @@
 import { FST_HUB_INVALID_ARGUMENT } from '../errors.js'
 import type { LocalHub } from './hub.js'
-import { describe } from './names.js'
+import { describe } from './describe.js'
 import type { Connection, PublishOptions, PublishResult, Room, StreamPosition } from './types.js'
 
 /** The handle of a room: holds its name only, so that empty rooms can vanish. */

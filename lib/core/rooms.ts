@@ -1,6 +1,6 @@
 import { FST_HUB_CLOSED } from '../errors.js'
-import { encodeFrame } from '../protocol/frame.js'
 import type { HubConnection } from './connection.js'
+import { fanOut } from './fan-out.js'
 import { type Broker, type FanOut, type Presence, type Publication } from './ports.js'
 import type { StreamPosition } from './types.js'
 
@@ -132,12 +132,3 @@ export class Rooms {
 }
 
 function positionOf ({ epoch, offset }: RoomState): StreamPosition { return { epoch, offset } }
-
-/** Sends one publication to each target, encoded once. */
-export function fanOut (targets: Iterable<HubConnection>, { payload, options }: Publication, counts: FanOut): void {
-  const frame = encodeFrame(payload)
-  const { except, overflow } = options
-  for (const target of targets) {
-    if (except?.has(target.id) !== true) target.deliver(frame, overflow, counts)
-  }
-}

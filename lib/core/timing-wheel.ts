@@ -43,7 +43,8 @@ export class TimingWheel {
   get running (): boolean { return this.#timer !== null }
 
   start (): void {
-    this.#timer ??= this.#clock.every(TICK_MS, () => { this.advance() })
+    // After the poll phase of the turn: what came during a stall is heard before anybody is found silent.
+    this.#timer ??= this.#clock.every(TICK_MS, () => { this.#clock.defer(() => { if (this.running) this.advance() }) })
   }
 
   stop (): void {

@@ -1,6 +1,6 @@
 import { encodeFrame } from '../protocol/frame.js'
 import type { LocalHub } from './hub.js'
-import { checkOverflow } from './names.js'
+import { checkCloseCode, checkOverflow } from './arguments.js'
 import { toPayload } from './payload.js'
 import type { FanOut } from './ports.js'
 import type { Connection, KickOptions, SendOptions, User, UserSendResult } from './types.js'
@@ -31,6 +31,7 @@ export class HubUser implements User {
   }
 
   async kick (reason?: string, options?: KickOptions): Promise<number> {
+    if (options?.code !== undefined) checkCloseCode(options.code)
     const kicked = await Promise.all([...this.#hub.registry.ofUser(this.id)].map(async (connection) => await connection.kick(reason, options)))
     return kicked.filter(Boolean).length
   }

@@ -31,8 +31,6 @@ export const disconnects = Object.freeze({
   kicked: entry(4501, 'kicked', false)
 })
 
-/** A Close frame came without a code (RFC 6455 section 7.1.5). */
-export const NO_STATUS = 1005
 /** No Close frame came (RFC 6455 section 7.1.5). */
 export const ABNORMAL = 1006
 

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import type { WebSocket } from 'ws'
 import type { Transport, TransportListener } from '../core/ports.js'
 
@@ -15,10 +16,18 @@ const PARSER_ERRORS: Record<string, number> = {
 }
 const PROTOCOL_ERROR = 1002
 
+/**
+ * A plain TCP socket hands a write to the kernel at once, and what it has left waits for the peer. TLS, and the stream of
+ * injectWS, always complete a write later: there, this many bytes may be under way before the peer counts as slow.
+ */
+const UNDER_WAY_BYTES = 256 * 1024
+
 /** A ws WebSocket as Transport: frames of ours are written to its socket as they are, beside the control frames of ws. */
 export class WebSocketTransport implements Transport {
   readonly #ws: WebSocket
   readonly #socket: Duplex
+  /** Bytes in the socket up to which it takes more. */
+  readonly #tolerated: number
   #blocked = false
   #listener: TransportListener | null = null
   /** Made with the first write: an idle connection needs none. */
@@ -28,6 +37,7 @@ export class WebSocketTransport implements Transport {
     this.#ws = ws
     // Not public in ws, and the only way to the socket that also holds for injectWS.
     this.#socket = (ws as unknown as { _socket: Duplex })._socket
+    this.#tolerated = this.#socket instanceof Socket && !(this.#socket instanceof TLSSocket) ? 0 : UNDER_WAY_BYTES
   }
 
   get blocked (): boolean { return this.#blocked }
@@ -70,7 +80,7 @@ export class WebSocketTransport implements Transport {
       }
     }
     // writableNeedDrain would say true after cork and uncork with nothing left.
-    this.#blocked = socket.writableLength > 0
+    this.#blocked = socket.writableLength > this.#tolerated
   }
 
   ping (): void { this.#ws.ping() }
@@ -84,7 +94,7 @@ export class WebSocketTransport implements Transport {
   resume (): void { this.#ws.resume() }
 
   #written (): void {
-    if (!this.#blocked || this.#socket.writableLength > 0) return
+    if (!this.#blocked || this.#socket.writableLength > this.#tolerated) return
     this.#blocked = false
     this.#listener?.onDrain()
   }

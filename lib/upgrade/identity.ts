@@ -1,4 +1,5 @@
-import { describe, isName } from '../core/names.js'
+import { isName } from '../core/arguments.js'
+import { describe } from '../core/describe.js'
 import type { Identity } from '../core/types.js'
 import { FST_HUB_FORBIDDEN, FST_HUB_INVALID_IDENTITY, FST_HUB_UNAUTHORIZED } from '../errors.js'
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { Inbound, isThenable } from '../../../lib/core/inbound.js'
+import { Inbound } from '../../../lib/core/inbound.js'
+import { isThenable } from '../../../lib/core/thenable.js'
 import { InboundMessage } from '../../../lib/core/message.js'
 import { settled } from '../../helpers/fake-clock.js'
 

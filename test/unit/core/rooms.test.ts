@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { fanOut } from '../../../lib/core/rooms.js'
+import { fanOut } from '../../../lib/core/fan-out.js'
 import type { HubConnection } from '../../../lib/core/connection.js'
 import type { Presence } from '../../../lib/core/ports.js'
 import { FakeBroker } from '../../helpers/fake-broker.js'

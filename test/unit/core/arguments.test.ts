@@ -1,5 +1,6 @@
 import t from 'tap'
-import { checkName, checkOverflow, describe, exceptIds, isName } from '../../../lib/core/names.js'
+import { checkName, checkOverflow, exceptIds, isName } from '../../../lib/core/arguments.js'
+import { describe } from '../../../lib/core/describe.js'
 
 t.test('names are 1 to 255 bytes of well-formed UTF-8', (t) => {
   for (const name of ['a', ' ', '\0', 'a:b{c}\n', 'a'.repeat(255), 'é'.repeat(127), '😀'.repeat(63), '__proto__', '\ufeff']) {

@@ -1,4 +1,6 @@
-import { FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_NAME } from '../errors.js'
+import { FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_NAME } from '../errors.js'
+import { isSendableCloseCode } from '../protocol/disconnect.js'
+import { describe } from './describe.js'
 import type { Except, Overflow } from './types.js'
 
 const MAX_NAME_BYTES = 255
@@ -39,22 +41,7 @@ export function exceptIds (except: Except | undefined): ReadonlySet<string> | un
   }))
 }
 
-/** How a wrong value is shown in an error: its JSON where that says enough, its type otherwise. Never long, and never throws. */
-export function describe (value: unknown): string {
-  if (typeof value === 'function') return 'a function'
-  if (typeof value === 'string') return value.length > 60 ? `a string of ${value.length} characters` : JSON.stringify(value)
-  if (Array.isArray(value)) return describeList(value)
-  if (typeof value !== 'object' || value === null) return String(value)
-  const { constructor } = value as { constructor: unknown }
-  return typeof constructor === 'function' && constructor !== Object ? `an instance of ${constructor.name}` : 'an object'
-}
-
-function describeList (list: unknown[]): string {
-  try {
-    const text = JSON.stringify(list)
-    return text.length > 80 ? `${text.slice(0, 77)}...` : text
-  } catch {
-    // A cycle, or a BigInt.
-    return 'a list'
-  }
+/** @throws FST_HUB_INVALID_CLOSE_CODE */
+export function checkCloseCode (code: unknown): void {
+  if (!isSendableCloseCode(code)) throw new FST_HUB_INVALID_CLOSE_CODE(describe(code))
 }

@@ -1,0 +1,112 @@
+import { heartbeatStep, type HeartbeatOptions } from './heartbeat.js'
+import type { Clock } from './ports.js'
+import { Deadline, type TimingWheel } from './timing-wheel.js'
+
+/** Milliseconds; 0 is off. */
+export interface DeadlineSettings {
+  readonly heartbeat: HeartbeatOptions
+  readonly deadlines: { readonly handler: number, readonly close: number }
+}
+
+/** What a connection does when a deadline of its has passed. */
+export interface DeadlineListener {
+  /** Whether the socket is read: while it is paused, silence is ours and not the peer's. */
+  readonly reading: boolean
+  /** The peer was silent for the heartbeat's interval. */
+  onSilence (): void
+  /** The peer was silent for the heartbeat's timeout. */
+  onExpiry (): void
+  /** The handler that runs has taken too long. */
+  onHandlerTimeout (): void
+  /** The closing handshake has taken too long. */
+  onCloseTimeout (): void
+}
+
+const NOT_BUSY = -1
+
+/**
+ * All deadlines of one connection behind one entry in the timing wheel: whichever is next is armed. What the peer sends
+ * only moves `lastSeen`; the entry finds that when it is due.
+ */
+export class ConnectionDeadlines extends Deadline {
+  readonly #clock: Clock
+  readonly #wheel: TimingWheel
+  readonly #settings: DeadlineSettings
+  readonly #listener: DeadlineListener
+  #phase: 'live' | 'closing' | 'ended' = 'live'
+  /** Monotonic, as all times here. */
+  lastSeen: number
+  /** When the running handler began. */
+  #busySince = NOT_BUSY
+  /** When a closing handshake is given up. */
+  #closeBy = Infinity
+
+  constructor (clock: Clock, wheel: TimingWheel, settings: DeadlineSettings, listener: DeadlineListener) {
+    super()
+    this.#clock = clock
+    this.#wheel = wheel
+    this.#settings = settings
+    this.#listener = listener
+    this.lastSeen = clock.monotonic()
+  }
+
+  start (): void { this.#schedule() }
+
+  /** Something complete came from the peer, or it is read again. @returns the time */
+  heard (): number {
+    this.lastSeen = this.#clock.monotonic()
+    return this.lastSeen
+  }
+
+  /** An asynchronous handler began, or ended. */
+  busy (busy: boolean): void {
+    const { handler } = this.#settings.deadlines
+    this.#busySince = busy ? this.#clock.monotonic() : NOT_BUSY
+    // The wheel is left alone when it looks soon enough anyway.
+    const late = !this.#wheel.armed(this) || this.wheelDue > this.#busySince + handler
+    if (this.#phase === 'ended' || (busy && handler > 0 && late)) this.#schedule()
+  }
+
+  /** The closing handshake begins. */
+  closing (): void {
+    const { close } = this.#settings.deadlines
+    this.#phase = 'closing'
+    this.#closeBy = close > 0 ? this.#clock.monotonic() + close : Infinity
+    this.#schedule()
+  }
+
+  /** The socket is gone; only a handler may still run. */
+  ended (): void {
+    this.#phase = 'ended'
+    this.#schedule()
+  }
+
+  override onDue (now: number): void {
+    const { deadlines: { handler }, heartbeat } = this.#settings
+    if (this.#busySince !== NOT_BUSY && handler > 0 && now - this.#busySince >= handler) {
+      this.#busySince = NOT_BUSY
+      this.#listener.onHandlerTimeout()
+    }
+    if (this.#phase === 'closing') {
+      if (now >= this.#closeBy) this.#listener.onCloseTimeout()
+    } else if (this.#phase === 'live') {
+      const { action } = heartbeatStep(heartbeat, this.#lastHeard(now), now)
+      if (action === 'expire') this.#listener.onExpiry()
+      else if (action === 'ping') this.#listener.onSilence()
+    }
+    this.#schedule()
+  }
+
+  #lastHeard (now: number): number { return this.#listener.reading ? this.lastSeen : now }
+
+  #schedule (): void {
+    const { deadlines: { handler }, heartbeat } = this.#settings
+    const now = this.#clock.monotonic()
+    let next = Infinity
+    if (this.#busySince !== NOT_BUSY && handler > 0) next = this.#busySince + handler - now
+    if (this.#phase === 'closing') next = Math.min(next, this.#closeBy - now)
+    else if (this.#phase === 'live') next = Math.min(next, heartbeatStep(heartbeat, this.#lastHeard(now), now).next)
+    if (next === Infinity) this.#wheel.disarm(this)
+    else this.#wheel.arm(this, Math.max(0, next))
+  }
+}
