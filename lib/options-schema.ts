@@ -73,9 +73,9 @@ export const optionsSchema: TObject = Type.Object({
     violations: count('Messages over the rate in a row that close the connection with 1008. 0: never.', 10)
   }, 'Caps and rates.'),
   drain: group({
-    spread: ms('Closing all connections is spread over this time, but at least 128 are closed per 100 ms. 0: all at once.', 5_000),
+    spread: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_MS, description: 'Closing all connections is spread over this time, but at least 128 are closed per 100 ms. 0: all at once. Must be less than timeout.', unit: 'ms', shownDefault: '5000, or a third of timeout if that is less' })),
     timeout: ms('What is left then is terminated. 0: wait for ever.', 15_000)
   }, 'How the hub empties itself when the app closes.'),
   route: special('an object with schema, config, constraints, preValidation, preHandler or logLevel', "Passed to Fastify's route: `schema`, `config`, `constraints`, `preValidation`, `preHandler`, `logLevel`."),
-  websocket: special('an object: options of @fastify/websocket', 'Options of @fastify/websocket, which this plugin registers unless the app has done so before. Its `options.server`, `options.noServer`, `options.path` and `options.maxPayload` are ours (`limits.maxMessageBytes`).')
+  websocket: special('an object: options of @fastify/websocket', 'Options of @fastify/websocket, which this plugin registers unless the app has done so before. Of its `options`, those that this plugin sets or relies on are refused: `server`, `noServer`, `path`, `maxPayload` (it is `limits.maxMessageBytes`), `handleProtocols`, `skipUTF8Validation`.')
 }, { additionalProperties: false })

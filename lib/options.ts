@@ -1,6 +1,6 @@
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
-import type { OriginRuleOf } from './core/origin.js'
+import type { OriginMatcher, OriginRuleOf } from './core/origin.js'
 import type { Awaitable, Connection, DisconnectInfo, Identity, Message, Overflow } from './core/types.js'
 
 /**
@@ -70,9 +70,11 @@ export interface HubOptions {
 
 /** Options with every default in its place. */
 export interface ResolvedOptions extends
-  Required<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'origins' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages'>>,
+  Required<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages'>>,
   Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect'> {
   paths: string[]
+  /** `origins`, compiled. */
+  isOriginAllowed: OriginMatcher<FastifyRequest>
   heartbeat: Required<NonNullable<HubOptions['heartbeat']>>
   deadlines: Required<NonNullable<HubOptions['deadlines']>>
   queue: Required<NonNullable<HubOptions['queue']>>

@@ -1,10 +1,8 @@
-import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { systemClock } from './core/clock.js'
 import { LocalHub } from './core/hub.js'
 import { connectionCapacity, openFileLimit } from './core/open-file-limit.js'
-import { compileOrigins } from './core/origin.js'
-import type { Clock } from './core/ports.js'
 import { FST_HUB_DUPLICATE_NAME, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_UPGRADE_REQUIRED } from './errors.js'
 import { MemoryBroker, MemoryBus } from './memory/broker.js'
 import { MemoryDirectory } from './memory/directory.js'
@@ -14,7 +12,7 @@ import { resolveOptions } from './resolve-options.js'
 import { UpgradeGate } from './transports/upgrade-gate.js'
 import { addHandshakeHeaders, closeOtherSockets, provideWebSocketServer, takeOver } from './transports/websocket-server.js'
 import { PathMatcher } from './upgrade/path-matcher.js'
-import { refuse } from './upgrade/refusal.js'
+import { logRefusal, refuse } from './upgrade/refusal.js'
 import { Upgrades } from './upgrade/upgrades.js'
 
 const MAX_DEFAULT_CONNECTIONS = 100_000
@@ -25,59 +23,52 @@ const NODE_HEADERS_TIMEOUT = 60_000
 const NODE_CONNECTIONS_CHECK = 30_000
 const DEFAULT_CLOSE = 5_000
 
-/** In a route's config: it is a route of this hub, or has no WebSocket. */
-const kUpgrades = Symbol('fastify-hub.upgrades')
-const kNoWebSocket = Symbol('fastify-hub.no-websocket')
+/** In a route's config: whose WebSocket it has. */
+const kWebSocket = Symbol('fastify-hub.websocket')
 
-interface RouteMarks { [kUpgrades]?: Upgrades, [kNoWebSocket]?: true }
+interface RouteMark { [kWebSocket]?: Upgrades | 'other' | 'none' }
 
-/** What a test may bring along. */
-export interface HubInternals { clock?: Clock }
-
-/** Makes the plugin. */
-export function createPlugin ({ clock = systemClock }: HubInternals = {}): FastifyPluginAsync<HubOptions> {
-  return async function fastifyHub (app, given) {
-    const capacity = connectionCapacity(openFileLimit())
-    const options = resolveOptions(given, Math.min(MAX_DEFAULT_CONNECTIONS, capacity))
-    const { decorateAs, limits, deadlines } = options
-    if (limits.connections === 0 || limits.connections > capacity) {
-      app.log.warn({ connections: limits.connections, capacity }, 'limits.connections is more than the open-file limit allows: beyond it the system resets connections')
-    }
-    if (app.hasDecorator(decorateAs)) throw new FST_HUB_DUPLICATE_NAME(decorateAs)
-
-    await provideWebSocketServer(app, { websocket: options.websocket, maxMessageBytes: limits.maxMessageBytes, closeTimeout: deadlines.close })
-    limitSlowHandshakes(app)
-
-    const hub = createHub(app, options, clock)
-    const upgrades = new Upgrades(hub, options, compileOrigins<FastifyRequest>(options.origins))
-    app.decorate(decorateAs, hub)
-    addHandshakeHeaders(app, (request) => upgrades.headerLines(request))
-    const { own, websockets } = guardRoutes(app, options, upgrades)
-    addRoutes(app, options, upgrades, own)
-    const gate = UpgradeGate.of(app.server)
-    gate.join({
-      claims: ({ url = '' }) => options.guardUpgrades || websockets.matches(url),
-      drain: async () => {
-        const drained = hub.drain()
-        upgrades.drain()
-        await drained
-      }
-    })
-
-    app.addHook('onReady', async () => { await hub.start() })
-    app.addHook('preClose', async () => {
-      await gate.close()
-      await closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)
-    })
-    app.addHook('onClose', async () => { await hub.stop() })
+const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
+  const capacity = connectionCapacity(openFileLimit())
+  const options = resolveOptions(given, Math.min(MAX_DEFAULT_CONNECTIONS, capacity))
+  const { decorateAs, limits, deadlines } = options
+  if (limits.connections === 0 || limits.connections > capacity) {
+    app.log.warn({ connections: limits.connections, capacity }, 'limits.connections is more than the open-file limit allows: beyond it the system resets connections')
   }
+  if (app.initialConfig.http2 === true) app.log.warn('WebSockets over HTTP/2 (RFC 8441) are not supported: only clients that speak HTTP/1.1 can connect')
+  if (app.hasDecorator(decorateAs)) throw new FST_HUB_DUPLICATE_NAME(decorateAs)
+
+  const seesAll = await provideWebSocketServer(app, { websocket: options.websocket, maxMessageBytes: limits.maxMessageBytes, closeTimeout: deadlines.close })
+  limitSlowHandshakes(app)
+
+  const hub = createHub(app, options)
+  const upgrades = new Upgrades(hub, options)
+  app.decorate(decorateAs, hub)
+  addHandshakeHeaders(app, (request) => upgrades.headerLines(request))
+  const websockets = guardRoutes(app, options, upgrades, seesAll)
+  addRoutes(app, options, upgrades)
+  const gate = UpgradeGate.of(app.server)
+  gate.join({
+    claims: ({ url = '' }) => options.guardUpgrades || websockets.matches(url),
+    drain: async () => { await hub.drain() },
+    onRefused: (error) => {
+      hub.refuse(error)
+      logRefusal(app.log, error)
+    }
+  })
+
+  app.addHook('onReady', async () => { await hub.start() })
+  app.addHook('preClose', async () => {
+    await Promise.all([gate.close(), closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)])
+  })
+  app.addHook('onClose', async () => { await hub.stop() })
 }
 
-function createHub (app: FastifyInstance, options: ResolvedOptions, clock: Clock): LocalHub {
+function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
   const { limits, queue, identify: _, ...rest } = options
   const { onConnect, onMessage, onDisconnect } = rest
   return new LocalHub({
-    clock,
+    clock: systemClock,
     log: app.log,
     queue,
     limits,
@@ -93,7 +84,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions, clock: Clock
     },
     directory: new MemoryDirectory(),
     presence: new MemoryPresence(),
-    broker: (listener) => new MemoryBroker(new MemoryBus(clock), listener)
+    broker: (listener) => new MemoryBroker(new MemoryBus(systemClock), listener)
   })
 }
 
@@ -104,36 +95,42 @@ function limitSlowHandshakes ({ server }: FastifyInstance): void {
   if (http.connectionsCheckingInterval === NODE_CONNECTIONS_CHECK) http.connectionsCheckingInterval = CONNECTIONS_CHECK
 }
 
-/** Admission for the hub's routes, and answers for upgrades and methods that have no route. @returns the hub's paths, and all with a WebSocket */
-function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, upgrades: Upgrades): { own: PathMatcher, websockets: PathMatcher } {
+/**
+ * Admission for the hub's routes, and answers for upgrades and methods that have no route.
+ * @param seesAll whether every route with a WebSocket passes by here; else those that were declared before do not
+ * @returns the paths that have a WebSocket
+ */
+function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, upgrades: Upgrades, seesAll: boolean): PathMatcher {
   const own = new PathMatcher(app)
   const websockets = new PathMatcher(app)
   app.addHook('onRoute', (route) => {
+    const owner = (route.config as RouteMark | undefined)?.[kWebSocket]
+    if (owner === upgrades) own.add(route.url)
     if (isWebSocketRoute(route)) websockets.add(route.url)
-    else route.config = mark(route.config, { [kNoWebSocket]: true })
+    if (owner === undefined) route.config = mark(route.config, isWebSocketRoute(route) ? 'other' : 'none')
   })
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.ws) {
-      const marks = request.routeOptions.config as RouteMarks | undefined
-      if (marks?.[kUpgrades] === upgrades) return upgrades.admit(request, reply, done)
-      if (guardUpgrades && marks?.[kNoWebSocket] === true) return refuse(request, reply, new FST_HUB_UPGRADE_REQUIRED('this route has no WebSocket'), done)
+    if (request.ws && !request.is404) {
+      const owner = (request.routeOptions.config as RouteMark | undefined)?.[kWebSocket] ?? (seesAll ? 'none' : 'other')
+      if (owner === upgrades) return upgrades.admit(request, reply, done)
+      if (guardUpgrades && owner === 'none') return refuse(request, reply, new FST_HUB_UPGRADE_REQUIRED('this route has no WebSocket'), done)
     }
     if (request.is404 && request.method !== 'GET' && own.matches(request.url)) return refuse(request, reply, new FST_HUB_METHOD_NOT_ALLOWED(request.method), done)
     done()
   })
-  return { own, websockets }
+  return websockets
 }
 
 /** A copy: several routes may share one config object. */
-function mark (config: FastifyContextConfig | undefined, marks: RouteMarks): FastifyContextConfig {
-  return { ...config, ...marks }
+function mark (config: FastifyContextConfig | undefined, owner: Upgrades | 'other' | 'none'): FastifyContextConfig {
+  return { ...config, [kWebSocket]: owner } as FastifyContextConfig
 }
 
 function isWebSocketRoute (route: RouteOptions & { websocket?: boolean }): boolean {
   return route.websocket === true || route.wsHandler !== undefined
 }
 
-function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upgrades: Upgrades, own: PathMatcher): void {
+function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upgrades: Upgrades): void {
   const { config, preHandler = [], ...rest } = route
   for (const path of paths) {
     app.route({
@@ -142,7 +139,7 @@ function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upg
       url: path,
       websocket: true,
       exposeHeadRoute: false,
-      config: mark(config as FastifyContextConfig | undefined, { [kUpgrades]: upgrades }),
+      config: mark(config as FastifyContextConfig | undefined, upgrades),
       // The hook of the instance costs an ordinary request of the app nothing: a plain GET of this route is answered here.
       onRequest: (request, reply, done) => {
         if (request.ws) done()
@@ -155,7 +152,6 @@ function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upg
         upgrades.complete(ws, request)
       }
     })
-    own.add(app.prefix + path)
   }
 }
 
@@ -163,4 +159,4 @@ function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upg
  * The plugin: `app.register(fastifyHub, options)` decorates the instance with a Hub and adds its WebSocket route.
  * @throws FST_HUB_INVALID_OPTIONS, FST_HUB_DUPLICATE_NAME (register rejects)
  */
-export const fastifyHub: FastifyPluginAsync<HubOptions> = fp(createPlugin(), { fastify: '5.x', name: 'fastify-hub' })
+export const fastifyHub: FastifyPluginAsync<HubOptions> = fp(plugin, { fastify: '5.x', name: 'fastify-hub' })

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 import { describe } from './core/describe.js'
@@ -22,9 +23,21 @@ interface SchemaView {
 }
 
 const schema = optionsSchema as unknown as SchemaView
+/** Milliseconds. */
+const DEFAULT_SPREAD = 5_000
 const ROUTE_OPTIONS = ['schema', 'config', 'constraints', 'preValidation', 'preHandler', 'logLevel']
-/** Of `websocket.options`: set by the plugin itself. */
-const OWN_WEBSOCKET_OPTIONS = ['server', 'noServer', 'path', 'maxPayload']
+const WEBSOCKET_OPTIONS = ['errorHandler', 'options', 'preClose']
+/** Of ws, as far as they make sense behind @fastify/websocket. */
+const SERVER_OPTIONS = ['allowSynchronousEvents', 'autoPong', 'clientTracking', 'closeTimeout', 'maxBufferedChunks', 'maxFragments', 'maxPendingAutoPongs', 'perMessageDeflate', 'verifyClient', 'WebSocket']
+/** Of ws, with what stands in their place: they would undo what the plugin promises. */
+const OWN_SERVER_OPTIONS: Record<string, string> = {
+  handleProtocols: 'subprotocols in its place',
+  maxPayload: 'limits.maxMessageBytes in its place',
+  noServer: 'nothing: the plugin sets it',
+  path: 'the option path of the plugin in its place',
+  server: 'nothing: the plugin sets it',
+  skipUTF8Validation: 'nothing: text messages are always checked'
+}
 /** Subprotocols of ours begin with it: an application must not speak something else under such a name. */
 const RESERVED_SUBPROTOCOLS = 'hub.'
 
@@ -37,11 +50,11 @@ export function resolveOptions (given: unknown, capacity: number): ResolvedOptio
   const options = withoutUndefined(given ?? {})
   checkSchema(options)
   checkFunctions(options)
-  const { path, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, ...defaults(schema, options) }
-  const resolved = { ...rest, paths: Array.isArray(path) ? path : [path] } as unknown as ResolvedOptions
+  const { path, origins, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, ...defaults(schema, options) }
+  const resolved = { ...rest, paths: Array.isArray(path) ? path : [path], isOriginAllowed: compile(origins) } as unknown as ResolvedOptions
   resolved.limits.connections ??= capacity
+  resolved.drain.spread ??= defaultSpread(resolved.drain.timeout)
   checkPaths(resolved.paths)
-  checkOrigins(resolved.origins)
   checkSubprotocols(resolved)
   checkPassedThrough(resolved)
   checkContradictions(resolved)
@@ -123,7 +136,12 @@ function checkPaths (paths: unknown[]): void {
   if (new Set(paths).size < paths.length) fail('path', 'each path once', describe(paths))
 }
 
-function checkOrigins (origins: unknown): void {
+/** A drain that may take less time than usual is spread over less. */
+function defaultSpread (timeout: number): number {
+  return timeout === 0 ? DEFAULT_SPREAD : Math.min(DEFAULT_SPREAD, Math.floor(timeout / 3))
+}
+
+function compile (origins: unknown): ResolvedOptions['isOriginAllowed'] {
   const rules = Array.isArray(origins) ? origins as unknown[] : [origins]
   for (const rule of rules) {
     if (typeof rule !== 'string' && typeof rule !== 'function' && !(rule instanceof RegExp)) {
@@ -132,7 +150,7 @@ function checkOrigins (origins: unknown): void {
   }
   if (rules.length === 0) fail('origins', 'at least one rule', '[]')
   try {
-    compileOrigins(origins as NonNullable<HubOptions['origins']>)
+    return compileOrigins<FastifyRequest>(origins as NonNullable<HubOptions['origins']>)
   } catch (error) {
     fail('origins', schema.properties?.['origins']?.expected as string, (error as Error).message)
   }
@@ -148,17 +166,27 @@ function checkSubprotocols ({ subprotocols, requireSubprotocol }: ResolvedOption
 
 function checkPassedThrough ({ route, websocket }: ResolvedOptions): void {
   if (!isPlain(route)) fail('route', schema.properties?.['route']?.expected as string, describe(route))
-  for (const key of Object.keys(route)) {
-    if (!ROUTE_OPTIONS.includes(key)) fail(`route.${key}`, `no such option; there are ${ROUTE_OPTIONS.join(', ')}`, describe(route[key as keyof typeof route]))
+  checkKeys('route', route, ROUTE_OPTIONS)
+  for (const key of ['schema', 'config', 'constraints'] as const) {
+    if (route[key] !== undefined && !isPlain(route[key])) fail(`route.${key}`, 'an object', describe(route[key]))
   }
   if (!isPlain(websocket)) fail('websocket', schema.properties?.['websocket']?.expected as string, describe(websocket))
-  for (const key of OWN_WEBSOCKET_OPTIONS) {
-    const value = (websocket.options as Record<string, unknown> | undefined)?.[key]
-    if (value !== undefined) fail(`websocket.options.${key}`, key === 'maxPayload' ? 'limits.maxMessageBytes in its place' : 'nothing: the plugin sets it', describe(value))
+  checkKeys('websocket', websocket, WEBSOCKET_OPTIONS)
+  const options = (websocket.options ?? {}) as Record<string, unknown>
+  if (!isPlain(options)) fail('websocket.options', 'an object: options of ws', describe(options))
+  for (const [key, expected] of Object.entries(OWN_SERVER_OPTIONS)) {
+    if (options[key] !== undefined) fail(`websocket.options.${key}`, expected, describe(options[key]))
+  }
+  checkKeys('websocket.options', options, [...SERVER_OPTIONS, ...Object.keys(OWN_SERVER_OPTIONS)])
+}
+
+function checkKeys (path: string, options: object, known: readonly string[]): void {
+  for (const [key, value] of Object.entries(options)) {
+    if (!known.includes(key)) fail(`${path}.${key}`, `no such option; there are ${known.join(', ')}`, describe(value))
   }
 }
 
-function checkContradictions ({ heartbeat, limits, queue }: ResolvedOptions): void {
+function checkContradictions ({ drain, heartbeat, limits, queue }: ResolvedOptions): void {
   const { interval, timeout } = heartbeat
   if (interval > 0 && timeout > 0 && timeout <= interval) {
     fail('heartbeat.timeout', `more than heartbeat.interval (${interval}), or 0`, String(timeout))
@@ -168,6 +196,12 @@ function checkContradictions ({ heartbeat, limits, queue }: ResolvedOptions): vo
   }
   if (limits.onFull === 'wait' && limits.maxWaiting === 0) {
     fail('limits.maxWaiting', "at least 1 while limits.onFull is 'wait'", '0')
+  }
+  if (limits.bytesPerSecond > 0 && limits.maxMessageBytes === 0) {
+    fail('limits.maxMessageBytes', 'a limit while limits.bytesPerSecond is set: a larger message could never pass', '0')
+  }
+  if (drain.timeout > 0 && drain.spread >= drain.timeout) {
+    fail('drain.spread', `less than drain.timeout (${drain.timeout}): connections that were not reached by then would be terminated`, String(drain.spread))
   }
   if (queue.maxMessages === 0 && queue.maxBytes === 0 && queue.overflow !== 'drop-oldest') {
     fail('queue.overflow', "'drop-oldest' while the queue has no bound: it can not overflow", `'${queue.overflow}'`)

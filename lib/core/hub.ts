@@ -75,6 +75,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   #patient = true
   #quiet: (() => void) | null = null
   #drained: Promise<void> | null = null
+  readonly #drainListeners: Array<() => void> = []
 
   constructor (config: HubConfig) {
     const { clock, settings, queue, limits } = config
@@ -101,7 +102,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   user (id: string): User { return new HubUser(this, checkName('user', id)) }
 
   async broadcast (data: unknown, options?: BroadcastOptions): Promise<PublishResult> {
-    return await this.publish(EVERYONE, data, options)
+    return await this.publish(EVERYONE, data, { ...options, ephemeral: true })
   }
 
   stats (): HubStats {
@@ -157,10 +158,14 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     await this.directory.close()
   }
 
-  /** Counts a refused upgrade. */
-  refuse (code: string): void {
-    this.refused.set(code, (this.refused.get(code) ?? 0) + 1)
+  /** Counts a refused upgrade: by code where it is one of ours, for those of an application may be without number. */
+  refuse ({ code = '', statusCode = 500 }: { code?: string, statusCode?: number }): void {
+    const key = code.startsWith('FST_HUB_') ? code : String(statusCode)
+    this.refused.set(key, (this.refused.get(key) ?? 0) + 1)
   }
+
+  /** Calls `fn` when the hub begins to drain. */
+  onDrain (fn: () => void): void { this.#drainListeners.push(fn) }
 
   /** Takes over a socket that has just become a WebSocket. The caller connects the transport to what this returns. */
   accept (transport: Transport, info: ConnectionInfo): HubConnection {
@@ -274,6 +279,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
 
   async #drain (): Promise<void> {
     this.admission.drain()
+    for (const fn of this.#drainListeners) fn()
     const quiet = new Promise<void>((resolve) => { this.#quiet = resolve })
     const stop = drainConnections([...this.registry.all()], this.#config.drain, this.wheel, () => { this.#cutShort() })
     this.#settleQuiet()

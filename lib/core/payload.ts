@@ -1,6 +1,7 @@
 import { FST_HUB_INVALID_DATA } from '../errors.js'
 import type { Payload } from '../protocol/frame.js'
 import { InboundMessage } from './message.js'
+import { isThenable } from './thenable.js'
 import { describe } from './describe.js'
 
 /**
@@ -11,6 +12,7 @@ import { describe } from './describe.js'
 export function toPayload (data: unknown): Payload {
   if (typeof data === 'string' || data instanceof Uint8Array) return data
   if (data instanceof InboundMessage) return data.isBinary ? data.bytes : { utf8: data.bytes }
+  refuseEmptyJson(data)
   let text: string | undefined
   try {
     text = JSON.stringify(data)
@@ -21,4 +23,12 @@ export function toPayload (data: unknown): Payload {
   // undefined, functions and symbols.
   if (text === undefined) throw new FST_HUB_INVALID_DATA(`JSON has no form for ${typeof data}`)
   return text
+}
+
+/** Mistakes that JSON would pass over in silence: it has only an empty object for them. */
+function refuseEmptyJson (data: unknown): void {
+  if (isThenable(data)) throw new FST_HUB_INVALID_DATA('it is a promise that was not awaited')
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer || ArrayBuffer.isView(data)) {
+    throw new FST_HUB_INVALID_DATA('binary data is sent as a Uint8Array, which can be made of it')
+  }
 }

@@ -1,15 +1,19 @@
 import { randomUUID } from 'node:crypto'
-import { EVERYONE, type Broker, type BrokerListener, type Clock, type FanOut, type PublicationOptions, type Timer } from '../core/ports.js'
+import type { Broker, BrokerListener, Clock, FanOut, PublicationOptions, Timer } from '../core/ports.js'
 import type { StreamPosition } from '../core/types.js'
 import type { Payload } from '../protocol/frame.js'
 
 /** How long a room without subscribers keeps its position after its last publication or subscriber. */
 export const POSITION_TTL_MS = 5 * 60_000
 
+/** How often rooms are looked through for that. */
+const SWEEP_MS = 60_000
+
 interface RoomLog {
-  readonly position: StreamPosition
+  readonly epoch: string
+  offset: number
   readonly subscribers: Set<BrokerListener>
-  /** Monotonic milliseconds: when it was last published to, subscribed to or left. */
+  /** Monotonic milliseconds: when it was last published to, asked for, subscribed to or left. */
   lastUsed: number
 }
 
@@ -21,6 +25,9 @@ const NOTHING: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
  */
 export class MemoryBus {
   readonly #clock: Clock
+  readonly #id = randomUUID()
+  /** Rooms that were begun, ever. */
+  #begun = 0
   readonly #rooms = new Map<string, RoomLog>()
   readonly #brokers = new Set<MemoryBroker>()
   #sweeper: Timer | null = null
@@ -34,7 +41,7 @@ export class MemoryBus {
 
   attach (broker: MemoryBroker): void {
     this.#brokers.add(broker)
-    this.#sweeper ??= this.#clock.every(POSITION_TTL_MS, () => { this.#sweep() })
+    this.#sweeper ??= this.#clock.every(SWEEP_MS, () => { this.#sweep() })
   }
 
   detach (broker: MemoryBroker, listener: BrokerListener): void {
@@ -45,10 +52,14 @@ export class MemoryBus {
     this.#sweeper = null
   }
 
+  /** What is known of a room, without beginning anything. */
+  peek (name: string): RoomLog | undefined { return this.#rooms.get(name) }
+
   room (name: string): RoomLog {
     let room = this.#rooms.get(name)
     if (room === undefined) {
-      room = { position: { epoch: randomUUID(), offset: 0 }, subscribers: new Set(), lastUsed: 0 }
+      // A room that begins again after it was forgotten has lost its log: another epoch.
+      room = { epoch: `${this.#id}-${++this.#begun}`, offset: 0, subscribers: new Set(), lastUsed: 0 }
       this.#rooms.set(name, room)
     }
     room.lastUsed = this.#clock.monotonic()
@@ -77,18 +88,19 @@ export class MemoryBroker implements Broker {
   async subscribe (room: string): Promise<StreamPosition> {
     const log = this.#bus.room(room)
     log.subscribers.add(this.#listener)
-    return { ...log.position }
+    return positionOf(log)
   }
 
   async unsubscribe (room: string): Promise<void> {
-    this.#bus.room(room).subscribers.delete(this.#listener)
+    if (this.#bus.peek(room)?.subscribers.delete(this.#listener) === true) this.#bus.room(room)
   }
 
   async publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }> {
-    const log = this.#bus.room(room)
-    const ephemeral = options.ephemeral === true || room === EVERYONE
-    const offset = ephemeral ? 0 : ++log.position.offset
-    const position = ephemeral ? null : { epoch: log.position.epoch, offset }
+    const ephemeral = options.ephemeral === true
+    const log = ephemeral ? this.#bus.peek(room) : this.#bus.room(room)
+    if (log === undefined) return { position: null, local: { ...NOTHING } }
+    const offset = ephemeral ? 0 : ++log.offset
+    const position = ephemeral ? null : positionOf(log)
     const publications = [{ offset, payload, options }]
     let local = NOTHING
     for (const subscriber of log.subscribers) {
@@ -99,12 +111,14 @@ export class MemoryBroker implements Broker {
   }
 
   async history (room: string, since: StreamPosition | undefined): Promise<{ position: StreamPosition, publications: [], recovered: boolean }> {
-    const { position } = this.#bus.room(room)
+    const position = positionOf(this.#bus.room(room))
     const recovered = since === undefined || (since.epoch === position.epoch && since.offset === position.offset)
-    return { position: { ...position }, publications: [], recovered }
+    return { position, publications: [], recovered }
   }
 
   async close (): Promise<void> {
     this.#bus.detach(this, this.#listener)
   }
 }
+
+function positionOf ({ epoch, offset }: RoomLog): StreamPosition { return { epoch, offset } }

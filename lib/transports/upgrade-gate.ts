@@ -1,11 +1,13 @@
 import { EventEmitter } from 'node:events'
-import type { IncomingMessage, Server } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { FST_HUB_DRAINING } from '../errors.js'
 
 /** The answer of a server that is closing: Fastify's own comes before any hook, without Retry-After, and leaves the socket open. */
-const CLOSING = JSON.stringify({ statusCode: 503, code: 'FST_HUB_DRAINING', error: 'Service Unavailable', message: 'This node is draining' })
+const closing = new FST_HUB_DRAINING()
+const CLOSING = JSON.stringify({ statusCode: closing.statusCode, code: closing.code, error: STATUS_CODES[closing.statusCode], message: closing.message })
 const RESPONSE = [
-  'HTTP/1.1 503 Service Unavailable',
+  `HTTP/1.1 ${closing.statusCode} ${STATUS_CODES[closing.statusCode]}`,
   'Connection: close',
   'Retry-After: 1',
   'Content-Type: application/json; charset=utf-8',
@@ -20,6 +22,8 @@ export interface GateMember {
   claims (request: IncomingMessage): boolean
   /** Ends its connections and what is under way. Called again for each hub of the server. */
   drain (): Promise<void>
+  /** An upgrade that came too late for its own answer was refused. */
+  onRefused (error: Error & { code: string, statusCode: number }): void
 }
 
 const gates = new WeakMap<Server, UpgradeGate>()
@@ -39,6 +43,13 @@ export class UpgradeGate {
     if (this.#members.some((member) => member.claims(request)) || this.#server.listenerCount('upgrade') === 1) {
       this.#dispatcher?.emit('upgrade', request, socket, head)
     }
+  }
+
+  readonly #refuse = (request: IncomingMessage, socket: Duplex): void => {
+    // Node has taken its own error listener off: a reset now would be an uncaught exception.
+    socket.on('error', () => { socket.destroy() })
+    socket.end(RESPONSE, () => { socket.destroy() })
+    this.#members.find((member) => member.claims(request))?.onRefused(closing)
   }
 
   static of (server: Server): UpgradeGate {
@@ -72,13 +83,7 @@ export class UpgradeGate {
   async close (): Promise<void> {
     this.#server.removeListener('upgrade', this.#onUpgrade)
     this.#dispatcher = null
-    if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', refuse)
+    if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', this.#refuse)
     await Promise.all(this.#members.map(async (member) => { await member.drain() }))
   }
-}
-
-function refuse (_request: IncomingMessage, socket: Duplex): void {
-  // Node has taken its own error listener off: a reset now would be an uncaught exception.
-  socket.on('error', () => { socket.destroy() })
-  socket.end(RESPONSE, () => { socket.destroy() })
 }

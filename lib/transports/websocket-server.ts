@@ -20,9 +20,10 @@ const asLimit = (bytes: number): number => bytes === 0 ? Infinity : bytes
 
 /**
  * Makes `{ websocket: true }` routes work on the instance: registers @fastify/websocket, or reuses what the app has.
+ * @returns whether it was registered here, so that no `{ websocket: true }` route can be older
  * @throws FST_HUB_INVALID_OPTIONS when the one there lets larger messages through than `limits.maxMessageBytes`
  */
-export async function provideWebSocketServer (app: FastifyInstance, { websocket, maxMessageBytes, closeTimeout }: WebSocketServerConfig): Promise<void> {
+export async function provideWebSocketServer (app: FastifyInstance, { websocket, maxMessageBytes, closeTimeout }: WebSocketServerConfig): Promise<boolean> {
   if (app.hasDecorator('websocketServer')) {
     const theirs = asLimit(app.websocketServer.options.maxPayload ?? 0)
     const ours = asLimit(maxMessageBytes)
@@ -32,7 +33,7 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
         `${maxMessageBytes} against ${theirs}`)
     }
     if (theirs < ours) app.log.warn({ maxPayload: theirs, maxMessageBytes }, 'the @fastify/websocket registered before fastify-hub refuses messages that limits.maxMessageBytes allows')
-    return
+    return false
   }
   await app.register(fastifyWebsocket, {
     // It would close every socket at once, without a code.
@@ -45,6 +46,7 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
       server: UpgradeGate.of(app.server).emitter() as Server
     }
   })
+  return true
 }
 
 /** Adds header lines to the 101 of some requests. */

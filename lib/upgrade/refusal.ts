@@ -23,10 +23,13 @@ export function refuse (request: FastifyRequest, reply: FastifyReply, error: Ref
   if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   if (error instanceof FST_HUB_UPGRADE_REQUIRED) reply.headers({ upgrade: 'websocket', connection: 'upgrade', 'sec-websocket-version': '13' })
   if (error instanceof FST_HUB_METHOD_NOT_ALLOWED) reply.header('allow', 'GET')
-  const { cause } = error
-  request.log.info({ code: error.code, statusCode: error.statusCode, reason: error.message, ...cause !== undefined && { cause } }, 'websocket upgrade refused')
+  logRefusal(request.log, error)
   reply.log = withoutLineAbout(error, reply.log)
   answer(error)
+}
+
+export function logRefusal (log: FastifyBaseLogger, { code, statusCode, message: reason, cause }: RefusalError): void {
+  log.info({ code, statusCode, reason, ...cause !== undefined && { cause } }, 'websocket upgrade refused')
 }
 
 /** A logger that leaves out what is said about one error. */

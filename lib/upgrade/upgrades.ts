@@ -4,9 +4,7 @@ import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fast
 import type { WebSocket } from 'ws'
 import type { Slot } from '../core/admission.js'
 import type { LocalHub } from '../core/hub.js'
-import type { OriginMatcher } from '../core/origin.js'
 import { negotiate, parseSubprotocols } from '../core/subprotocol.js'
-import { Timeout } from '../core/timing-wheel.js'
 import type { Identity } from '../core/types.js'
 import {
   FST_HUB_ADMIT_TIMEOUT, FST_HUB_BAD_HANDSHAKE, FST_HUB_DRAINING, FST_HUB_NO_SUBPROTOCOL,
@@ -18,13 +16,17 @@ import { checkHandshake, values } from './handshake.js'
 import { checkIdentity, toRefusal } from './identity.js'
 import { refuse, type RefusalError } from './refusal.js'
 import { responseHeaderLines } from './response-headers.js'
+import { UpgradeGuard } from './upgrade-guard.js'
 
-/** One upgrade, from its slot to the 101. */
+/** One upgrade, up to the 101. */
 interface Upgrade {
-  readonly slot: Slot
-  readonly subprotocol: string | null
-  readonly ip: string | null
-  readonly stopWatching: () => void
+  readonly guard: UpgradeGuard
+  /** Refuses it, wherever it is. */
+  readonly giveUp: (reason: Error) => void
+  /** null before it has been asked for. */
+  slot: Slot | null
+  ip: string | null
+  subprotocol: string | null
   identity: Identity
   headerLines: readonly string[]
 }
@@ -36,15 +38,17 @@ interface Upgrade {
 export class Upgrades {
   readonly #hub: LocalHub
   readonly #options: ResolvedOptions
-  readonly #allowed: OriginMatcher<FastifyRequest>
   readonly #pending = new WeakMap<IncomingMessage, Upgrade>()
-  /** Ends each upgrade that is waiting for a slot, a hook or `identify`. */
-  readonly #underWay = new Set<(reason: Error) => void>()
+  /** Those that wait for a function of `origins`, a slot, a hook or `identify`. */
+  readonly #underWay = new Set<Upgrade>()
 
-  constructor (hub: LocalHub, options: ResolvedOptions, allowed: OriginMatcher<FastifyRequest>) {
+  constructor (hub: LocalHub, options: ResolvedOptions) {
     this.#hub = hub
     this.#options = options
-    this.#allowed = allowed
+    // The node drains: a hook that never ends must not hold it up.
+    hub.onDrain(() => {
+      for (const upgrade of this.#underWay) upgrade.giveUp(new FST_HUB_DRAINING())
+    })
   }
 
   /** onRequest of the hub's routes. Cheap checks come before expensive ones. */
@@ -65,10 +69,11 @@ export class Upgrades {
   /** The last preHandler. Whoever left meanwhile is not identified. */
   async identify (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
     const upgrade = this.#pending.get(request.raw)
-    if (upgrade === undefined || upgrade.slot.state !== 'held') return reply.hijack()
+    if (upgrade?.slot?.state !== 'held') return reply.hijack()
     try {
       const identity = this.#options.identify === undefined ? {} : await this.#runIdentify(request, reply)
-      if (reply.sent || upgrade.slot.state !== 'held') return reply.sent ? reply : reply.hijack()
+      if (reply.sent) return reply
+      if (upgrade.slot.state !== 'held') return reply.hijack()
       upgrade.identity = checkIdentity(identity)
       if (this.#hub.admission.draining) throw new FST_HUB_DRAINING()
       upgrade.headerLines = responseHeaderLines(reply)
@@ -80,11 +85,6 @@ export class Upgrades {
     return undefined
   }
 
-  /** Refuses what is under way: the node drains, and a hook that never ends must not hold it up. */
-  drain (): void {
-    for (const giveUp of this.#underWay) giveUp(new FST_HUB_DRAINING())
-  }
-
   /** Header lines for the 101 of one request. */
   headerLines (request: IncomingMessage): readonly string[] {
     return this.#pending.get(request)?.headerLines ?? []
@@ -92,9 +92,10 @@ export class Upgrades {
 
   /** The route's handler: the 101 is out. */
   complete (ws: WebSocket, request: FastifyRequest): void {
-    const upgrade = this.#pending.get(request.raw) as Upgrade
-    upgrade.stopWatching()
+    const upgrade = this.#pending.get(request.raw) as Upgrade & { slot: Slot }
+    upgrade.guard.stop()
     this.#pending.delete(request.raw)
+    this.#underWay.delete(upgrade)
     const { slot, identity, ip, subprotocol } = upgrade
     const transport = new WebSocketTransport(ws)
     transport.attach(this.#hub.accept(transport, { slot, identity, ip, subprotocol }))
@@ -118,7 +119,7 @@ export class Upgrades {
       return false
     }
     try {
-      const allowed = this.#allowed(origin, request.host, request)
+      const allowed = this.#options.isOriginAllowed(origin, request.host, request)
       return typeof allowed === 'boolean' ? allowed : allowed.catch(failed)
     } catch (error) {
       return failed(error)
@@ -128,62 +129,52 @@ export class Upgrades {
   #awaitOrigin (request: FastifyRequest, reply: FastifyReply, allowed: Promise<boolean>, done: HookHandlerDoneFunction): void {
     const socket = openSocket(reply)
     if (socket === null) return
-    let over = false
-    const guard = this.#guard(request, reply, socket, () => { over = true })
-    guard.start()
+    const upgrade = this.#begin(request, reply, socket)
+    upgrade.guard.start(this.#options.deadlines.admit)
     allowed.then((answer) => {
-      guard.stop()
-      if (!over) this.#takeSlot(request, reply, answer, done)
+      upgrade.guard.stop()
+      if (this.#underWay.delete(upgrade)) this.#takeSlot(request, reply, answer, done)
     }).catch((error: unknown) => { this.#refuse(request, reply, error, done) })
   }
 
   #takeSlot (request: FastifyRequest, reply: FastifyReply, allowed: boolean, done: HookHandlerDoneFunction): void {
-    const failed = (error: unknown): void => { this.#refuse(request, reply, error, done) }
     if (!allowed) throw new FST_HUB_ORIGIN_DENIED()
     const subprotocol = this.#negotiate(request.raw)
     const socket = openSocket(reply)
     if (socket === null) return
     // None with injectWS, on a Unix domain socket, and when the peer has reset the connection meanwhile.
     const ip = request.raw.socket === undefined ? null : request.ip as string | undefined ?? null
-    const held = (): void => {
-      guard.start()
-      done()
-    }
     const slot = this.#hub.admission.acquire(ip, (error) => {
       if (error === null) held()
-      else failed(error)
+      else this.#refuse(request, reply, error, done)
     })
-    const guard = this.#guard(request, reply, socket, () => { slot.release() })
-    this.#pending.set(request.raw, { slot, subprotocol, ip, stopWatching: guard.stop, identity: {}, headerLines: [] })
+    const upgrade = this.#begin(request, reply, socket)
+    upgrade.slot = slot
+    upgrade.ip = ip
+    upgrade.subprotocol = subprotocol
+    const held = (): void => {
+      upgrade.guard.start(this.#options.deadlines.admit)
+      done()
+    }
     if (slot.state === 'held') held()
   }
 
-  /** Calls `onOver` when the client leaves, and when the upgrade is given up: by the deadline, once started, or a drain. */
-  #guard (request: FastifyRequest, reply: FastifyReply, socket: Duplex, onOver: () => void): { start: () => void, stop: () => void } {
-    const { admit } = this.#options.deadlines
+  /** From here on, the upgrade is watched. */
+  #begin (request: FastifyRequest, reply: FastifyReply, socket: Duplex): Upgrade {
+    const over = (): void => {
+      this.#underWay.delete(upgrade)
+      upgrade.slot?.release()
+    }
     const giveUp = (reason: Error): void => {
       over()
       if (reply.sent) socket.destroy()
       else this.#refuse(request, reply, reason, (error) => { reply.send(error) })
     }
-    const deadline = new Timeout(this.#hub.wheel, () => { giveUp(new FST_HUB_ADMIT_TIMEOUT()) })
-    const forget = (): void => {
-      deadline.cancel()
-      this.#underWay.delete(giveUp)
-    }
-    const over = (): void => {
-      forget()
-      onOver()
-    }
-    const stopWatching = watchSocket(socket, over)
-    this.#underWay.add(giveUp)
-    return {
-      start: () => { if (admit > 0) deadline.start(admit) },
-      stop: () => {
-        forget()
-        stopWatching()
-      }
-    }
+    const guard = new UpgradeGuard(socket, this.#hub.wheel, { onGone: over, onTimeout: () => { giveUp(new FST_HUB_ADMIT_TIMEOUT()) } })
+    const upgrade: Upgrade = { guard, giveUp, slot: null, ip: null, subprotocol: null, identity: {}, headerLines: [] }
+    this.#pending.set(request.raw, upgrade)
+    this.#underWay.add(upgrade)
+    return upgrade
   }
 
   /** Leaves only the chosen subprotocol in the raw header: ws would answer with the first that was offered. */
@@ -199,9 +190,15 @@ export class Upgrades {
     return chosen
   }
 
+  /** The first refusal stands: from then on, neither the deadline nor a drain gives another. */
   #refuse (request: FastifyRequest, reply: FastifyReply, error: unknown, answer: (error: Error) => void): void {
+    const upgrade = this.#pending.get(request.raw)
+    if (upgrade !== undefined) {
+      upgrade.guard.settle()
+      this.#underWay.delete(upgrade)
+    }
     const refusal = error as RefusalError
-    this.#hub.refuse(refusal.code ?? String(refusal.statusCode))
+    this.#hub.refuse(refusal)
     // A failure of the application, not of the client: Fastify logs it as an error.
     if (refusal.statusCode === 500 || refusal.statusCode === undefined) answer(refusal)
     else refuse(request, reply, refusal, answer)
@@ -215,18 +212,4 @@ function openSocket ({ raw }: FastifyReply): Duplex | null {
   // A FIN that came during a hook before ours has not ended it: the server's half is still open.
   socket.destroy()
   return null
-}
-
-/**
- * Calls back when a socket ends during an upgrade. Neither onResponse nor onRequestAbort tells of it, and 'close' comes
- * only after the hook that is running: so 'end' destroys it.
- */
-function watchSocket (socket: Duplex, onGone: () => void): () => void {
-  const onEnd = (): void => { socket.destroy() }
-  socket.once('close', onGone)
-  socket.once('end', onEnd)
-  return () => {
-    socket.removeListener('close', onGone)
-    socket.removeListener('end', onEnd)
-  }
 }

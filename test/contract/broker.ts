@@ -178,7 +178,7 @@ export function brokerContract (t: Test, factory: Factory): void {
   t.test('a broadcast reaches every node that listens for it, and has no position', async (t) => {
     const [a, b] = await two(t)
     for (const { broker } of [a, b]) await broker.subscribe(EVERYONE)
-    t.equal((await a.broker.publish(EVERYONE, 'all', { except: new Set(['me']) })).position, null)
+    t.equal((await a.broker.publish(EVERYONE, 'all', { except: new Set(['me']), ephemeral: true })).position, null)
     await b.listener.atLeast(1)
     for (const { listener } of [a, b]) {
       t.same(listener.texts(EVERYONE), ['all'])

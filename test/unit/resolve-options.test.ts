@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import t from 'tap'
 import { optionsSchema } from '../../lib/options-schema.js'
 import { expectation, resolveOptions } from '../../lib/resolve-options.js'
@@ -17,11 +18,13 @@ const at = (path: readonly string[], value: unknown): unknown => path.reduceRigh
 const FUNCTIONS = ['identify', 'onConnect', 'onMessage', 'onDisconnect']
 
 t.test('defaults are those of the design', (t) => {
-  t.same(resolve(undefined), {
+  const { isOriginAllowed, ...resolved } = resolve(undefined)
+  t.equal(isOriginAllowed('https://a.test', 'a.test', {} as FastifyRequest), true)
+  t.equal(isOriginAllowed('https://b.test', 'a.test', {} as FastifyRequest), false)
+  t.same(resolved, {
     paths: ['/ws'],
     decorateAs: 'hub',
     guardUpgrades: true,
-    origins: 'same-origin',
     allowMissingOrigin: true,
     subprotocols: [],
     requireSubprotocol: false,
@@ -190,9 +193,24 @@ t.test('what is passed through', (t) => {
     t.throws(() => resolve({ websocket: wrong }), { message: /^fastify-hub option websocket: expected an object: options of @fastify\/websocket/ })
   }
   t.doesNotThrow(() => resolve({ route: { schema: {}, config: {}, constraints: {}, preValidation: [], preHandler: [], logLevel: 'info' } }))
+  for (const key of ['schema', 'config', 'constraints']) t.throws(() => resolve({ route: { [key]: 5 } }), { message: `fastify-hub option route.${key}: expected an object, got 5` })
+  t.throws(() => resolve({ websocket: { optoins: {} } }), { message: 'fastify-hub option websocket.optoins: expected no such option; there are errorHandler, options, preClose, got an object' })
+  t.throws(() => resolve({ websocket: { options: { maxpayload: 1 } } }), { message: /^fastify-hub option websocket\.options\.maxpayload: expected no such option; there are allowSynchronousEvents, / })
+  t.throws(() => resolve({ websocket: { options: 5 } }), { message: 'fastify-hub option websocket.options: expected an object: options of ws, got 5' })
+  t.throws(() => resolve({ websocket: { options: { handleProtocols: () => {} } } }), { message: 'fastify-hub option websocket.options.handleProtocols: expected subprotocols in its place, got a function' })
+  t.throws(() => resolve({ websocket: { options: { skipUTF8Validation: true } } }), { message: 'fastify-hub option websocket.options.skipUTF8Validation: expected nothing: text messages are always checked, got true' })
+  t.doesNotThrow(() => resolve({ websocket: { options: { perMessageDeflate: true, closeTimeout: 1 }, errorHandler: () => {}, preClose: () => {} } }))
   t.throws(() => resolve({ websocket: { options: { maxPayload: 1 } } }), { message: 'fastify-hub option websocket.options.maxPayload: expected limits.maxMessageBytes in its place, got 1' })
-  for (const key of ['server', 'noServer', 'path']) t.throws(() => resolve({ websocket: { options: { [key]: true } } }), { message: new RegExp(`option websocket\\.options\\.${key}: expected nothing: the plugin sets it, got true`) })
+  for (const key of ['server', 'noServer']) t.throws(() => resolve({ websocket: { options: { [key]: true } } }), { message: new RegExp(`option websocket\\.options\\.${key}: expected nothing: the plugin sets it, got true`) })
   for (const options of [undefined, null, {}]) t.doesNotThrow(() => resolve({ websocket: { options } }))
+  t.end()
+})
+
+t.test('the spread of a drain that must be short is a third of its time', (t) => {
+  t.same(resolve({ drain: { timeout: 3_000 } }).drain, { spread: 1_000, timeout: 3_000 })
+  t.same(resolve({ drain: { timeout: 60_000 } }).drain, { spread: 5_000, timeout: 60_000 })
+  t.same(resolve({ drain: { timeout: 0 } }).drain, { spread: 5_000, timeout: 0 })
+  t.same(resolve({ drain: { spread: 60_000, timeout: 0 } }).drain, { spread: 60_000, timeout: 0 })
   t.end()
 })
 
@@ -204,6 +222,9 @@ t.test('contradictions', (t) => {
     [{ limits: { connections: 5, connectionsPerIp: 6 } }, 'limits.connectionsPerIp: expected at most limits.connections (5), got 6'],
     [{ limits: { connectionsPerIp: CAPACITY + 1 } }, `limits.connectionsPerIp: expected at most limits.connections (${CAPACITY}), got ${CAPACITY + 1}`],
     [{ limits: { onFull: 'wait', maxWaiting: 0 } }, "limits.maxWaiting: expected at least 1 while limits.onFull is 'wait', got 0"],
+    [{ limits: { bytesPerSecond: 5, maxMessageBytes: 0 } }, 'limits.maxMessageBytes: expected a limit while limits.bytesPerSecond is set: a larger message could never pass, got 0'],
+    [{ drain: { spread: 400, timeout: 400 } }, 'drain.spread: expected less than drain.timeout (400): connections that were not reached by then would be terminated, got 400'],
+    [{ drain: { spread: 15_000 } }, 'drain.spread: expected less than drain.timeout (15000): connections that were not reached by then would be terminated, got 15000'],
     [{ queue: { maxMessages: 0, maxBytes: 0, overflow: 'disconnect' } }, "queue.overflow: expected 'drop-oldest' while the queue has no bound: it can not overflow, got 'disconnect'"]
   ] as const) t.throws(() => resolve(options), { code: 'FST_HUB_INVALID_OPTIONS', statusCode: 500, message: `fastify-hub option ${message}` })
   for (const options of [

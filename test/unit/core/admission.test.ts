@@ -15,7 +15,7 @@ function setup (limits: Partial<AdmissionLimits>): { admission: Admission, clock
 }
 
 t.test('slots are counted, and given back once', (t) => {
-  const { admission } = setup({ connections: 2 })
+  const { admission } = setup({ connections: 2, connectionsPerIp: 2 })
   const a = admission.acquire('1.1.1.1', noop)
   const b = admission.acquire(null, noop)
   t.same([a.state, admission.held, admission.addresses], ['held', 2, 1])

@@ -119,8 +119,8 @@ t.test('what can not be published', async (t) => {
     await t.rejects(publish(undefined), { code: 'FST_HUB_INVALID_DATA' })
     await t.rejects(publish('x', { overflow: 'maybe' }), { code: 'FST_HUB_INVALID_ARGUMENT' })
     await t.rejects(publish('x', { except: 7 }), { code: 'FST_HUB_INVALID_ARGUMENT' })
-    await t.rejects(publish('x', { ephemeral: 'yes' }), { code: 'FST_HUB_INVALID_ARGUMENT', message: 'ephemeral: expected a boolean, got string' })
   }
+  await t.rejects(async () => await hub.room('room').publish('x', { ephemeral: 'yes' as unknown as boolean }), { code: 'FST_HUB_INVALID_ARGUMENT', message: 'ephemeral: expected a boolean, got string' })
   for (const name of ['', 'x'.repeat(256), null, '\udc00']) {
     t.throws(() => hub.room(name as string), { code: 'FST_HUB_INVALID_NAME', message: /^room must/ })
     t.throws(() => hub.user(name as string), { code: 'FST_HUB_INVALID_NAME', message: /^user must/ })
@@ -153,9 +153,10 @@ t.test('statistics and health', async (t) => {
   const { connection } = await fake.connect({ user: 'ann' })
   await connection.join('room')
   hub.admission.acquire(null, () => {})
-  hub.refuse('FST_HUB_FULL')
-  hub.refuse('FST_HUB_FULL')
-  hub.refuse('403')
+  hub.refuse({ code: 'FST_HUB_FULL', statusCode: 503 })
+  hub.refuse({ code: 'FST_HUB_FULL', statusCode: 503 })
+  for (let i = 0; i < 3; i++) hub.refuse({ code: `E_OF_THE_APPLICATION_${i}`, statusCode: 403 })
+  hub.refuse({})
   t.same(hub.stats(), {
     nodeId: hub.nodeId,
     connections: 1,
@@ -163,7 +164,7 @@ t.test('statistics and health', async (t) => {
     rooms: 1,
     users: 1,
     admitted: 1,
-    refused: { FST_HUB_FULL: 2, 403: 1 },
+    refused: { FST_HUB_FULL: 2, 403: 3, 500: 1 },
     messages: { received: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, limited: 0 },
     queuedBytes: 0
   })
