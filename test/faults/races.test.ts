@@ -53,7 +53,7 @@ t.test('the app closes while identify never answers, without a deadline', async 
   const asked = gate()
   const app = await TestApp.start(t, {
     deadlines: { admit: 0 },
-    drain: { spread: 0, timeout: 200 },
+    drain: { spread: 0, timeout: 1_000 },
     identify: async () => {
       asked.open()
       return await new Promise(() => {})
@@ -155,7 +155,7 @@ t.test('a handler that fails while the socket is paused', async (t) => {
 
 t.test('a handler that hangs while the socket is paused', async (t) => {
   const app = await TestApp.start(t, {
-    deadlines: { close: 0, handler: 200 },
+    deadlines: { close: 0, handler: 1_000 },
     inbound: { maxPending: 1 },
     onMessage: async () => { await new Promise(() => {}) }
   })
@@ -171,7 +171,7 @@ t.test('a slow reader is closed while its handler hangs', async (t) => {
   const app = await TestApp.start(t, {
     ...handlers,
     queue: { maxBytes: 0, maxMessages: 0 },
-    deadlines: { close: 300, handler: 300 },
+    deadlines: { close: 1_000, handler: 1_000 },
     onMessage: async (connection) => {
       busy.open(connection)
       await new Promise(() => {})
