@@ -2,6 +2,7 @@ import fastifyCookie from '@fastify/cookie'
 import t from 'tap'
 import type { HubOptions } from '../../lib/index.js'
 import { TestApp } from '../helpers/app.js'
+import { inIdentify } from '../helpers/in-identify.js'
 import { lives } from '../helpers/lives.js'
 import { textFrame } from '../helpers/raw-frames.js'
 import { handshakeText, headerOf, type RawClient } from '../helpers/raw-client.js'
@@ -51,21 +52,10 @@ for (const [how, leave] of Object.entries({
 
   t.test(`42: ${how} during identify: the slot is free, nothing connects`, async (t) => {
     const { connected, ends, handlers } = lives()
-    const asked = gate()
-    const answer = gate<object>()
-    const app = await TestApp.start(t, {
-      ...handlers,
-      identify: async () => {
-        asked.open()
-        return await answer.promise
-      }
-    })
-    const client = await app.open()
-    client.sendHandshake()
-    await asked.promise
+    const { app, client, answer } = await inIdentify(t, handlers)
     leave(client)
     await until(() => app.held === 0, 'the slot')
-    answer.open({})
+    answer({})
     await app.assertBaseline()
     t.same([connected.length, ends.length], [0, 0])
   })
