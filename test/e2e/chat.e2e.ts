@@ -2,7 +2,8 @@ import { mkdirSync } from 'node:fs'
 import type { Browser, Locator, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import WebSocket from 'ws'
-import { Example, launchChromium } from './helpers.js'
+import { Example } from '../helpers/program.js'
+import { launchChromium } from './chromium.js'
 
 /** Of the page; the tests are compiled without the types of browsers. */
 declare const document: { querySelectorAll: (selector: string) => Iterable<{ textContent: string }> }
@@ -110,7 +111,7 @@ class Person {
 }
 
 async function setUp (t: Test): Promise<{ browser: Browser, address: string, server: Example }> {
-  const server = Example.start(t, 'chat/server.js', { PORT: '0' })
+  const server = new Example(t, 'chat/server.js', { PORT: '0' })
   const address = await server.address()
   return { browser: await launchChromium(t), address, server }
 }
@@ -223,7 +224,7 @@ t.test('after a restart of the server pages come back by themselves', async (t) 
   await ada.page.locator('#state', { hasText: /Reconnecting in \d+ s/ }).waitFor()
   await ada.screenshot('offline')
 
-  await Example.start(t, 'chat/server.js', { PORT: port }).address()
+  await new Example(t, 'chat/server.js', { PORT: port }).address()
   await ada.online()
   await bob.online()
   await ada.sees('Ada', 'Bob')

@@ -1,22 +1,8 @@
 import t from 'tap'
-import type { DisconnectInfo } from '../../lib/index.js'
 import { TestApp } from '../helpers/app.js'
+import { lives } from '../helpers/lives.js'
 import { binaryFrame, closeFrame, encodeClientFrame, OPCODE, textFrame } from '../helpers/raw-frames.js'
 import { until } from '../helpers/until.js'
-
-/** Records what the application sees of the connections under test. */
-function record () {
-  const received: string[] = []
-  const ends: DisconnectInfo[] = []
-  return {
-    received,
-    ends,
-    handlers: {
-      onMessage: (_: unknown, message: { text: () => string }) => { received.push(message.text()) },
-      onDisconnect: (_: unknown, info: DisconnectInfo) => { ends.push(info) }
-    }
-  }
-}
 
 const broken: Array<[what: string, frame: Buffer, code: number]> = [
   ['27: close code 999', closeFrame(999), 1002],
@@ -33,7 +19,7 @@ const broken: Array<[what: string, frame: Buffer, code: number]> = [
 
 for (const [what, frame, code] of broken) {
   t.test(what, async (t) => {
-    const { received, ends, handlers } = record()
+    const { received, ends, handlers } = lives()
     const app = await TestApp.start(t, handlers)
     const client = await app.connect()
     client.write(Buffer.concat([textFrame('before'), frame, textFrame('after')]))
@@ -47,7 +33,7 @@ for (const [what, frame, code] of broken) {
 
 for (const code of [1000, 1012, 3000, 4999]) {
   t.test(`28: close code ${code} is echoed`, async (t) => {
-    const { ends, handlers } = record()
+    const { ends, handlers } = lives()
     const app = await TestApp.start(t, handlers)
     const client = await app.connect()
     client.sendClose(code, 'farewell')
@@ -59,7 +45,7 @@ for (const code of [1000, 1012, 3000, 4999]) {
 }
 
 t.test('28: an empty Close is answered with an empty Close', async (t) => {
-  const { ends, handlers } = record()
+  const { ends, handlers } = lives()
   const app = await TestApp.start(t, handlers)
   const client = await app.connect()
   client.sendClose()
@@ -70,7 +56,7 @@ t.test('28: an empty Close is answered with an empty Close', async (t) => {
 })
 
 t.test('29: data after Close is ignored', async (t) => {
-  const { received, ends, handlers } = record()
+  const { received, ends, handlers } = lives()
   const app = await TestApp.start(t, handlers)
   const client = await app.connect()
   client.write(Buffer.concat([textFrame('before'), closeFrame(1000), textFrame('after'), encodeClientFrame({ opcode: 0x3 })]))
@@ -82,7 +68,7 @@ t.test('29: data after Close is ignored', async (t) => {
 })
 
 t.test('29: data that crosses a Close of ours is ignored', async (t) => {
-  const { received, ends, handlers } = record()
+  const { received, ends, handlers } = lives()
   const app = await TestApp.start(t, handlers)
   const client = await app.connect()
   client.polite = false
@@ -100,7 +86,7 @@ t.test('29: data that crosses a Close of ours is ignored', async (t) => {
 t.test('30: a message of the kind that is not wanted', async (t) => {
   for (const [messages, good, bad] of [['text', textFrame('good'), binaryFrame(Buffer.from('bad'))], ['binary', binaryFrame(Buffer.from('good')), textFrame('bad')]] as const) {
     await t.test(messages, async (t) => {
-      const { received, ends, handlers } = record()
+      const { received, ends, handlers } = lives()
       const app = await TestApp.start(t, { ...handlers, messages }, { healthySpeaks: messages })
       const client = await app.connect()
       client.write(Buffer.concat([good, bad, good]))

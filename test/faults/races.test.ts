@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Connection } from '../../lib/index.js'
 import { TestApp } from '../helpers/app.js'
+import { inIdentify } from '../helpers/in-identify.js'
 import { lives } from '../helpers/lives.js'
 import { textFrame } from '../helpers/raw-frames.js'
 import { handshakeText } from '../helpers/raw-client.js'
@@ -28,21 +29,10 @@ t.test('the socket is destroyed by a hook of the user', async (t) => {
 
 t.test('the app closes while upgrades are in identify', async (t) => {
   const { connected, handlers } = lives()
-  const asked = gate()
-  const answer = gate<object>()
-  const app = await TestApp.start(t, {
-    ...handlers,
-    identify: async () => {
-      asked.open()
-      return await answer.promise
-    }
-  })
-  const client = await app.open()
-  client.sendHandshake()
-  await asked.promise
+  const { app, client, answer } = await inIdentify(t, handlers)
   const closed = app.app.close()
   t.equal((await app.healthy.ended()).code, 1012)
-  answer.open({})
+  answer({})
   t.equal((await client.response()).status, 503)
   await closed
   t.equal(connected.length, 0)
@@ -50,18 +40,7 @@ t.test('the app closes while upgrades are in identify', async (t) => {
 })
 
 t.test('the app closes while identify never answers, without a deadline', async (t) => {
-  const asked = gate()
-  const app = await TestApp.start(t, {
-    deadlines: { admit: 0 },
-    drain: { spread: 0, timeout: 200 },
-    identify: async () => {
-      asked.open()
-      return await new Promise(() => {})
-    }
-  })
-  const client = await app.open()
-  client.sendHandshake()
-  await asked.promise
+  const { app } = await inIdentify(t, { deadlines: { admit: 0 }, drain: { spread: 0, timeout: 1_000 } })
   const closed = app.app.close()
   t.equal((await app.healthy.ended()).code, 1012)
   await closed
@@ -155,7 +134,7 @@ t.test('a handler that fails while the socket is paused', async (t) => {
 
 t.test('a handler that hangs while the socket is paused', async (t) => {
   const app = await TestApp.start(t, {
-    deadlines: { close: 0, handler: 200 },
+    deadlines: { close: 0, handler: 1_000 },
     inbound: { maxPending: 1 },
     onMessage: async () => { await new Promise(() => {}) }
   })
@@ -171,7 +150,7 @@ t.test('a slow reader is closed while its handler hangs', async (t) => {
   const app = await TestApp.start(t, {
     ...handlers,
     queue: { maxBytes: 0, maxMessages: 0 },
-    deadlines: { close: 300, handler: 300 },
+    deadlines: { close: 1_000, handler: 1_000 },
     onMessage: async (connection) => {
       busy.open(connection)
       await new Promise(() => {})

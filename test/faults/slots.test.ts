@@ -6,7 +6,7 @@ import { handshakeText, headerOf, type RawClient } from '../helpers/raw-client.j
 import { gate, until } from '../helpers/until.js'
 
 t.test('15: a slow handshake', async (t) => {
-  const app = await TestApp.start(t, {}, { fastify: { http: { headersTimeout: 300, connectionsCheckingInterval: 100 } } })
+  const app = await TestApp.start(t, {}, { fastify: { http: { headersTimeout: 1_000, connectionsCheckingInterval: 100 } } })
   const slow = await app.open()
   const [first] = handshakeText().split('Upgrade')
   const writing = slow.writeSlowly(first as string)
@@ -39,7 +39,7 @@ t.test('15: the limits that the plugin sets', async (t) => {
 })
 
 t.test('16: identify never resolves', async (t) => {
-  const app = await TestApp.start(t, { deadlines: { admit: 200 }, identify: async () => await new Promise(() => {}) })
+  const app = await TestApp.start(t, { deadlines: { admit: 1_000 }, identify: async () => await new Promise(() => {}) })
   const response = await app.request()
   t.equal(response.status, 503)
   t.match(JSON.parse(response.body), { code: 'FST_HUB_ADMIT_TIMEOUT', statusCode: 503 })
@@ -50,7 +50,7 @@ t.test('16: identify never resolves', async (t) => {
 
 t.test('16: a hook of the user never resolves', async (t) => {
   const app = await TestApp.start(t, {
-    deadlines: { admit: 200 },
+    deadlines: { admit: 1_000 },
     route: { preValidation: async ({ headers }) => { if (headers['x-healthy'] !== '1') await new Promise(() => {}) } }
   })
   t.equal((await app.request()).status, 503)
@@ -74,14 +74,14 @@ t.test('16: a function in origins never resolves, and its client leaves', async 
 })
 
 t.test('16: a function in origins never resolves', async (t) => {
-  const app = await TestApp.start(t, { deadlines: { admit: 200 }, origins: async () => await new Promise<boolean>(() => {}) })
+  const app = await TestApp.start(t, { deadlines: { admit: 1_000 }, origins: async () => await new Promise<boolean>(() => {}) })
   t.equal((await app.request({ headers: { Origin: 'https://example.com' } })).status, 503)
   await app.assertBaseline()
 })
 
 t.test('16: identify resolves after the deadline', async (t) => {
   const late = gate<object>()
-  const app = await TestApp.start(t, { deadlines: { admit: 100 }, identify: async () => await late.promise })
+  const app = await TestApp.start(t, { deadlines: { admit: 1_000 }, identify: async () => await late.promise })
   t.equal((await app.request()).status, 503)
   late.open({})
   await app.assertBaseline()

@@ -1,14 +1,24 @@
-import type { Connection, DisconnectInfo, HubOptions } from '../../lib/index.js'
+import type { Connection, DisconnectInfo, HubOptions, Message } from '../../lib/index.js'
 
-/** Counts calls of onConnect and onDisconnect: one for one, always. */
-export function lives (): { connected: Connection[], ends: DisconnectInfo[], handlers: Required<Pick<HubOptions, 'onConnect' | 'onDisconnect'>> } {
-  const ends: DisconnectInfo[] = []
+export interface Lives {
+  connected: Connection[]
+  received: string[]
+  ends: DisconnectInfo[]
+  handlers: Required<Pick<HubOptions, 'onConnect' | 'onMessage' | 'onDisconnect'>>
+}
+
+/** What an application sees of the connections under test: onConnect and onDisconnect are called one for one, always. */
+export function lives (): Lives {
   const connected: Connection[] = []
+  const received: string[] = []
+  const ends: DisconnectInfo[] = []
   return {
-    ends,
     connected,
+    received,
+    ends,
     handlers: {
       onConnect: (connection: Connection): unknown => connected.push(connection),
+      onMessage: (_: Connection, message: Message): unknown => received.push(message.text()),
       onDisconnect: (_: Connection, info: DisconnectInfo): unknown => ends.push(info)
     }
   }

@@ -65,6 +65,8 @@ export class RawClient {
   #parts: ServerFrame[] = []
   /** Pongs that came, as text. */
   readonly pongs: string[] = []
+  /** Pings that came. */
+  pings = 0
 
   private constructor (socket: Socket) {
     this.socket = socket
@@ -207,6 +209,7 @@ export class RawClient {
   #control ({ opcode, payload }: ServerFrame): boolean {
     if (opcode < OPCODE.close) return false
     if (opcode === OPCODE.pong) this.pongs.push(payload.toString())
+    if (opcode === OPCODE.ping) this.pings++
     if (opcode === OPCODE.ping && this.polite) this.write(encodeClientFrame({ opcode: OPCODE.pong, payload }))
     if (opcode === OPCODE.close) {
       this.#close = payload.length < 2 ? { code: null, reason: '' } : { code: payload.readUInt16BE(0), reason: payload.subarray(2).toString() }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 const STEP_MS = 5
 
 /** Waits for a condition. How long that may take is no claim of the test, only the end of its patience. */

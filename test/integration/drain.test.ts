@@ -38,7 +38,7 @@ t.test('what does not close in time is terminated, and nobody waits for an onDis
   const { ends, handlers } = lives()
   const app = await TestApp.start(t, {
     ...handlers,
-    drain: { spread: 0, timeout: 300 },
+    drain: { spread: 0, timeout: 1_000 },
     deadlines: { close: 0, handler: 0 },
     onDisconnect: async (_, info) => {
       ends.push(info)

@@ -1,39 +1,43 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { TestApp } from '../helpers/app.js'
+import { until } from '../helpers/until.js'
+
+/** In ms: enough for a handshake on a slow machine. */
+const SHORT = 1_000
 
 t.test("Fastify's timeouts do not end an upgraded socket", async (t) => {
   const app = await TestApp.start(t, { onMessage: (connection, message) => { connection.send(message) } }, {
     fastify: {
-      connectionTimeout: 100,
-      requestTimeout: 100,
-      keepAliveTimeout: 100,
-      handlerTimeout: 100,
-      http: { headersTimeout: 100, connectionsCheckingInterval: 50 }
+      connectionTimeout: SHORT,
+      requestTimeout: SHORT,
+      keepAliveTimeout: SHORT,
+      handlerTimeout: SHORT,
+      http: { headersTimeout: SHORT, connectionsCheckingInterval: SHORT / 10 }
     }
   })
   const client = await app.connect()
-  await sleep(500)
+  await sleep(2 * SHORT)
   client.sendText('alive')
   t.equal(await client.text(), 'alive')
-  await sleep(500)
+  await sleep(2 * SHORT)
   await client.roundTrip('still')
   await app.assertBaseline()
 })
 
 t.test("Fastify's handlerTimeout ends a slow identify as the app asked", async (t) => {
-  const app = await TestApp.start(t, { identify: async () => await new Promise(() => {}) }, { fastify: { handlerTimeout: 100 } })
+  const app = await TestApp.start(t, { identify: async () => await new Promise(() => {}) }, { fastify: { handlerTimeout: SHORT } })
   t.equal((await app.request()).status, 503)
   await app.assertBaseline({ errors: app.errors().length })
 })
 
 t.test('a silent peer is pinged, and stays as long as it answers', async (t) => {
-  const app = await TestApp.start(t, { heartbeat: { interval: 100, timeout: 400 }, onMessage: (connection, message) => { connection.send(message) } })
+  const app = await TestApp.start(t, { heartbeat: { interval: 100, timeout: 5_000 }, onMessage: (connection, message) => { connection.send(message) } })
   const client = await app.connect()
   const answer = client.text()
   const [connection] = app.connections()
   const pongs = app.healthy.text()
-  await sleep(1_000)
+  await until(() => client.pings >= 5 && app.healthy.pings >= 5, 'pings')
   t.equal(connection?.state, 'open')
   client.sendText('alive')
   app.healthy.sendText('alive')
@@ -44,7 +48,7 @@ t.test('a silent peer is pinged, and stays as long as it answers', async (t) => 
 
 t.test('a silent peer that does not answer is ended', async (t) => {
   const ends: unknown[] = []
-  const app = await TestApp.start(t, { heartbeat: { interval: 100, timeout: 300 }, onDisconnect: (_, info) => { ends.push(info) } })
+  const app = await TestApp.start(t, { heartbeat: { interval: 100, timeout: 3_000 }, onDisconnect: (_, info) => { ends.push(info) } })
   const client = await app.connect()
   client.polite = false
   const alive = app.healthy.text()

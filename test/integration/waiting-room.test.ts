@@ -72,7 +72,7 @@ t.test('a whole line that leaves together with the one inside', async (t) => {
 })
 
 t.test('waitTimeout', async (t) => {
-  const app = await TestApp.start(t, { limits: { connections: 1, onFull: 'wait', waitTimeout: 200 } })
+  const app = await TestApp.start(t, { limits: { connections: 1, onFull: 'wait', waitTimeout: 1_000 } })
   const { inside, waiting: [client] } = await line(app, 1) as { inside: RawClient, waiting: [RawClient] }
   const response = await client.response()
   t.equal(response.status, 503)
@@ -84,9 +84,9 @@ t.test('waitTimeout', async (t) => {
 })
 
 t.test('waiting is not part of deadlines.admit', async (t) => {
-  const app = await TestApp.start(t, { limits: { connections: 1, onFull: 'wait', waitTimeout: 0 }, deadlines: { admit: 100 } })
+  const app = await TestApp.start(t, { limits: { connections: 1, onFull: 'wait', waitTimeout: 0 }, deadlines: { admit: 1_000 } })
   const { inside, waiting: [client] } = await line(app, 1) as { inside: RawClient, waiting: [RawClient] }
-  await new Promise((resolve) => { setTimeout(resolve, 400) })
+  await new Promise((resolve) => { setTimeout(resolve, 2_000) })
   inside.sendClose(1000)
   await client.upgraded()
   await app.assertBaseline()

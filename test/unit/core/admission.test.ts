@@ -157,7 +157,7 @@ t.test('random interleavings: never over the cap, never leaked, first come first
     waitTimeout: fc.constantFrom(0, 1_000),
     maxWaiting: fc.nat(4)
   })
-  fc.assert(fc.property(limits, fc.array(op, { maxLength: 120 }), fc.boolean(), (limits, ops, drain) => {
+  fc.assert(fc.property(limits, fc.array(op, { maxLength: 120, size: 'max' }), fc.boolean(), (limits, ops, drain) => {
     const { admission, clock, wheel } = setup(limits)
     const slots: Slot[] = []
     /** Waiting, in order of arrival. */

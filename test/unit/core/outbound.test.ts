@@ -193,7 +193,7 @@ t.test('random mixes: order, whole frames, exact counters, a gauge that returns 
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('reset' as const), which }) }
   )
   const limits = fc.record({ maxMessages: fc.constantFrom(0, 1, 3, 10), maxBytes: fc.constantFrom(0, 300, 100_000, 300_000) })
-  fc.assert(fc.property(limits, fc.array(op, { maxLength: 80 }), (limits, ops) => {
+  fc.assert(fc.property(limits, fc.array(op, { maxLength: 80, size: 'max' }), (limits, ops) => {
     const { clock, shared, open } = setup(limits)
     const { counters } = shared
     const ways = Array.from({ length: WAYS }, () => ({ ...open(), accepted: [] as string[], inTurn: [] as string[], closing: false, reset: false }))

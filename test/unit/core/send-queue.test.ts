@@ -35,7 +35,7 @@ t.test('random offers and shifts: bounds, order, bytes and drop counts are those
     { weight: 2, arbitrary: fc.constant(null) }
   )
   const limits = fc.record({ maxMessages: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 100 })), maxBytes: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 400 })) })
-  fc.assert(fc.property(limits, fc.array(op, { maxLength: 400 }), (bounds, ops) => {
+  fc.assert(fc.property(limits, fc.array(op, { maxLength: 400, size: 'max' }), (bounds, ops) => {
     const queue = new SendQueue(bounds)
     const model = new Model(bounds)
     for (const step of ops) {

@@ -3,25 +3,25 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import WebSocket from 'ws'
-import { Example } from './helpers.js'
+import { Example } from '../helpers/program.js'
 
 const CHAT = 'chat/server.js'
 
 t.test('the chat says clearly why it can not start', async (t) => {
   for (const port of ['0x10', '65536', '-1', 'http']) {
-    t.match(await Example.start(t, CHAT, { PORT: port }).ended, { code: 1, stdout: '', stderr: /^PORT must be a number from 0 to 65535, got ".*"\n$/ }, `PORT=${port}`)
+    t.match(await new Example(t, CHAT, { PORT: port }).ended, { code: 1, stdout: '', stderr: /^PORT must be a number from 0 to 65535, got ".*"\n$/ }, `PORT=${port}`)
   }
   const other = createServer().listen(0, '127.0.0.1')
   t.teardown(() => { other.close() })
   await once(other, 'listening')
   const { port } = other.address() as AddressInfo
-  const { code, stderr } = await Example.start(t, CHAT, { PORT: String(port) }).ended
+  const { code, stderr } = await new Example(t, CHAT, { PORT: String(port) }).ended
   t.equal(code, 1)
   t.equal(stderr, `Port ${port} on 127.0.0.1 is in use. Choose another one: PORT=${port + 1} npm start\n`)
 })
 
 t.test('the files of the page come with their types and a strict policy', async (t) => {
-  const address = await Example.start(t, CHAT, { PORT: '0' }).address()
+  const address = await new Example(t, CHAT, { PORT: '0' }).address()
   for (const [path, type] of Object.entries({ '/': 'text/html', '/chat.css': 'text/css', '/chat.js': 'text/javascript', '/link.js': 'text/javascript', '/icon.svg': 'image/svg+xml' })) {
     const { status, headers } = await fetch(address + path)
     t.equal(status, 200, path)
@@ -32,7 +32,7 @@ t.test('the files of the page come with their types and a strict policy', async 
 })
 
 t.test('the chat answers what it does not understand, and goes on', async (t) => {
-  const chat = Example.start(t, CHAT, { PORT: '0' })
+  const chat = new Example(t, CHAT, { PORT: '0' })
   const address = await chat.address()
   for (const query of ['', '?name=', '?name=%20', `?name=${'x'.repeat(33)}`, '?name=a%00b', '?name=a&name=b', '?name=a&tab=%20']) {
     const [, response] = await once(new WebSocket(`${address.replace('http', 'ws')}/ws${query}`).on('error', () => {}), 'unexpected-response')
@@ -67,7 +67,7 @@ t.test('the chat answers what it does not understand, and goes on', async (t) =>
 })
 
 t.test('routes notify everybody, or one user', async (t) => {
-  const example = Example.start(t, 'notify-from-route.js', { PORT: '0' })
+  const example = new Example(t, 'notify-from-route.js', { PORT: '0' })
   const address = await example.address()
   const post = async (path: string, body: object): Promise<{ status: number, body: unknown }> => {
     const response = await fetch(address + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
