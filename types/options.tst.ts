@@ -4,6 +4,9 @@ import { fastifyHub as named } from 'fastify-hub'
 import Fastify from 'fastify'
 import { describe, expect, test } from 'tstyche'
 
+type Group<K extends keyof HubOptions> = NonNullable<HubOptions[K]>
+type WithUndefined<T> = { [K in keyof T]: T[K] | undefined }
+
 describe('the plugin', () => {
   test('is an async plugin with HubOptions, as default and by name', () => {
     expect(fastifyHub).type.toBe<FastifyPluginAsync<HubOptions>>()
@@ -23,6 +26,18 @@ describe('HubOptions', () => {
   test('every option may be left out', () => {
     expect<HubOptions>().type.toBeAssignableFrom<{}>()
     expect<Partial<HubOptions>>().type.toBe<HubOptions>()
+  })
+
+  test('an option may be undefined, in a group too', () => {
+    const options = (_: HubOptions): void => {}
+    expect<WithUndefined<HubOptions>>().type.toBeAssignableTo<HubOptions>()
+    expect<WithUndefined<Group<'heartbeat'>>>().type.toBeAssignableTo<Group<'heartbeat'>>()
+    expect<WithUndefined<Group<'deadlines'>>>().type.toBeAssignableTo<Group<'deadlines'>>()
+    expect<WithUndefined<Group<'queue'>>>().type.toBeAssignableTo<Group<'queue'>>()
+    expect<WithUndefined<Group<'inbound'>>>().type.toBeAssignableTo<Group<'inbound'>>()
+    expect<WithUndefined<Group<'limits'>>>().type.toBeAssignableTo<Group<'limits'>>()
+    expect<WithUndefined<Group<'drain'>>>().type.toBeAssignableTo<Group<'drain'>>()
+    expect(options).type.not.toBeCallableWith({ path: null })
   })
 
   test('path is one, or several', () => {

@@ -22,11 +22,11 @@ export interface HubConnectionData {}
 /** Who a connection speaks for, as `identify` found it. `{}` is an anonymous connection. */
 export interface Identity {
   /** User id, 1 to 255 bytes of UTF-8. Several connections may share it. */
-  user?: string
+  user?: string | undefined
   /** Device or session name, 1 to 255 bytes of UTF-8. */
-  device?: string
+  device?: string | undefined
   /** Becomes `connection.data`. */
-  data?: HubConnectionData
+  data?: HubConnectionData | undefined
 }
 
 /** One complete message of the peer. Its bytes stay valid for as long as the message is referenced. */
@@ -47,7 +47,7 @@ export interface Message {
 /** Options of one direct message. */
 export interface SendOptions {
   /** Overrides `queue.overflow` for this message. */
-  overflow?: Overflow
+  overflow?: Overflow | undefined
 }
 
 /** Connections, or their ids, that a publication leaves out. */
@@ -55,14 +55,14 @@ export type Except = Connection | string | ReadonlyArray<Connection | string>
 
 export interface BroadcastOptions {
   /** Connections that do not get it. Ids travel between nodes. */
-  except?: Except
+  except?: Except | undefined
   /** Overrides `queue.overflow` for this message. */
-  overflow?: Overflow
+  overflow?: Overflow | undefined
 }
 
 export interface PublishOptions extends BroadcastOptions {
   /** `true`: takes no offset and enters no history. Default `false`. */
-  ephemeral?: boolean
+  ephemeral?: boolean | undefined
 }
 
 /** What happened to a publication on this node. Counts are of connections, `dropped` of older queued messages evicted by it. */
@@ -89,7 +89,7 @@ export interface KickOptions {
   /**
    * Close code. Default 4501, which tells the client not to come back; 1001 is the code for a client that should.
    */
-  code?: number
+  code?: number | undefined
 }
 
 /** How a connection ended. */
