@@ -15,17 +15,17 @@ export type OriginRule = OriginRuleOf<FastifyRequest>
  */
 export interface HubOptions {
   /** Path, or paths, of the WebSocket route; parameters allowed. Default `'/ws'`. */
-  path?: string | string[] | undefined
+  path?: string | readonly string[] | undefined
   /** Name of the decorator that holds the hub. Default `'hub'`. */
   decorateAs?: string | undefined
   /** Answer upgrades to routes without a WebSocket with 426. Default `true`. */
   guardUpgrades?: boolean | undefined
   /** Which Origin headers may connect. Default `'same-origin'`. */
-  origins?: 'same-origin' | '*' | OriginRule | OriginRule[] | undefined
+  origins?: 'same-origin' | '*' | OriginRule | readonly OriginRule[] | undefined
   /** Admit clients that send no Origin header: they are no browsers. Default `true`. */
   allowMissingOrigin?: boolean | undefined
   /** Subprotocols that the server speaks, in order of preference. Default none. */
-  subprotocols?: string[] | undefined
+  subprotocols?: readonly string[] | undefined
   /** Refuse a client that offers none of them with 400. Default `false`. */
   requireSubprotocol?: boolean | undefined
   /** Which kind of messages a peer may send; the other closes it with 1003. Default `'any'`. */

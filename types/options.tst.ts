@@ -41,7 +41,7 @@ describe('HubOptions', () => {
   })
 
   test('path is one, or several', () => {
-    expect<HubOptions['path']>().type.toBe<string | string[] | undefined>()
+    expect<HubOptions['path']>().type.toBe<string | readonly string[] | undefined>()
   })
 
   test('origins are strings, patterns, functions, or a list of them', () => {
@@ -53,6 +53,16 @@ describe('HubOptions', () => {
     expect<Origins>().type.not.toBeAssignableFrom<boolean>()
     expect<Origins>().type.not.toBeAssignableFrom<(origin: string) => string>()
     expect<Origins>().type.toBeAssignableFrom<OriginRule>()
+  })
+
+  test('lists may be read-only', () => {
+    expect<HubOptions>().type.toBeAssignableFrom<{
+      path: readonly ['/ws', '/ws/:room']
+      subprotocols: readonly ['chat.v2', 'chat.v1']
+      origins: readonly ['same-origin', RegExp, (origin: string) => boolean]
+    }>()
+    const options = { path: ['/a', '/b'], subprotocols: ['chat'], origins: ['same-origin', 'https://*.example.com'] } as const
+    expect(Fastify().register).type.toBeCallableWith(fastifyHub, options)
   })
 
   test('words are closed sets', () => {
