@@ -46,7 +46,7 @@ export interface HubOptions {
   } | undefined
   /** How long things may take. */
   deadlines?: {
-    /** Milliseconds for the hooks and `identify`, from the slot to the 101, and for a promise of `origins`; then 503. Default `10_000` (10 s). 0: no limit. */
+    /** Milliseconds for the hooks and `identify`, from the slot to the 101, and as many before for a promise of `origins`; then 503. Default `10_000` (10 s). 0: no limit. */
     admit?: number | undefined
     /** Milliseconds for one run of an asynchronous onConnect or onMessage; then 1011. Default `30_000` (30 s). 0: no limit. */
     handler?: number | undefined
