@@ -32,7 +32,7 @@ const group = (properties: Record<string, TSchema>, description: string): TSchem
 export const optionsSchema: TObject = Type.Object({
   path: special('a string that starts with /, or a list of them', 'Path, or paths, of the WebSocket route, below the prefix of the surrounding register. Parameters and wildcards are those of Fastify.', "'/ws'"),
   decorateAs: Type.Optional(Type.String({ minLength: 1, default: 'hub', description: 'Name of the decorator that holds the hub. A second hub in one app needs its own.' })),
-  guardUpgrades: flag(true, 'Answer upgrades to routes of this app that have no WebSocket with 426, where the bare stack would answer 101. Turn it off when another library handles upgrades on the same server.'),
+  guardUpgrades: flag(true, 'Answer upgrades to routes of this app that have no WebSocket with 426, where the bare stack would answer 101. Turn it off when another library handles upgrades on the same server. Routes declared before the hub are not guarded when the app registered @fastify/websocket before the hub: register the hub first.'),
   origins: special("'same-origin', '*', an origin, a RegExp without g or y, a function, or a list of them", "Which Origin headers may connect: an origin, `https://*.example.com` (exactly one label), `https://**.example.com` (one or more), `'same-origin'` (the header's host is `request.host`), `'null'`, a RegExp on the whole header, a function, or a list of these. `'*'` allows every page of the web.", "'same-origin'"),
   allowMissingOrigin: flag(true, 'Admit clients that send no Origin header. Browsers always send one.'),
   subprotocols: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { uniqueItems: true, default: [], description: 'Subprotocols that the server speaks, in order of preference. Each passes application messages unwrapped; names that begin with `hub.` are reserved.' })),
@@ -47,7 +47,7 @@ export const optionsSchema: TObject = Type.Object({
     timeout: ms('A peer that was silent for this long is closed with 4408. Only a complete message, ping or pong counts. 0: never. Must be longer than interval.', 60_000)
   }, 'How dead peers are noticed.'),
   deadlines: group({
-    admit: ms('From the moment a slot is held to the 101: all hooks and `identify`. Then 503. 0: no limit.', 10_000),
+    admit: ms('From the moment a slot is held to the 101: all hooks and `identify`; time in the waiting line is not part of it. A promise of a function in `origins` has as long before that. Then 503. 0: no limit.', 10_000),
     handler: ms('One run of an asynchronous onConnect or onMessage. Then the connection is closed with 1011. 0: no limit.', 30_000),
     close: ms("From our Close frame to the end of the socket. Then it is terminated. 0: as long as @fastify/websocket's closeTimeout.", 5_000)
   }, 'How long things may take.'),

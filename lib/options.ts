@@ -10,77 +10,115 @@ import type { Awaitable, Connection, DisconnectInfo, Identity, Message, Overflow
 export type OriginRule = OriginRuleOf<FastifyRequest>
 
 /**
- * Options of `register`. Durations are milliseconds. 0 means "no limit" or "off" for limits, queue and deadlines.
- * Defaults, units and what 0 means stand in docs/options.md, which is made from the schema.
+ * Options of `register`. One that is `undefined` is as good as left out. The manual is docs/options.md, made from the schema.
  */
 export interface HubOptions {
   /** Path, or paths, of the WebSocket route; parameters allowed. Default `'/ws'`. */
-  path?: string | string[]
+  path?: string | readonly string[] | undefined
   /** Name of the decorator that holds the hub. Default `'hub'`. */
-  decorateAs?: string
+  decorateAs?: string | undefined
   /** Answer upgrades to routes without a WebSocket with 426. Default `true`. */
-  guardUpgrades?: boolean
+  guardUpgrades?: boolean | undefined
   /** Which Origin headers may connect. Default `'same-origin'`. */
-  origins?: 'same-origin' | '*' | OriginRule | OriginRule[]
+  origins?: 'same-origin' | '*' | OriginRule | readonly OriginRule[] | undefined
   /** Admit clients that send no Origin header: they are no browsers. Default `true`. */
-  allowMissingOrigin?: boolean
-  /** Subprotocols that the server speaks, in order of preference. Default none. */
-  subprotocols?: string[]
+  allowMissingOrigin?: boolean | undefined
+  /** Subprotocols that the server speaks, in order of preference. Default `[]`. */
+  subprotocols?: readonly string[] | undefined
   /** Refuse a client that offers none of them with 400. Default `false`. */
-  requireSubprotocol?: boolean
+  requireSubprotocol?: boolean | undefined
   /** Which kind of messages a peer may send; the other closes it with 1003. Default `'any'`. */
-  messages?: 'any' | 'text' | 'binary'
+  messages?: 'any' | 'text' | 'binary' | undefined
   /** Says who a connection is, before the 101: null refuses it with 403, an error with its statusCode or 401. */
-  identify?: (request: FastifyRequest, reply: FastifyReply) => Awaitable<Identity | null>
+  identify?: ((request: FastifyRequest, reply: FastifyReply) => Awaitable<Identity | null>) | undefined
   /** A connection entered the hub. A promise is awaited before its messages are handled. */
-  onConnect?: (connection: Connection) => unknown
+  onConnect?: ((connection: Connection) => unknown) | undefined
   /** A message came. Messages of one connection are handled in order, one at a time. */
-  onMessage?: (connection: Connection, message: Message) => unknown
+  onMessage?: ((connection: Connection, message: Message) => unknown) | undefined
   /** A connection is gone: exactly one call for each onConnect that began. */
-  onDisconnect?: (connection: Connection, info: DisconnectInfo) => unknown
-  /** A silent peer is pinged every `interval`, and closed with 4408 after `timeout`. */
-  heartbeat?: { interval?: number, timeout?: number }
+  onDisconnect?: ((connection: Connection, info: DisconnectInfo) => unknown) | undefined
+  /** How dead peers are noticed. */
+  heartbeat?: {
+    /** Milliseconds of silence after which a peer is sent a ping. Default `30_000` (30 s). 0: no pings. */
+    interval?: number | undefined
+    /** Milliseconds of silence after which a peer is closed with 4408; more than `interval`. Default `60_000` (60 s). 0: never. */
+    timeout?: number | undefined
+  } | undefined
   /** How long things may take. */
-  deadlines?: { admit?: number, handler?: number, close?: number }
-  /** The bounded queue of one connection, behind a blocked socket. */
-  queue?: { maxMessages?: number, maxBytes?: number, overflow?: Overflow }
+  deadlines?: {
+    /** Milliseconds for the hooks and `identify`, from the slot to the 101, and as many before for a promise of `origins`; then 503. Default `10_000` (10 s). 0: no limit. */
+    admit?: number | undefined
+    /** Milliseconds for one run of an asynchronous onConnect or onMessage; then 1011. Default `30_000` (30 s). 0: no limit. */
+    handler?: number | undefined
+    /** Milliseconds from our Close frame to the end of the socket; then it is terminated. Default `5_000` (5 s). 0: as long as the closeTimeout of @fastify/websocket. */
+    close?: number | undefined
+  } | undefined
+  /** The queue between the application and one slow reader. */
+  queue?: {
+    /** Messages that may wait behind a blocked socket, per connection. Default `64`. 0: no limit. */
+    maxMessages?: number | undefined
+    /** Bytes that may wait, per connection; a larger message is rejected at once. Default `1_048_576`. 0: no limit. */
+    maxBytes?: number | undefined
+    /** What a full queue does with a new message: evict older ones, refuse it, or end the connection. Default `'drop-oldest'`. */
+    overflow?: Overflow | undefined
+  } | undefined
   /** The way in of one connection. */
-  inbound?: { maxPending?: number }
+  inbound?: {
+    /** Messages, at least 1, that may wait for an asynchronous handler before the socket is paused. Default `4`. */
+    maxPending?: number | undefined
+  } | undefined
   /** Caps and rates. */
   limits?: {
-    connections?: number
-    connectionsPerIp?: number
-    upgradesPerSecond?: number
-    onFull?: 'reject' | 'wait'
-    waitTimeout?: number
-    maxWaiting?: number
-    maxMessageBytes?: number
-    messagesPerSecond?: number
-    burst?: number
-    bytesPerSecond?: number
-    violations?: number
-  }
+    /** Connections of this hub. Default the open-file limit less 1,024, at most 100,000. 0: no limit. */
+    connections?: number | undefined
+    /** Connections, and upgrades that wait, per address (IPv6 by /64); then 429. Default `0`. 0: no limit. */
+    connectionsPerIp?: number | undefined
+    /** Upgrades per second and address, with a burst of one second; then 429. Default `0`. 0: no limit. */
+    upgradesPerSecond?: number | undefined
+    /** What happens at `connections`: 503 at once, or a place in a first-come line. Default `'reject'`. */
+    onFull?: 'reject' | 'wait' | undefined
+    /** Milliseconds that an upgrade waits in line; then 503. Default `5_000` (5 s). 0: no limit. */
+    waitTimeout?: number | undefined
+    /** Places in the line; then 503. Default `1_000`. 0: nobody waits. */
+    maxWaiting?: number | undefined
+    /** Bytes of a peer's largest message, all fragments together; then 1009. Default `65_536`. 0: no limit. */
+    maxMessageBytes?: number | undefined
+    /** Messages, pings included, per second and connection; what is over it is dropped. Default `100`. 0: no limit. */
+    messagesPerSecond?: number | undefined
+    /** Messages, at least 1, that may come at once within that rate. Default `200`. */
+    burst?: number | undefined
+    /** Payload bytes per second and connection; what is over it is dropped. Default `0`. 0: no limit. */
+    bytesPerSecond?: number | undefined
+    /** Messages over the rate in a row that close the connection with 1008. Default `10`. 0: never. */
+    violations?: number | undefined
+  } | undefined
   /** How the hub empties itself when the app closes. */
-  drain?: { spread?: number, timeout?: number }
+  drain?: {
+    /** Milliseconds over which connections are closed, but at least 128 per 100 ms. Default `5_000` (5 s). 0: all at once. */
+    spread?: number | undefined
+    /** Milliseconds after which the rest is terminated. Default `15_000` (15 s). 0: wait for ever. */
+    timeout?: number | undefined
+  } | undefined
   /** Passed to Fastify's route. */
-  route?: Pick<RouteShorthandOptions, 'schema' | 'config' | 'constraints' | 'preValidation' | 'preHandler' | 'logLevel'>
+  route?: Pick<RouteShorthandOptions, 'schema' | 'config' | 'constraints' | 'preValidation' | 'preHandler' | 'logLevel'> | undefined
   /** Options of @fastify/websocket, which is registered unless the app has done so. */
-  websocket?: WebsocketPluginOptions
+  websocket?: WebsocketPluginOptions | undefined
 }
+
+/** Every member is there, and none is undefined. */
+type Complete<T> = { [K in keyof T]-?: NonNullable<T[K]> }
 
 /** Options with every default in its place. */
 export interface ResolvedOptions extends
-  Required<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages'>>,
+  Complete<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages' | 'route' | 'websocket'>>,
   Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect'> {
   paths: string[]
   /** `origins`, compiled. */
   isOriginAllowed: OriginMatcher<FastifyRequest>
-  heartbeat: Required<NonNullable<HubOptions['heartbeat']>>
-  deadlines: Required<NonNullable<HubOptions['deadlines']>>
-  queue: Required<NonNullable<HubOptions['queue']>>
-  inbound: Required<NonNullable<HubOptions['inbound']>>
-  limits: Required<NonNullable<HubOptions['limits']>>
-  drain: Required<NonNullable<HubOptions['drain']>>
-  route: NonNullable<HubOptions['route']>
-  websocket: NonNullable<HubOptions['websocket']>
+  heartbeat: Complete<NonNullable<HubOptions['heartbeat']>>
+  deadlines: Complete<NonNullable<HubOptions['deadlines']>>
+  queue: Complete<NonNullable<HubOptions['queue']>>
+  inbound: Complete<NonNullable<HubOptions['inbound']>>
+  limits: Complete<NonNullable<HubOptions['limits']>>
+  drain: Complete<NonNullable<HubOptions['drain']>>
 }

@@ -6,7 +6,7 @@ import * as errors from '../dist/lib/errors.js'
 import { optionsSchema } from '../dist/lib/options-schema.js'
 import { disconnects } from '../dist/lib/protocol/disconnect.js'
 import { expectation } from '../dist/lib/resolve-options.js'
-import { interfacePaths, optionsDoc, schemaPaths } from './options-doc.js'
+import { interfaceComments, optionsDoc, schemaOptions, shownDefault } from './options-doc.js'
 import { filesBelow, report, root, tableBelow } from './shared.js'
 
 const OPTIONS = 'docs/options.md'
@@ -34,11 +34,27 @@ function check () {
 }
 
 function optionProblems () {
-  const problems = difference(interfacePaths(), schemaPaths(optionsSchema))
+  const comments = interfaceComments()
+  const options = schemaOptions(optionsSchema)
+  const problems = difference(comments.map(([path]) => path), options.map(([path]) => path))
     .map(([side, path]) => `option ${path} is only in ${side === 'left' ? 'HubOptions of lib/options.ts' : 'lib/options-schema.ts'}`)
+  const schemas = new Map(options)
+  problems.push(...comments.filter(([path]) => schemas.has(path)).flatMap(([path, comment]) => commentProblems(path, comment, schemas.get(path))))
   if (readFileSync(root + OPTIONS, 'utf8') !== optionsDoc(optionsSchema, expectation)) {
     problems.push(`${OPTIONS} is not what lib/options-schema.ts says: npm run docs:options`)
   }
+  return problems
+}
+
+/** What an editor shows of an option: a comment, with the default of the schema, and the meaning of 0 where 0 is allowed. */
+function commentProblems (path, comment, option) {
+  const where = `lib/options.ts: the comment of ${path}`
+  if (comment === '') return [`${where} is missing`]
+  const expected = option.properties === undefined ? shownDefault(option) : '-'
+  const problems = []
+  if (expected === '-' && comment.includes('Default ')) problems.push(`${where} names a default, and there is none`)
+  if (expected !== '-' && !comment.includes(`Default ${expected}.`)) problems.push(`${where} must say: Default ${expected}.`)
+  if (option.minimum === 0 && !comment.includes(' 0: ')) problems.push(`${where} must say what 0 means`)
   return problems
 }
 

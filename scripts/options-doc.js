@@ -27,19 +27,31 @@ export function optionsDoc (schema, expectation) {
   ].join('\n')
 }
 
-/** Paths of the options in the schema. */
-export function schemaPaths ({ properties }, prefix = '') {
-  return Object.entries(properties).flatMap(([name, option]) => option.properties === undefined ? [prefix + name] : schemaPaths(option, `${prefix + name}.`))
+/** The options in the schema by their path, groups too. */
+export function schemaOptions ({ properties }, prefix = '') {
+  return Object.entries(properties).flatMap(([name, option]) =>
+    [[prefix + name, option], ...option.properties === undefined ? [] : schemaOptions(option, `${prefix + name}.`)])
 }
 
-/** Paths of the options in the interface HubOptions of lib/options.ts. */
-export function interfacePaths () {
+/** The comments of the options in the interface HubOptions of lib/options.ts by their path, groups too; '' where there is none. */
+export function interfaceComments () {
   const path = 'lib/options.ts'
   const file = ts.createSourceFile(path, readFileSync(root + path, 'utf8'), ts.ScriptTarget.Latest, true)
   const options = file.statements.find((statement) => ts.isInterfaceDeclaration(statement) && statement.name.text === 'HubOptions')
-  const pathsOf = (members, prefix) => members.flatMap(({ name, type }) =>
-    ts.isTypeLiteralNode(type) ? pathsOf(type.members, `${prefix + name.text}.`) : [prefix + name.text])
-  return pathsOf(options.members, '')
+  const commentsOf = (members, prefix) => members.flatMap((member) =>
+    [[prefix + member.name.text, commentOf(member)], ...commentsOf(groupIn(member.type), `${prefix + member.name.text}.`)])
+  return commentsOf(options.members, '')
+}
+
+/** The members of a group, `{ ... } | undefined`. */
+function groupIn (type) {
+  const literal = (ts.isUnionTypeNode(type) ? type.types : [type]).find(ts.isTypeLiteralNode)
+  return literal?.members ?? []
+}
+
+function commentOf (member) {
+  return ts.getJSDocCommentsAndTags(member).filter(ts.isJSDoc)
+    .map(({ comment }) => ts.getTextOfJSDocComment(comment) ?? '').join(' ').replace(/\s+/g, ' ').trim()
 }
 
 function table (options, prefix, expectation) {
@@ -53,7 +65,8 @@ function table (options, prefix, expectation) {
   ].join('\n')
 }
 
-function shownDefault ({ default: value, shownDefault: text, unit }) {
+/** '-' where there is none. */
+export function shownDefault ({ default: value, shownDefault: text, unit }) {
   if (text !== undefined) return text.startsWith("'") ? `\`${text}\`` : text
   if (typeof value === 'string') return `\`'${value}'\``
   if (typeof value !== 'number') return `\`${JSON.stringify(value)}\``

@@ -10,6 +10,7 @@ declare const room: Room
 declare const user: User
 declare const message: Message
 
+type WithUndefined<T> = { [K in keyof T]: T[K] | undefined }
 type IsAny<T> = 0 extends 1 & T ? true : false
 /** What a value holds one step further in: results, arguments, elements, and what a promise resolves to. */
 type Inside<T> = T extends (...args: infer A) => infer R ? [...A, R, Awaited<R>] : T extends ReadonlyArray<infer E> ? [E] : [T]
@@ -114,6 +115,15 @@ describe('Connection', () => {
     expect<Identity>().type.toBeAssignableFrom<{}>()
     expect<Identity>().type.toBeAssignableFrom<{ user: string, device: string }>()
     expect<Identity>().type.not.toBeAssignableFrom<{ user: number }>()
+  })
+
+  test('what is passed in may be undefined, what comes out is not', () => {
+    expect<WithUndefined<Identity>>().type.toBeAssignableTo<Identity>()
+    expect<WithUndefined<SendOptions>>().type.toBeAssignableTo<SendOptions>()
+    expect<WithUndefined<BroadcastOptions>>().type.toBeAssignableTo<BroadcastOptions>()
+    expect<WithUndefined<PublishOptions>>().type.toBeAssignableTo<PublishOptions>()
+    expect<WithUndefined<KickOptions>>().type.toBeAssignableTo<KickOptions>()
+    expect<WithUndefined<PublishResult>>().type.not.toBeAssignableTo<PublishResult>()
   })
 })
 

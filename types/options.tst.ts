@@ -4,6 +4,9 @@ import { fastifyHub as named } from 'fastify-hub'
 import Fastify from 'fastify'
 import { describe, expect, test } from 'tstyche'
 
+type Group<K extends keyof HubOptions> = NonNullable<HubOptions[K]>
+type WithUndefined<T> = { [K in keyof T]: T[K] | undefined }
+
 describe('the plugin', () => {
   test('is an async plugin with HubOptions, as default and by name', () => {
     expect(fastifyHub).type.toBe<FastifyPluginAsync<HubOptions>>()
@@ -25,8 +28,20 @@ describe('HubOptions', () => {
     expect<Partial<HubOptions>>().type.toBe<HubOptions>()
   })
 
+  test('an option may be undefined, in a group too', () => {
+    const options = (_: HubOptions): void => {}
+    expect<WithUndefined<HubOptions>>().type.toBeAssignableTo<HubOptions>()
+    expect<WithUndefined<Group<'heartbeat'>>>().type.toBeAssignableTo<Group<'heartbeat'>>()
+    expect<WithUndefined<Group<'deadlines'>>>().type.toBeAssignableTo<Group<'deadlines'>>()
+    expect<WithUndefined<Group<'queue'>>>().type.toBeAssignableTo<Group<'queue'>>()
+    expect<WithUndefined<Group<'inbound'>>>().type.toBeAssignableTo<Group<'inbound'>>()
+    expect<WithUndefined<Group<'limits'>>>().type.toBeAssignableTo<Group<'limits'>>()
+    expect<WithUndefined<Group<'drain'>>>().type.toBeAssignableTo<Group<'drain'>>()
+    expect(options).type.not.toBeCallableWith({ path: null })
+  })
+
   test('path is one, or several', () => {
-    expect<HubOptions['path']>().type.toBe<string | string[] | undefined>()
+    expect<HubOptions['path']>().type.toBe<string | readonly string[] | undefined>()
   })
 
   test('origins are strings, patterns, functions, or a list of them', () => {
@@ -38,6 +53,16 @@ describe('HubOptions', () => {
     expect<Origins>().type.not.toBeAssignableFrom<boolean>()
     expect<Origins>().type.not.toBeAssignableFrom<(origin: string) => string>()
     expect<Origins>().type.toBeAssignableFrom<OriginRule>()
+  })
+
+  test('lists may be read-only', () => {
+    expect<HubOptions>().type.toBeAssignableFrom<{
+      path: readonly ['/ws', '/ws/:room']
+      subprotocols: readonly ['chat.v2', 'chat.v1']
+      origins: readonly ['same-origin', RegExp, (origin: string) => boolean]
+    }>()
+    const options = { path: ['/a', '/b'], subprotocols: ['chat'], origins: ['same-origin', 'https://*.example.com'] } as const
+    expect(Fastify().register).type.toBeCallableWith(fastifyHub, options)
   })
 
   test('words are closed sets', () => {

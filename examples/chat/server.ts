@@ -67,7 +67,7 @@ function identify ({ query }: { query: unknown }): Identity {
   if (tab !== undefined && (typeof tab !== 'string' || !/^[\w-]{1,64}$/.test(tab))) {
     throw Object.assign(new Error('tab must be 1 to 64 letters, digits, _ or -'), { statusCode: 400 })
   }
-  return { user: clean, ...tab !== undefined && { device: tab }, data: { name: clean } }
+  return { user: clean, device: tab, data: { name: clean } }
 }
 
 /** After the 101. What the client sends meanwhile is kept until the promise resolves. */

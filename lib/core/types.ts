@@ -16,17 +16,20 @@ export type SendResult = 'sent' | 'queued' | 'rejected' | 'closed'
 /** A place in a room's log. Offsets are contiguous from 1; a new epoch means that the log was lost. */
 export interface StreamPosition { epoch: string, offset: number }
 
-/** Data that the application keeps on a connection. Augment it: `declare module 'fastify-hub' { interface HubConnectionData { name?: string } }`. */
+/**
+ * Data that the application keeps on a connection. Augment it: `declare module 'fastify-hub' { interface HubConnectionData { name?: string } }`.
+ * Members should be optional unless `identify` always sets them: without `data` in the identity, a connection starts with `{}`.
+ */
 export interface HubConnectionData {}
 
 /** Who a connection speaks for, as `identify` found it. `{}` is an anonymous connection. */
 export interface Identity {
   /** User id, 1 to 255 bytes of UTF-8. Several connections may share it. */
-  user?: string
+  user?: string | undefined
   /** Device or session name, 1 to 255 bytes of UTF-8. */
-  device?: string
+  device?: string | undefined
   /** Becomes `connection.data`. */
-  data?: HubConnectionData
+  data?: HubConnectionData | undefined
 }
 
 /** One complete message of the peer. Its bytes stay valid for as long as the message is referenced. */
@@ -47,31 +50,39 @@ export interface Message {
 /** Options of one direct message. */
 export interface SendOptions {
   /** Overrides `queue.overflow` for this message. */
-  overflow?: Overflow
+  overflow?: Overflow | undefined
 }
 
 /** Connections, or their ids, that a publication leaves out. */
 export type Except = Connection | string | ReadonlyArray<Connection | string>
 
+/** Options of one message to everybody. */
 export interface BroadcastOptions {
   /** Connections that do not get it. Ids travel between nodes. */
-  except?: Except
+  except?: Except | undefined
   /** Overrides `queue.overflow` for this message. */
-  overflow?: Overflow
+  overflow?: Overflow | undefined
 }
 
+/** Options of one message to a room. */
 export interface PublishOptions extends BroadcastOptions {
   /** `true`: takes no offset and enters no history. Default `false`. */
-  ephemeral?: boolean
+  ephemeral?: boolean | undefined
 }
 
-/** What happened to a publication on this node. Counts are of connections, `dropped` of older queued messages evicted by it. */
+/** Where a publication stands, and what happened to it on this node. Ephemeral ones and broadcasts have no position. */
 export interface PublishResult {
+  /** Of the room's log; absent for an ephemeral publication and a broadcast. */
   epoch?: string
+  /** Its place in the room's log; absent for an ephemeral publication and a broadcast. */
   offset?: number
+  /** Connections whose write of this turn it is part of. */
   sent: number
+  /** Connections where it waits behind a blocked socket. */
   queued: number
+  /** Older queued messages, of all connections together, that were evicted for it. */
   dropped: number
+  /** Connections whose queue refused it. */
   rejected: number
 }
 
@@ -85,17 +96,19 @@ export interface UserSendResult {
   stored: boolean
 }
 
+/** Options of one kick. */
 export interface KickOptions {
   /**
    * Close code. Default 4501, which tells the client not to come back; 1001 is the code for a client that should.
    */
-  code?: number
+  code?: number | undefined
 }
 
 /** How a connection ended. */
 export interface DisconnectInfo {
   /** RFC 6455 section 7.4 close code, or one of ours (docs/errors.md). 1005: the peer gave none; 1006: no Close frame was seen. */
   code: number
+  /** Of the peer's Close frame, or of whoever closed it here; the parser's message where the peer broke the protocol. `''` when none was given. */
   reason: string
   /** Who began it: the peer's Close frame, this server, or a broken network. */
   initiator: 'peer' | 'server' | 'network'
@@ -135,6 +148,7 @@ export interface Connection {
   send (data: unknown, options?: SendOptions): SendResult
   /**
    * Enters a room. Resolves with the room's position on entry: every later publication reaches the connection.
+   * A room that nobody is in keeps its position for at least 5 minutes after its last use; then it begins again with a new epoch.
    * @throws FST_HUB_INVALID_NAME, FST_HUB_CLOSED (both as a rejection)
    */
   join (room: string): Promise<StreamPosition>
@@ -154,7 +168,7 @@ export interface Connection {
    * @throws FST_HUB_INVALID_CLOSE_CODE (as a rejection)
    */
   kick (reason?: string, options?: KickOptions): Promise<boolean>
-  /** Ends it at once, without a Close frame: the peer sees 1006. */
+  /** Ends it at once, without a Close frame: the peer sees 1006. Unless it was closing already, `onDisconnect` is told 1006 with the initiator `'server'`. */
   terminate (): void
 }
 
@@ -176,6 +190,7 @@ export interface Room {
    * Publications after `since`, oldest first, and the room's position. `recovered` says whether they are all there is
    * since then; without `since` it is `true`. The memory broker of this version retains no publications,
    * so a `since` older than the position answers `recovered: false`.
+   * @param limit the most publications to return. Default 0: no limit
    * @throws FST_HUB_INVALID_ARGUMENT (as a rejection)
    */
   history (since?: StreamPosition, limit?: number): Promise<{ position: StreamPosition, publications: Array<{ offset: number, data: unknown }>, recovered: boolean }>
@@ -210,7 +225,10 @@ export interface HubStats {
   users: number
   /** Upgrades that became a connection. */
   admitted: number
-  /** Upgrades that were refused, by error code; by status where an error of the application has no code. */
+  /**
+   * Upgrades that this hub refused, `identify` included: by error code, or by status where an error of `identify` has no code.
+   * Not counted: answers of the application's own hooks, of `guardUpgrades`, and of a server that is closing.
+   */
   refused: Record<string, number>
   messages: {
     /** Complete messages of peers that reached the queue of `onMessage`. */
@@ -232,16 +250,22 @@ export interface HubStats {
 
 /** Whether this node should get traffic. */
 export interface HubHealth {
+  /** `'draining'` from `drain()` or `app.close()` on. `'degraded'` is not produced in this version. */
   status: 'ok' | 'degraded' | 'draining'
+  /** Why it is not `'ok'`, for people to read; empty when it is. */
   reasons: string[]
 }
 
+/** Arguments of the hub's events. */
 export interface HubEvents {
   /** A connection entered the hub, just before `onConnect`. */
   connect: [connection: Connection]
   /** A connection is gone: exactly one for each `connect`. */
   disconnect: [connection: Connection, info: DisconnectInfo]
-  /** A queue was full: at the end of the turn, once per connection, with the messages evicted in that turn. */
+  /**
+   * A queue was full: told at the end of the turn, once per connection. `dropped` is the sum of the messages evicted in that
+   * turn, 0 when only new ones were rejected; `policy` is that of the last one, `bytes` what was queued after it.
+   */
   overflow: [connection: Connection, info: { policy: Overflow, dropped: number, bytes: number }]
   /** A handler or a listener failed. Without a listener it is logged. */
   error: [error: Error, connection: Connection | null]
