@@ -12,7 +12,7 @@ import { resolveOptions } from './resolve-options.js'
 import { UpgradeGate } from './transports/upgrade-gate.js'
 import { addHandshakeHeaders, closeOtherSockets, provideWebSocketServer, takeOver } from './transports/websocket-server.js'
 import { PathMatcher } from './upgrade/path-matcher.js'
-import { logRefusal, refuse } from './upgrade/refusal.js'
+import { logRefusal } from './upgrade/refusal.js'
 import { Upgrades } from './upgrade/upgrades.js'
 
 const MAX_DEFAULT_CONNECTIONS = 100_000
@@ -113,9 +113,9 @@ function guardRoutes (app: FastifyInstance, { guardUpgrades }: ResolvedOptions, 
     if (request.ws && !request.is404) {
       const owner = (request.routeOptions.config as RouteMark | undefined)?.[kWebSocket] ?? (seesAll ? 'none' : 'other')
       if (owner === upgrades) return upgrades.admit(request, reply, done)
-      if (guardUpgrades && owner === 'none') return refuse(request, reply, new FST_HUB_UPGRADE_REQUIRED('this route has no WebSocket'), done)
+      if (guardUpgrades && owner === 'none') return upgrades.refuse(request, reply, new FST_HUB_UPGRADE_REQUIRED('this route has no WebSocket'), done)
     }
-    if (request.is404 && request.method !== 'GET' && own.matches(request.url)) return refuse(request, reply, new FST_HUB_METHOD_NOT_ALLOWED(request.method), done)
+    if (request.is404 && request.method !== 'GET' && own.matches(request.url)) return upgrades.refuse(request, reply, new FST_HUB_METHOD_NOT_ALLOWED(request.method), done)
     done()
   })
   return websockets
@@ -145,7 +145,7 @@ function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upg
         if (request.ws) done()
         else upgrades.admit(request, reply, done)
       },
-      preHandler: [...Array.isArray(preHandler) ? preHandler : [preHandler], async (request, reply) => await upgrades.identify(request, reply)],
+      preHandler: [...Array.isArray(preHandler) ? preHandler : [preHandler], (request, reply, done) => { upgrades.identify(request, reply, done) }],
       // Answers undefined: a promise would keep request and reply alive as long as the socket.
       handler: (ws, request) => {
         takeOver(app, ws)

@@ -98,7 +98,11 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   get nodeId (): string { return this.#host.nodeId }
-  get state (): Connection['state'] { return this.#state }
+  get state (): Connection['state'] {
+    // The peer's Close, or the loss of the socket, has been seen, and the end of the socket has not.
+    return this.#state !== 'closed' && !this.#transport.writable ? 'closing' : this.#state
+  }
+
   get lastSeen (): number {
     const { clock } = this.#host
     return clock.now() - (clock.monotonic() - this.#deadlines.lastSeen)
@@ -130,8 +134,11 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     return result >= 0 ? 'queued' : 'rejected'
   }
 
-  async join (room: string): Promise<StreamPosition> {
-    return await this.#host.rooms.join(this, checkName('room', room))
+  join (room: string): Promise<StreamPosition> {
+    const joined = this.#join(room)
+    // A join that nobody waits for, of a peer that has just left, must not end the process as an unhandled rejection.
+    joined.catch((error: unknown) => { if (!(error instanceof FST_HUB_CLOSED)) throw error })
+    return joined
   }
 
   async leave (room: string): Promise<void> {
@@ -150,7 +157,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   terminate (): void {
     if (this.#state === 'closed') return
-    this.#decide(ABNORMAL, '', 'server')
+    // The peer's Close came first: its code stands.
+    if (this.#transport.writable) this.#decide(ABNORMAL, '', 'server')
     this.#inbound.stop()
     this.#transport.terminate()
   }
@@ -191,6 +199,9 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
       counts.rejected++
     }
   }
+
+  /** Does not wait for a handler that is running. */
+  abandon (): void { this.#inbound.abandon() }
 
   /** Calls back when no handler runs and no message waits. */
   whenIdle (fn: () => void): void { this.#inbound.whenIdle(fn) }
@@ -271,6 +282,10 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   onCloseTimeout (): void { this.#transport.terminate() }
+
+  async #join (room: string): Promise<StreamPosition> {
+    return await this.#host.rooms.join(this, checkName('room', room))
+  }
 
   #push (frame: Frame, policy: Overflow | undefined): number {
     const overflow = policy ?? this.#host.settings.overflow

@@ -87,10 +87,11 @@ export class ConnectionDeadlines extends Deadline {
       this.#busySince = NOT_BUSY
       this.#listener.onHandlerTimeout()
     }
+    const { action } = heartbeatStep(heartbeat, this.#lastHeard(now), now)
     if (this.#phase === 'closing') {
-      if (now >= this.#closeBy) this.#listener.onCloseTimeout()
+      // Without a deadline of its own, a closing handshake ends with the peer's silence.
+      if (now >= this.#closeBy || action === 'expire') this.#listener.onCloseTimeout()
     } else if (this.#phase === 'live') {
-      const { action } = heartbeatStep(heartbeat, this.#lastHeard(now), now)
       if (action === 'expire') this.#listener.onExpiry()
       else if (action === 'ping') this.#listener.onSilence()
     }
@@ -104,8 +105,8 @@ export class ConnectionDeadlines extends Deadline {
     const now = this.#clock.monotonic()
     let next = Infinity
     if (this.#busySince !== NOT_BUSY && handler > 0) next = this.#busySince + handler - now
+    if (this.#phase !== 'ended') next = Math.min(next, heartbeatStep(heartbeat, this.#lastHeard(now), now).next)
     if (this.#phase === 'closing') next = Math.min(next, this.#closeBy - now)
-    else if (this.#phase === 'live') next = Math.min(next, heartbeatStep(heartbeat, this.#lastHeard(now), now).next)
     if (next === Infinity) this.#wheel.disarm(this)
     else this.#wheel.arm(this, Math.max(0, next))
   }

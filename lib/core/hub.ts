@@ -69,8 +69,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   readonly #entering = new Set<HubConnection>()
   /** Queues that were full in this turn. */
   readonly #overflows = new Map<HubConnection, HubEvents['overflow'][1]>()
-  /** Calls of onDisconnect, and what they wait for, under way. */
-  #farewells = 0
+  /** Ended, but their onDisconnect has not, or still waits for a handler. */
+  readonly #leaving = new Set<HubConnection>()
   /** Whether drain waits for them. */
   #patient = true
   #quiet: (() => void) | null = null
@@ -232,7 +232,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
       this.registry.remove(connection)
       this.rooms.leaveAll(connection)
       this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
-      this.#farewells++
+      this.#leaving.add(connection)
+      if (!this.#patient) connection.abandon()
       connection.whenIdle(() => { this.#farewell(connection, info).catch((error: unknown) => { this.report(error, connection) }) })
     }
     this.#settleQuiet()
@@ -272,7 +273,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     } catch (error) {
       this.report(error, connection)
     }
-    this.#farewells--
+    this.#leaving.delete(connection)
     this.#events.emit('disconnect', connection, info)
     this.#settleQuiet()
   }
@@ -296,7 +297,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
 
   /** Drain waits until nothing is left. */
   #settleQuiet (): void {
-    if (this.#quiet === null || this.size > 0 || this.#entering.size > 0 || (this.#patient && this.#farewells > 0)) return
+    if (this.#quiet === null || this.size > 0 || this.#entering.size > 0 || (this.#patient && this.#leaving.size > 0)) return
     this.#quiet()
     this.#quiet = null
   }

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { FST_HUB_DRAINING } from '../errors.js'
 
@@ -15,6 +15,9 @@ const RESPONSE = [
   '',
   CLOSING
 ].join('\r\n')
+
+/** What Node keeps on the socket of a request: the response that is being written. */
+interface Answering { _httpMessage?: ServerResponse | null, destroySoon?: () => void }
 
 /** What a hub tells the gate of its server. */
 export interface GateMember {
@@ -38,10 +41,12 @@ export class UpgradeGate {
   /** The emitter of the first registration dispatches for all: Fastify has one router. */
   #dispatcher: EventEmitter | null = null
   readonly #members: GateMember[] = []
+  /** Sockets that are no WebSocket yet, with their listener. */
+  readonly #owned = new Map<Duplex, () => void>()
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     // Where nobody else is there to answer, Fastify's 404 is better than silence.
     if (this.#members.some((member) => member.claims(request)) || this.#server.listenerCount('upgrade') === 1) {
-      this.#dispatcher?.emit('upgrade', request, socket, head)
+      this.#dispatch(request, socket as Duplex & Answering, head)
     }
   }
 
@@ -50,6 +55,30 @@ export class UpgradeGate {
     socket.on('error', () => { socket.destroy() })
     socket.end(RESPONSE, () => { socket.destroy() })
     this.#members.find((member) => member.claims(request))?.onRefused(closing)
+  }
+
+  /**
+   * Owns the socket until it is a WebSocket: Node has taken its own listeners and timers off, and @fastify/websocket ends
+   * it only where its hooks have run. They have not when an earlier hook of the app answered, or the URL is malformed.
+   */
+  #dispatch (request: IncomingMessage, socket: Duplex & Answering, head: Buffer): void {
+    const onEnd = (): void => { socket.destroy() }
+    this.#owned.set(socket, onEnd)
+    socket.once('end', onEnd)
+    socket.once('close', () => { this.#owned.delete(socket) })
+    // A handshake that was sent behind another request can not be answered before that one is.
+    const earlier = socket._httpMessage ?? null
+    if (earlier === null) this.#dispatcher?.emit('upgrade', request, socket, head)
+    else socket.on('error', onEnd)
+    const answer = earlier ?? socket._httpMessage
+    answer?.once('finish', () => { if (this.#owned.has(socket)) socket.destroySoon?.() })
+  }
+
+  /** It is a WebSocket now. */
+  release (socket: Duplex): void {
+    const onEnd = this.#owned.get(socket)
+    if (onEnd !== undefined) socket.removeListener('end', onEnd)
+    this.#owned.delete(socket)
   }
 
   static of (server: Server): UpgradeGate {
@@ -85,5 +114,6 @@ export class UpgradeGate {
     this.#dispatcher = null
     if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', this.#refuse)
     await Promise.all(this.#members.map(async (member) => { await member.drain() }))
+    for (const socket of this.#owned.keys()) socket.destroy()
   }
 }

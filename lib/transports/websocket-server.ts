@@ -3,8 +3,10 @@ import type { Socket } from 'node:net'
 import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import type { WebSocket, WebSocketServer } from 'ws'
+import { describe } from '../core/describe.js'
 import { FST_HUB_INVALID_OPTIONS } from '../errors.js'
 import { UpgradeGate } from './upgrade-gate.js'
+import { socketOf } from './websocket.js'
 
 export interface WebSocketServerConfig {
   /** Options of @fastify/websocket. */
@@ -25,6 +27,7 @@ const asLimit = (bytes: number): number => bytes === 0 ? Infinity : bytes
  */
 export async function provideWebSocketServer (app: FastifyInstance, { websocket, maxMessageBytes, closeTimeout }: WebSocketServerConfig): Promise<boolean> {
   if (app.hasDecorator('websocketServer')) {
+    if (Object.keys(websocket).length > 0) throw new FST_HUB_INVALID_OPTIONS('websocket', 'nothing: @fastify/websocket is registered already, by the app or by another hub', describe(websocket))
     const theirs = asLimit(app.websocketServer.options.maxPayload ?? 0)
     const ours = asLimit(maxMessageBytes)
     if (theirs > ours) {
@@ -35,6 +38,7 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
     if (theirs < ours) app.log.warn({ maxPayload: theirs, maxMessageBytes }, 'the @fastify/websocket registered before fastify-hub refuses messages that limits.maxMessageBytes allows')
     return false
   }
+  const gate = UpgradeGate.of(app.server)
   await app.register(fastifyWebsocket, {
     // It would close every socket at once, without a code.
     preClose: (done: () => void) => { done() },
@@ -43,9 +47,10 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
       ...closeTimeout > 0 && { closeTimeout },
       ...websocket.options,
       maxPayload: maxMessageBytes,
-      server: UpgradeGate.of(app.server).emitter() as Server
+      server: gate.emitter() as Server
     }
   })
+  app.websocketServer.on('connection', (ws) => { gate.release(socketOf(ws)) })
   return true
 }
 

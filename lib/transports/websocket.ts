@@ -12,7 +12,11 @@ const OPEN = 1
 const PARSER_ERRORS: Record<string, number> = {
   WS_ERR_INVALID_UTF8: 1007,
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
+  // Of zlib: what is not deflate (RFC 7692 section 7.2.2).
+  Z_BUF_ERROR: 1007,
+  Z_DATA_ERROR: 1007
 }
 const PROTOCOL_ERROR = 1002
 
@@ -29,14 +33,15 @@ export class WebSocketTransport implements Transport {
   /** Bytes in the socket up to which it takes more. */
   readonly #tolerated: number
   #blocked = false
+  /** Writes of ours that have not been completed. */
+  #writes = 0
   #listener: TransportListener | null = null
   /** Made with the first write: an idle connection needs none. */
   #onWritten: (() => void) | null = null
 
   constructor (ws: WebSocket) {
     this.#ws = ws
-    // Not public in ws, and the only way to the socket that also holds for injectWS.
-    this.#socket = (ws as unknown as { _socket: Duplex })._socket
+    this.#socket = socketOf(ws)
     this.#tolerated = this.#socket instanceof Socket && !(this.#socket instanceof TLSSocket) ? 0 : UNDER_WAY_BYTES
   }
 
@@ -66,6 +71,7 @@ export class WebSocketTransport implements Transport {
     if (!this.writable) return
     const onWritten = this.#onWritten ??= () => { this.#written() }
     const [first] = chunks
+    this.#writes++
     if (chunks.length === 1) {
       socket.write(first, onWritten)
     } else {
@@ -74,6 +80,7 @@ export class WebSocketTransport implements Transport {
       if (bytes <= JOIN_BYTES) {
         socket.write(Buffer.concat(chunks, bytes), onWritten)
       } else {
+        this.#writes += chunks.length - 1
         socket.cork()
         for (const chunk of chunks) socket.write(chunk, onWritten)
         socket.uncork()
@@ -94,8 +101,15 @@ export class WebSocketTransport implements Transport {
   resume (): void { this.#ws.resume() }
 
   #written (): void {
-    if (!this.#blocked || this.#socket.writableLength > this.#tolerated) return
+    this.#writes--
+    // A ping or pong of ws behind our last write may still be under way: no callback of ours would follow it.
+    if (!this.#blocked || (this.#writes > 0 && this.#socket.writableLength > this.#tolerated)) return
     this.#blocked = false
     this.#listener?.onDrain()
   }
+}
+
+/** Not public in ws, and the only way to the socket that also holds for injectWS. */
+export function socketOf (ws: WebSocket): Duplex {
+  return (ws as unknown as { _socket: Duplex })._socket
 }

@@ -29,7 +29,7 @@ export function refuse (request: FastifyRequest, reply: FastifyReply, error: Ref
 }
 
 export function logRefusal (log: FastifyBaseLogger, { code, statusCode, message: reason, cause }: RefusalError): void {
-  log.info({ code, statusCode, reason, ...cause !== undefined && { cause } }, 'websocket upgrade refused')
+  log.info({ code, statusCode, reason, ...cause !== undefined && { err: cause } }, 'websocket upgrade refused')
 }
 
 /** A logger that leaves out what is said about one error. */

@@ -18,6 +18,7 @@ interface PendingCookie { name: string, value: string, opts: object }
 export function responseHeaderLines (reply: FastifyReply): string[] {
   writePendingCookies(reply)
   const lines: string[] = []
+  const malformed = new Set<string>()
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value === undefined || NOT_FOR_101.test(name)) continue
     for (const item of Array.isArray(value) ? value : [value]) {
@@ -25,12 +26,13 @@ export function responseHeaderLines (reply: FastifyReply): string[] {
         validateHeaderName(name)
         validateHeaderValue(name, String(item))
       } catch {
-        reply.removeHeader(name)
-        throw new FST_HUB_INVALID_HEADER(JSON.stringify(name))
+        malformed.add(name)
       }
       lines.push(`${name}: ${String(item)}`)
     }
   }
+  for (const name of malformed) reply.removeHeader(name)
+  if (malformed.size > 0) throw new FST_HUB_INVALID_HEADER([...malformed].map((name) => JSON.stringify(name)).join(', '))
   return lines
 }
 

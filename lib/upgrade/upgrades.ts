@@ -53,7 +53,7 @@ export class Upgrades {
 
   /** onRequest of the hub's routes. Cheap checks come before expensive ones. */
   admit (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
-    const failed = (error: unknown): void => { this.#refuse(request, reply, error, done) }
+    const failed = (error: unknown): void => { this.refuse(request, reply, error, done) }
     try {
       if (!request.ws) throw new FST_HUB_UPGRADE_REQUIRED('this is a WebSocket')
       checkHandshake(request.raw)
@@ -66,23 +66,29 @@ export class Upgrades {
     }
   }
 
-  /** The last preHandler. Whoever left meanwhile is not identified. */
-  async identify (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  /** The last preHandler. `done` is called when the 101 may go out; whoever left meanwhile is not identified. */
+  identify (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
+    this.#identify(request, reply).then((admitted) => { if (admitted) done() }, done)
+  }
+
+  async #identify (request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     const upgrade = this.#pending.get(request.raw)
-    if (upgrade?.slot?.state !== 'held') return reply.hijack()
+    if (upgrade?.slot?.state !== 'held') return false
+    const answer = watchAnswer(reply)
     try {
       const identity = this.#options.identify === undefined ? {} : await this.#runIdentify(request, reply)
-      if (reply.sent) return reply
-      if (upgrade.slot.state !== 'held') return reply.hijack()
+      if (answer.begun) this.#settle(upgrade)
+      if (answer.begun || upgrade.slot.state !== 'held') return false
       upgrade.identity = checkIdentity(identity)
       if (this.#hub.admission.draining) throw new FST_HUB_DRAINING()
       upgrade.headerLines = responseHeaderLines(reply)
     } catch (error) {
-      if (reply.sent) return reply
-      this.#refuse(request, reply, error, (refusal) => { reply.send(refusal) })
-      return reply
+      // It has answered, or left, before it failed.
+      if (answer.begun || upgrade.slot.state !== 'held') return false
+      this.refuse(request, reply, error, (refusal) => { reply.send(refusal) })
+      return false
     }
-    return undefined
+    return true
   }
 
   /** Header lines for the 101 of one request. */
@@ -134,7 +140,7 @@ export class Upgrades {
     allowed.then((answer) => {
       upgrade.guard.stop()
       if (this.#underWay.delete(upgrade)) this.#takeSlot(request, reply, answer, done)
-    }).catch((error: unknown) => { this.#refuse(request, reply, error, done) })
+    }).catch((error: unknown) => { this.refuse(request, reply, error, done) })
   }
 
   #takeSlot (request: FastifyRequest, reply: FastifyReply, allowed: boolean, done: HookHandlerDoneFunction): void {
@@ -146,7 +152,7 @@ export class Upgrades {
     const ip = request.raw.socket === undefined ? null : request.ip as string | undefined ?? null
     const slot = this.#hub.admission.acquire(ip, (error) => {
       if (error === null) held()
-      else this.#refuse(request, reply, error, done)
+      else this.refuse(request, reply, error, done)
     })
     const upgrade = this.#begin(request, reply, socket)
     upgrade.slot = slot
@@ -168,7 +174,7 @@ export class Upgrades {
     const giveUp = (reason: Error): void => {
       over()
       if (reply.sent) socket.destroy()
-      else this.#refuse(request, reply, reason, (error) => { reply.send(error) })
+      else this.refuse(request, reply, reason, (error) => { reply.send(error) })
     }
     const guard = new UpgradeGuard(socket, this.#hub.wheel, { onGone: over, onTimeout: () => { giveUp(new FST_HUB_ADMIT_TIMEOUT()) } })
     const upgrade: Upgrade = { guard, giveUp, slot: null, ip: null, subprotocol: null, identity: {}, headerLines: [] }
@@ -190,19 +196,35 @@ export class Upgrades {
     return chosen
   }
 
+  /** An answer is on its way. */
+  #settle (upgrade: Upgrade): void {
+    upgrade.guard.settle()
+    this.#underWay.delete(upgrade)
+  }
+
   /** The first refusal stands: from then on, neither the deadline nor a drain gives another. */
-  #refuse (request: FastifyRequest, reply: FastifyReply, error: unknown, answer: (error: Error) => void): void {
+  refuse (request: FastifyRequest, reply: FastifyReply, error: unknown, answer: (error: Error) => void): void {
     const upgrade = this.#pending.get(request.raw)
-    if (upgrade !== undefined) {
-      upgrade.guard.settle()
-      this.#underWay.delete(upgrade)
-    }
+    if (upgrade !== undefined) this.#settle(upgrade)
     const refusal = error as RefusalError
     this.#hub.refuse(refusal)
     // A failure of the application, not of the client: Fastify logs it as an error.
     if (refusal.statusCode === 500 || refusal.statusCode === undefined) answer(refusal)
     else refuse(request, reply, refusal, answer)
   }
+}
+
+/** Notices that a reply is sent: `reply.sent` is true only when asynchronous onSend hooks have ended, too. */
+function watchAnswer (reply: FastifyReply): { begun: boolean } {
+  const answer = { begun: reply.sent }
+  for (const method of ['send', 'hijack'] as const) {
+    const original = reply[method].bind(reply) as (payload?: unknown) => FastifyReply
+    reply[method] = (payload?: unknown) => {
+      answer.begun = true
+      return original(payload)
+    }
+  }
+  return answer
 }
 
 /** The socket of an upgrade, or null when its client has left. Not request.raw.socket: injectWS has none there. */
