@@ -135,9 +135,13 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   join (room: string): Promise<StreamPosition> {
-    const joined = this.#join(room)
-    // A join that nobody waits for, of a peer that has just left, must not end the process as an unhandled rejection.
-    joined.catch((error: unknown) => { if (!(error instanceof FST_HUB_CLOSED)) throw error })
+    const joined = new Promise<StreamPosition>((resolve, reject) => {
+      this.#join(room).then(resolve, (error: Error) => {
+        // A join that nobody waits for, of a peer that has just left, must not end the process as an unhandled rejection.
+        if (error instanceof FST_HUB_CLOSED) joined.catch(() => {})
+        reject(error)
+      })
+    })
     return joined
   }
 

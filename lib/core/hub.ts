@@ -288,10 +288,11 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     stop()
   }
 
-  /** Too late for good manners: sockets end now, and nobody waits for an onDisconnect that hangs. */
+  /** Too late for good manners: sockets end now, and nobody waits for a handler or an onDisconnect that hangs. */
   #cutShort (): void {
-    for (const connection of [...this.registry.all(), ...this.#entering]) connection.terminate()
     this.#patient = false
+    for (const connection of this.#leaving) connection.abandon()
+    for (const connection of [...this.registry.all(), ...this.#entering]) connection.terminate()
     this.#settleQuiet()
   }
 

@@ -67,6 +67,6 @@ t.test('426 says what to upgrade to, 405 what is allowed', (t) => {
 t.test('the cause is in the log', (t) => {
   const error = new errors.FST_HUB_UNAUTHORIZED()
   error.cause = new Error('token expired')
-  t.match(run(error).logged[0]?.[1], { cause: { message: 'token expired' } })
+  t.match(run(error).logged[0]?.[1], { err: { message: 'token expired' } })
   t.end()
 })
