@@ -49,7 +49,7 @@ export const optionsSchema: TObject = Type.Object({
   deadlines: group({
     admit: ms('From the moment a slot is held to the 101: all hooks and `identify`; time in the waiting line is not part of it. A promise of a function in `origins` has as long before that. Then 503. 0: no limit.', 10_000),
     handler: ms('One run of an asynchronous onConnect or onMessage. Then the connection is closed with 1011. 0: no limit.', 30_000),
-    close: ms("From our Close frame to the end of the socket. Then it is terminated. 0: as long as @fastify/websocket's closeTimeout.", 5_000)
+    close: ms("From our Close frame to the end of the socket. Then it is terminated. 0: until the peer has been silent for heartbeat.timeout.", 5_000)
   }, 'How long things may take.'),
   queue: group({
     maxMessages: count('Messages that may wait behind a blocked socket, per connection. 0: no limit.', 64),
@@ -73,7 +73,7 @@ export const optionsSchema: TObject = Type.Object({
     violations: count('Messages over the rate in a row that close the connection with 1008. 0: never.', 10)
   }, 'Caps and rates.'),
   drain: group({
-    spread: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_MS, description: 'Closing all connections is spread over this time, but at least 128 are closed per 100 ms. 0: all at once. Must be less than timeout.', unit: 'ms', shownDefault: '5000, or a third of timeout if that is less' })),
+    spread: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_MS, description: 'Closing all connections is spread over this time, but at least 128 are closed per 100 ms. 0: all at once. Must be less than timeout.', unit: 'ms', shownDefault: '5 s, or a third of timeout if that is less' })),
     timeout: ms('What is left then is terminated. 0: wait for ever.', 15_000)
   }, 'How the hub empties itself when the app closes.'),
   route: special('an object with schema, config, constraints, preValidation, preHandler or logLevel', "Passed to Fastify's route: `schema`, `config`, `constraints`, `preValidation`, `preHandler`, `logLevel`."),

@@ -50,7 +50,7 @@ export interface HubOptions {
     admit?: number | undefined
     /** Milliseconds for one run of an asynchronous onConnect or onMessage; then 1011. Default `30_000` (30 s). 0: no limit. */
     handler?: number | undefined
-    /** Milliseconds from our Close frame to the end of the socket; then it is terminated. Default `5_000` (5 s). 0: as long as the closeTimeout of @fastify/websocket. */
+    /** Milliseconds from our Close frame to the end of the socket; then it is terminated. Default `5_000` (5 s). 0: until the peer has been silent for `heartbeat.timeout`. */
     close?: number | undefined
   } | undefined
   /** The queue between the application and one slow reader. */
@@ -94,7 +94,7 @@ export interface HubOptions {
   } | undefined
   /** How the hub empties itself when the app closes. */
   drain?: {
-    /** Milliseconds over which connections are closed, but at least 128 per 100 ms. Default `5_000` (5 s). 0: all at once. */
+    /** Milliseconds, less than `timeout`, over which connections are closed, but at least 128 per 100 ms. Default 5 s, or a third of timeout if that is less. 0: all at once. */
     spread?: number | undefined
     /** Milliseconds after which the rest is terminated. Default `15_000` (15 s). 0: wait for ever. */
     timeout?: number | undefined

@@ -226,8 +226,8 @@ export interface HubStats {
   /** Upgrades that became a connection. */
   admitted: number
   /**
-   * Upgrades that this hub refused, `identify` included: by error code, or by status where an error of `identify` has no code.
-   * Not counted: answers of the application's own hooks, of `guardUpgrades`, and of a server that is closing.
+   * Upgrades that this hub refused, `identify` included: by code where it is one of ours, else by status.
+   * Not counted: answers of the application's own hooks.
    */
   refused: Record<string, number>
   messages: {
