@@ -38,11 +38,13 @@ const gates = new WeakMap<Server, UpgradeGate>()
  */
 export class UpgradeGate {
   readonly #server: Server
+  /** A listener that all sockets share: what an established WebSocket keeps counts a hundred thousand times. */
+  readonly #forget: (this: Duplex) => void
   /** The emitter of the first registration dispatches for all: Fastify has one router. */
   #dispatcher: EventEmitter | null = null
   readonly #members: GateMember[] = []
-  /** Sockets that are no WebSocket yet, with their listener. */
-  readonly #owned = new Map<Duplex, () => void>()
+  /** Sockets that are no WebSocket yet. */
+  readonly #owned = new Set<Duplex>()
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     // Where nobody else is there to answer, Fastify's 404 is better than silence.
     if (this.#members.some((member) => member.claims(request)) || this.#server.listenerCount('upgrade') === 1) {
@@ -62,23 +64,22 @@ export class UpgradeGate {
    * it only where its hooks have run. They have not when an earlier hook of the app answered, or the URL is malformed.
    */
   #dispatch (request: IncomingMessage, socket: Duplex & Answering, head: Buffer): void {
-    const onEnd = (): void => { socket.destroy() }
-    this.#owned.set(socket, onEnd)
-    socket.once('end', onEnd)
-    socket.once('close', () => { this.#owned.delete(socket) })
+    this.#owned.add(socket)
+    socket.on('end', destroy)
+    socket.on('close', this.#forget)
     // A handshake that was sent behind another request can not be answered before that one is.
     const earlier = socket._httpMessage ?? null
     if (earlier === null) this.#dispatcher?.emit('upgrade', request, socket, head)
-    else socket.on('error', onEnd)
+    else socket.on('error', destroy)
     const answer = earlier ?? socket._httpMessage
     answer?.once('finish', () => { if (this.#owned.has(socket)) socket.destroySoon?.() })
   }
 
   /** It is a WebSocket now. */
   release (socket: Duplex): void {
-    const onEnd = this.#owned.get(socket)
-    if (onEnd !== undefined) socket.removeListener('end', onEnd)
     this.#owned.delete(socket)
+    socket.removeListener('end', destroy)
+    socket.removeListener('close', this.#forget)
   }
 
   static of (server: Server): UpgradeGate {
@@ -89,6 +90,8 @@ export class UpgradeGate {
 
   private constructor (server: Server) {
     this.#server = server
+    const owned = this.#owned
+    this.#forget = function (this: Duplex) { owned.delete(this) }
   }
 
   /** What a registration of @fastify/websocket listens to. */
@@ -114,6 +117,8 @@ export class UpgradeGate {
     this.#dispatcher = null
     if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', this.#refuse)
     await Promise.all(this.#members.map(async (member) => { await member.drain() }))
-    for (const socket of this.#owned.keys()) socket.destroy()
+    for (const socket of this.#owned) socket.destroy()
   }
 }
+
+function destroy (this: Duplex): void { this.destroy() }
