@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
-import type { WebSocket } from 'ws'
+import type { RawData, WebSocket } from 'ws'
 import type { Transport, TransportListener } from '../core/ports.js'
 
 /** Up to this size the chunks of a write are joined: one buffer costs the kernel less than a list of many. */
@@ -52,18 +52,19 @@ export class WebSocketTransport implements Transport {
   /** Begins to tell the connection. */
   attach (listener: TransportListener): void {
     this.#listener = listener
-    const ws = this.#ws
+    const ws = this.#ws as Attached
     // @fastify/websocket has put its error listener on just before its handler was called. It would destroy the socket
     // before the Close frame with the reason is out, and keep request and reply alive.
     const foreign = ws.listeners('error').at(-1)
     if (foreign !== undefined) ws.removeListener('error', foreign as () => void)
-    ws.on('message', (data, isBinary) => { listener.onMessage(data as Buffer, isBinary) })
-    ws.on('ping', () => { listener.onControl('ping') })
-    ws.on('pong', () => { listener.onControl('pong') })
-    ws.on('error', (error: Error & { code?: string }) => { listener.onError(error, PARSER_ERRORS[error.code ?? ''] ?? PROTOCOL_ERROR) })
+    ws[kListener] = listener
+    ws.on('message', onMessage)
+    ws.on('ping', onPing)
+    ws.on('pong', onPong)
+    ws.on('error', onError)
+    ws.on('close', onClose)
     // The stream of injectWS, unlike a socket, does not destroy itself when both halves have ended, and no 'close' comes.
     if (!(this.#socket instanceof Socket)) finished(this.#socket, () => { this.#socket.destroy() })
-    ws.on('close', (code, reason) => { listener.onClose(code, reason.toString()) })
   }
 
   write (chunks: readonly Buffer[]): void {
@@ -108,6 +109,24 @@ export class WebSocketTransport implements Transport {
     this.#listener?.onDrain()
   }
 }
+
+/* Listeners that all WebSockets share, as those of ws itself: a closure for each event of each idle connection adds up. */
+
+const kListener = Symbol('fastify-hub.listener')
+
+interface Attached extends WebSocket { [kListener]: TransportListener }
+
+function onMessage (this: WebSocket, data: RawData, isBinary: boolean): void { (this as Attached)[kListener].onMessage(data as Buffer, isBinary) }
+
+function onPing (this: WebSocket): void { (this as Attached)[kListener].onControl('ping') }
+
+function onPong (this: WebSocket): void { (this as Attached)[kListener].onControl('pong') }
+
+function onError (this: WebSocket, error: Error & { code?: string }): void {
+  (this as Attached)[kListener].onError(error, PARSER_ERRORS[error.code ?? ''] ?? PROTOCOL_ERROR)
+}
+
+function onClose (this: WebSocket, code: number, reason: Buffer): void { (this as Attached)[kListener].onClose(code, reason.toString()) }
 
 /** Not public in ws, and the only way to the socket that also holds for injectWS. */
 export function socketOf (ws: WebSocket): Duplex {
