@@ -133,3 +133,24 @@ export interface Presence {
   list (room: string): Promise<ReadonlyArray<{ user: string, connections: number }>>
   close (): Promise<void>
 }
+
+/** A message that waits for its user. */
+export interface StoredMessage {
+  /** Given by the store, in order of arrival. */
+  readonly id: string
+  readonly payload: Payload
+}
+
+/**
+ * Messages for users who are offline. Delivery is at least once: what has been listed stays until it is acknowledged, so
+ * only a connection whose protocol can acknowledge may be given them.
+ */
+export interface OfflineStore {
+  /** Keeps a message for `ttl` milliseconds. Beyond the store's limit per user the oldest goes. Resolves with how many went. */
+  put (user: string, payload: Payload, ttl: number): Promise<number>
+  /** The messages that have not expired, oldest first, at most `limit` of them. */
+  list (user: string, limit: number): Promise<readonly StoredMessage[]>
+  /** Forgets messages. Repeating it is harmless. */
+  acknowledge (user: string, ids: readonly string[]): Promise<void>
+  close (): Promise<void>
+}
