@@ -2,8 +2,8 @@ import type { Payload } from '../protocol/frame.js'
 import type { StreamPosition } from './types.js'
 
 /*
- * What the hub needs from the outside. Each port has one contract suite in test/contract that every
- * implementation passes.
+ * What the hub needs from the outside. Every implementation of a port passes the one contract suite of that port in
+ * test/contract.
  */
 
 /** A running timer of a Clock. Opaque. */
