@@ -65,21 +65,20 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
 }
 
 function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
-  const { limits, queue, identify: _, ...rest } = options
-  const { onConnect, onMessage, onDisconnect } = rest
+  const { deadlines, drain, heartbeat, inbound, limits, messages, queue, onConnect, onMessage, onDisconnect } = options
   return new LocalHub({
     clock: systemClock,
     log: app.log,
     queue,
     limits,
-    drain: rest.drain,
+    drain,
     handlers: { onConnect, onMessage, onDisconnect },
     settings: {
-      heartbeat: rest.heartbeat,
-      deadlines: rest.deadlines,
+      heartbeat,
+      deadlines,
       overflow: queue.overflow,
-      maxPending: rest.inbound.maxPending,
-      messages: rest.messages,
+      maxPending: inbound.maxPending,
+      messages,
       rate: { ...limits, burstBytes: Math.max(limits.bytesPerSecond, limits.maxMessageBytes) }
     },
     directory: new MemoryDirectory(),

@@ -110,6 +110,18 @@ t.test('a busy handler does not hide a dead peer', async (t) => {
   t.same(ends, [], 'onDisconnect waits for the handler')
 })
 
+t.test('deadlines.close 0, behind a socket that stays blocked: the silence of the peer ends it', async (t) => {
+  const { fake, connection, transport, ends } = await connected({ heartbeat: { interval: 1_000, timeout: 3_000 }, deadlines: { handler: 0, close: 0 } })
+  transport.block()
+  connection.send('never read')
+  connection.close(4000)
+  fake.clock.advance(2_000)
+  t.equal(ends.length, 0)
+  fake.clock.advance(2_000)
+  await settled()
+  t.match(ends, [{ code: 4000, initiator: 'server' }])
+})
+
 t.test('deadlines.handler: 1011, an error, and what comes later is not handled', async (t) => {
   for (const silence of [{ interval: 0, timeout: 0 }, heartbeat]) {
     const handled: string[] = []

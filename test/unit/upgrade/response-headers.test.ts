@@ -56,6 +56,12 @@ t.test('FAULTS 42b: a line break is refused, and taken off the reply', async (t)
   t.match(error, { code: 'FST_HUB_INVALID_HEADER', message: /"x-a\\r\\nb"$/ }, 'nor in a name')
 })
 
+t.test('several malformed headers: all are taken off, and named in one error', async (t) => {
+  const { error, left } = await lines(t, (reply) => { reply.header('x-one', 'a\r\nb').header('x-two', 'c\nd').header('x-good', 'e') })
+  t.match(error, { code: 'FST_HUB_INVALID_HEADER', message: /"x-one", "x-two"$/ })
+  t.same(left, { 'x-good': 'e' })
+})
+
 t.test('cookies of @fastify/cookie, which it writes only in onSend', async (t) => {
   const { lines: found } = await lines(t, (reply) => {
     reply.setCookie('session', 'a b', { path: '/', httpOnly: true }).setCookie('signed', 'x', { signed: true }).clearCookie('old')
