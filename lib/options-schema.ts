@@ -48,14 +48,20 @@ export const optionsSchema: TObject = Type.Object({
   }, 'How dead peers are noticed.'),
   deadlines: group({
     admit: ms('From the moment a slot is held to the 101: all hooks and `identify`; time in the waiting line is not part of it. A promise of a function in `origins` has as long before that. Then 503. 0: no limit.', 10_000),
+    write: ms('For the peer to take one write of at most 64 KiB, so the slowest reader that is kept takes 6.4 KiB/s. Then it is ended as a slow reader, 4429. 0: no limit.', 10_000),
     handler: ms('One run of an asynchronous onConnect or onMessage. Then the connection is closed with 1011. 0: no limit.', 30_000),
     close: ms('From our Close frame to the end of the socket. Then it is terminated. 0: until the peer has been silent for heartbeat.timeout.', 5_000)
   }, 'How long things may take.'),
   queue: group({
     maxMessages: count('Messages that may wait behind a blocked socket, per connection. 0: no limit.', 64),
     maxBytes: count('Bytes that may wait, per connection; a larger message is rejected at once. 0: no limit.', 1024 * 1024),
-    overflow: oneOf(['drop-oldest', 'reject-new', 'disconnect'], 'drop-oldest', 'What a full queue does with a new message: evict older ones, refuse it, or end the connection as a slow reader.')
+    overflow: oneOf(['drop-oldest', 'reject-new', 'disconnect'], 'drop-oldest', 'What a full queue does with a new message: evict older ones, refuse it, or end the connection as a slow reader.'),
+    maxTotalBytes: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Bytes that may wait in all queues of the process together; a message that waits in many counts once. Beyond it the policy of the new message holds for the fattest queue, until there is room. Of several hubs in one process the smallest number that is given holds for all. 0: no limit.', shownDefault: '`268_435_456`' }))
   }, 'The queue between the application and one slow reader.'),
+  compression: group({
+    level: Type.Optional(Type.Integer({ minimum: 0, maximum: 9, default: 0, description: 'Of zlib, 1 (fast) to 9 (small). A message is compressed once for all its receivers, in the thread of the application. 0: off, the extension is not offered.' })),
+    threshold: count('Messages of at least this many bytes on the wire are compressed. 0: every message.', 1024)
+  }, 'permessage-deflate (RFC 7692). Without context takeover: each message by itself.'),
   inbound: group({
     maxPending: count('Messages that may wait for an asynchronous handler before the socket is paused. What one read had brought in is kept beyond that.', 4, 1)
   }, 'The way in of one connection.'),
@@ -77,5 +83,5 @@ export const optionsSchema: TObject = Type.Object({
     timeout: ms('What is left then is terminated. 0: wait for ever.', 15_000)
   }, 'How the hub empties itself when the app closes.'),
   route: special('an object with schema, config, constraints, preValidation, preHandler or logLevel', "Passed to Fastify's route: `schema`, `config`, `constraints`, `preValidation`, `preHandler`, `logLevel`."),
-  websocket: special('an object: options of @fastify/websocket', 'Options of @fastify/websocket, which this plugin registers unless the app has done so before. Of its `options`, those that this plugin sets or relies on are refused: `server`, `noServer`, `path`, `maxPayload` (it is `limits.maxMessageBytes`), `handleProtocols`, `skipUTF8Validation`.')
+  websocket: special('an object: options of @fastify/websocket', 'Options of @fastify/websocket, which this plugin registers unless the app has done so before. Of its `options`, those that this plugin sets or relies on are refused: `server`, `noServer`, `path`, `maxPayload` (it is `limits.maxMessageBytes`), `handleProtocols`, `perMessageDeflate` (it is `compression`), `skipUTF8Validation`.')
 }, { additionalProperties: false })

@@ -48,6 +48,8 @@ export interface HubOptions {
   deadlines?: {
     /** Milliseconds for the hooks and `identify`, from the slot to the 101, and as many before for a promise of `origins`; then 503. Default `10_000` (10 s). 0: no limit. */
     admit?: number | undefined
+    /** Milliseconds for the peer to take one write of at most 64 KiB; then it is ended as a slow reader, 4429. Default `10_000` (10 s). 0: no limit. */
+    write?: number | undefined
     /** Milliseconds for one run of an asynchronous onConnect or onMessage; then 1011. Default `30_000` (30 s). 0: no limit. */
     handler?: number | undefined
     /** Milliseconds from our Close frame to the end of the socket; then it is terminated. Default `5_000` (5 s). 0: until the peer has been silent for `heartbeat.timeout`. */
@@ -61,6 +63,15 @@ export interface HubOptions {
     maxBytes?: number | undefined
     /** What a full queue does with a new message: evict older ones, refuse it, or end the connection. Default `'drop-oldest'`. */
     overflow?: Overflow | undefined
+    /** Bytes that may wait in all queues of the process together; the fattest queue gives way first. Default `268_435_456`. 0: no limit. */
+    maxTotalBytes?: number | undefined
+  } | undefined
+  /** permessage-deflate (RFC 7692). */
+  compression?: {
+    /** Of zlib, 1 (fast) to 9 (small). Default `0`. 0: off, the extension is not offered. */
+    level?: number | undefined
+    /** Bytes from which on a message is compressed, on the wire. Default `1_024`. 0: every message. */
+    threshold?: number | undefined
   } | undefined
   /** The way in of one connection. */
   inbound?: {
@@ -117,7 +128,8 @@ export interface ResolvedOptions extends
   isOriginAllowed: OriginMatcher<FastifyRequest>
   heartbeat: Complete<NonNullable<HubOptions['heartbeat']>>
   deadlines: Complete<NonNullable<HubOptions['deadlines']>>
-  queue: Complete<NonNullable<HubOptions['queue']>>
+  queue: Complete<Omit<NonNullable<HubOptions['queue']>, 'maxTotalBytes'>> & { maxTotalBytes: number | undefined }
+  compression: Complete<NonNullable<HubOptions['compression']>>
   inbound: Complete<NonNullable<HubOptions['inbound']>>
   limits: Complete<NonNullable<HubOptions['limits']>>
   drain: Complete<NonNullable<HubOptions['drain']>>

@@ -2,6 +2,7 @@ import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, RouteOp
 import fp from 'fastify-plugin'
 import { systemClock } from './core/clock.js'
 import { LocalHub } from './core/hub.js'
+import { processBudget } from './core/queue-budget.js'
 import { connectionCapacity, openFileLimit } from './core/open-file-limit.js'
 import { FST_HUB_DUPLICATE_NAME, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_UPGRADE_REQUIRED } from './errors.js'
 import { MemoryBroker, MemoryBus } from './memory/broker.js'
@@ -31,14 +32,19 @@ interface RouteMark { [kWebSocket]?: Upgrades | 'other' | 'none' }
 const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   const capacity = connectionCapacity(openFileLimit())
   const options = resolveOptions(given, Math.min(MAX_DEFAULT_CONNECTIONS, capacity))
-  const { decorateAs, limits, deadlines } = options
+  const { decorateAs, limits, deadlines, compression } = options
   if (limits.connections === 0 || limits.connections > capacity) {
     app.log.warn({ connections: limits.connections, capacity }, 'limits.connections is more than the open-file limit allows: beyond it the system resets connections')
   }
   if (app.initialConfig.http2 === true) app.log.warn('WebSockets over HTTP/2 (RFC 8441) are not supported: only clients that speak HTTP/1.1 can connect')
   if (app.hasDecorator(decorateAs)) throw new FST_HUB_DUPLICATE_NAME(decorateAs)
 
-  const seesAll = await provideWebSocketServer(app, { websocket: options.websocket, maxMessageBytes: limits.maxMessageBytes, closeTimeout: deadlines.close })
+  const seesAll = await provideWebSocketServer(app, {
+    websocket: options.websocket,
+    maxMessageBytes: limits.maxMessageBytes,
+    closeTimeout: deadlines.close,
+    deflate: compression.level > 0
+  })
   limitSlowHandshakes(app)
 
   const hub = createHub(app, options)
@@ -65,11 +71,13 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
 }
 
 function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
-  const { deadlines, drain, heartbeat, inbound, limits, messages, queue, onConnect, onMessage, onDisconnect } = options
+  const { compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, onConnect, onMessage, onDisconnect } = options
   return new LocalHub({
     clock: systemClock,
     log: app.log,
     queue,
+    budget: processBudget,
+    compression,
     limits,
     drain,
     handlers: { onConnect, onMessage, onDisconnect },

@@ -13,9 +13,14 @@ export function isName (value: unknown): value is string {
 }
 
 /** @throws FST_HUB_INVALID_NAME */
-export function checkName (what: 'room' | 'user', value: unknown): string {
+export function checkName (what: 'room' | 'user' | 'key', value: unknown): string {
   if (!isName(value)) throw new FST_HUB_INVALID_NAME(what, describe(value))
   return value
+}
+
+/** @throws FST_HUB_INVALID_NAME */
+export function checkKey (value: unknown): string | null {
+  return value === undefined ? null : checkName('key', value)
 }
 
 const POLICIES: readonly unknown[] = ['drop-oldest', 'reject-new', 'disconnect'] satisfies Overflow[]

@@ -2,16 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT } from '../errors.js'
 import { ABNORMAL, disconnects, fitReason, type Disconnect } from '../protocol/disconnect.js'
 import { encodeFrame, type Frame } from '../protocol/frame.js'
-import { checkCloseCode, checkName, checkOverflow } from './arguments.js'
+import { checkCloseCode, checkKey, checkName, checkOverflow } from './arguments.js'
 import { ConnectionDeadlines, type DeadlineListener, type DeadlineSettings } from './deadlines.js'
 import { Inbound, type InboundHost } from './inbound.js'
 import { InboundMessage } from './message.js'
-import { Outbound, SENT, type OutboundCounters, type OutboundShared } from './outbound.js'
+import { Outbound, SENT, type OutboundCounters, type OutboundHost, type OutboundShared } from './outbound.js'
 import { toPayload } from './payload.js'
-import type { Clock, DirectoryEntry, FanOut, Transport, TransportListener } from './ports.js'
+import { EVERYONE, type Clock, type DirectoryEntry, type FanOut, type Transport, type TransportListener } from './ports.js'
 import { PeerRate, type PeerRateLimits } from './peer-rate.js'
 import type { Rooms } from './rooms.js'
-import { DISCONNECT } from './send-queue.js'
+import { DISCONNECT, queueKey } from './send-queue.js'
 import { isThenable } from './thenable.js'
 import type { TimingWheel } from './timing-wheel.js'
 import type { Connection, DisconnectInfo, HubConnectionData, Identity, KickOptions, Overflow, SendOptions, SendResult, StreamPosition } from './types.js'
@@ -59,7 +59,7 @@ const NO_ROOMS: ReadonlySet<string> = new Set()
  * One accepted socket and its state machine. Users see it as Connection; the other methods are for the hub, the
  * transport, and the parts below.
  */
-export class HubConnection implements Connection, DirectoryEntry, TransportListener, InboundHost, DeadlineListener {
+export class HubConnection implements Connection, DirectoryEntry, TransportListener, InboundHost, OutboundHost, DeadlineListener {
   readonly id = randomUUID()
   readonly user: string | null
   readonly device: string | null
@@ -91,7 +91,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.ip = info.ip
     this.subprotocol = info.subprotocol
     this.slot = info.slot
-    this.#outbound = new Outbound(host.outbound, transport)
+    this.#outbound = new Outbound(this)
     this.#inbound = new Inbound(this, host.settings.maxPending)
     this.connectedAt = host.clock.now()
     this.#deadlines = new ConnectionDeadlines(host.clock, host.wheel, host.settings, this)
@@ -129,7 +129,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   send (data: unknown, options?: SendOptions): SendResult {
     if (!this.live) return 'closed'
     checkOverflow(options?.overflow)
-    const result = this.#push(encodeFrame(toPayload(data)), options?.overflow)
+    const key = queueKey(EVERYONE, checkKey(options?.key))
+    const result = this.#push(encodeFrame(toPayload(data)), options?.overflow, key, false)
     if (result === SENT) return 'sent'
     return result >= 0 ? 'queued' : 'rejected'
   }
@@ -190,10 +191,10 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     return this.#beginClose(code, reason)
   }
 
-  /** Sends a shared frame and counts what became of it. */
-  deliver (frame: Frame, overflow: Overflow | undefined, counts: FanOut): void {
+  /** Sends a frame that others may get, too, and counts what became of it. */
+  deliver (frame: Frame, overflow: Overflow | undefined, key: string | null, counts: FanOut): void {
     if (!this.live) return
-    const result = this.#push(frame, overflow)
+    const result = this.#push(frame, overflow, key, true)
     if (result === SENT) {
       counts.sent++
     } else if (result >= 0) {
@@ -229,7 +230,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     if (kind === 'ping' && this.#ending === null) this.#withinRate(0, now)
   }
 
-  onDrain (): void { this.#outbound.flush() }
+  onDrain (): void { this.#outbound.drained() }
 
   onError (error: Error, code: number): void {
     this.#decide(code, error.message, 'server')
@@ -268,6 +269,23 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#transport.resume()
   }
 
+  /* ---- OutboundHost ---- */
+
+  get transport (): Transport { return this.#transport }
+  get outboundShared (): OutboundShared { return this.#host.outbound }
+
+  onBlocked (blocked: boolean): void { this.#deadlines.writing(blocked) }
+
+  onOverflow (policy: Overflow, dropped: number): void { this.#host.onOverflow(this, policy, dropped) }
+
+  /** A slow reader: a Close frame could not overtake what blocks the socket. */
+  cutOff (): void {
+    this.#decide(disconnects.slowReader.code, disconnects.slowReader.reason, 'server')
+    this.#inbound.stop()
+    this.#outbound.end()
+    this.#transport.terminate()
+  }
+
   /* ---- DeadlineListener ---- */
 
   get reading (): boolean { return !this.#inbound.paused }
@@ -285,26 +303,20 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.onFailure(new FST_HUB_HANDLER_TIMEOUT(String(this.#host.settings.deadlines.handler)))
   }
 
+  onWriteTimeout (): void { this.cutOff() }
+
   onCloseTimeout (): void { this.#transport.terminate() }
 
   async #join (room: string): Promise<StreamPosition> {
     return await this.#host.rooms.join(this, checkName('room', room))
   }
 
-  #push (frame: Frame, policy: Overflow | undefined): number {
-    const overflow = policy ?? this.#host.settings.overflow
-    const result = this.#outbound.push(frame, overflow)
-    if (result === SENT || result === 0) return result
-    this.#host.onOverflow(this, overflow, Math.max(0, result))
-    if (result === DISCONNECT) this.#cutOff()
+  #push (frame: Frame, policy: Overflow | undefined, key: string | null, shared: boolean): number {
+    const { settings, outbound: { compression } } = this.#host
+    const encoded = this.#transport.deflate ? compression.apply(frame) : frame
+    const result = this.#outbound.push(encoded, policy ?? settings.overflow, key, shared)
+    if (result === DISCONNECT) this.cutOff()
     return result
-  }
-
-  /** A slow reader: a Close frame could not overtake what blocks the socket. */
-  #cutOff (): void {
-    this.#decide(disconnects.slowReader.code, disconnects.slowReader.reason, 'server')
-    this.#inbound.stop()
-    this.#transport.terminate()
   }
 
   #withinRate (bytes: number, now: number): boolean {

@@ -5,7 +5,7 @@ import { Deadline, type TimingWheel } from './timing-wheel.js'
 /** Milliseconds; 0 is off. */
 export interface DeadlineSettings {
   readonly heartbeat: HeartbeatOptions
-  readonly deadlines: { readonly handler: number, readonly close: number }
+  readonly deadlines: { readonly write: number, readonly handler: number, readonly close: number }
 }
 
 /** What a connection does when a deadline of its has passed. */
@@ -18,11 +18,14 @@ export interface DeadlineListener {
   onExpiry (): void
   /** The handler that runs has taken too long. */
   onHandlerTimeout (): void
+  /** The socket has taken too long over one write. */
+  onWriteTimeout (): void
   /** The closing handshake has taken too long. */
   onCloseTimeout (): void
 }
 
-const NOT_BUSY = -1
+/** Nothing is under way. */
+const IDLE = -1
 
 /**
  * All deadlines of one connection behind one entry in the timing wheel: whichever is next is armed. What the peer sends
@@ -37,7 +40,9 @@ export class ConnectionDeadlines extends Deadline {
   /** Monotonic, as all times here. */
   lastSeen: number
   /** When the running handler began. */
-  #busySince = NOT_BUSY
+  #busySince = IDLE
+  /** When the write that blocks the socket was handed over. */
+  #writingSince = IDLE
   /** When a closing handshake is given up. */
   #closeBy = Infinity
 
@@ -61,10 +66,15 @@ export class ConnectionDeadlines extends Deadline {
   /** An asynchronous handler began, or ended. */
   busy (busy: boolean): void {
     const { handler } = this.#settings.deadlines
-    this.#busySince = busy ? this.#clock.monotonic() : NOT_BUSY
-    // The wheel is left alone when it looks soon enough anyway.
-    const late = !this.#wheel.armed(this) || this.wheelDue > this.#busySince + handler
-    if (this.#phase === 'ended' || (busy && handler > 0 && late)) this.#schedule()
+    this.#busySince = busy ? this.#clock.monotonic() : IDLE
+    if (this.#phase === 'ended' || (busy && handler > 0 && !this.#looksBefore(this.#busySince + handler))) this.#schedule()
+  }
+
+  /** A write blocks the socket, or none does any more. */
+  writing (writing: boolean): void {
+    const { write } = this.#settings.deadlines
+    this.#writingSince = writing ? this.#clock.monotonic() : IDLE
+    if (this.#phase !== 'ended' && writing && write > 0 && !this.#looksBefore(this.#writingSince + write)) this.#schedule()
   }
 
   /** The closing handshake begins. */
@@ -82,10 +92,14 @@ export class ConnectionDeadlines extends Deadline {
   }
 
   override onDue (now: number): void {
-    const { deadlines: { handler }, heartbeat } = this.#settings
-    if (this.#busySince !== NOT_BUSY && handler > 0 && now - this.#busySince >= handler) {
-      this.#busySince = NOT_BUSY
+    const { deadlines: { handler, write }, heartbeat } = this.#settings
+    if (this.#busySince !== IDLE && handler > 0 && now - this.#busySince >= handler) {
+      this.#busySince = IDLE
       this.#listener.onHandlerTimeout()
+    }
+    if (this.#phase !== 'ended' && this.#writingSince !== IDLE && write > 0 && now - this.#writingSince >= write) {
+      this.#writingSince = IDLE
+      this.#listener.onWriteTimeout()
     }
     const { action } = heartbeatStep(heartbeat, this.#lastHeard(now), now)
     if (this.#phase === 'closing') {
@@ -98,14 +112,20 @@ export class ConnectionDeadlines extends Deadline {
     this.#schedule()
   }
 
+  /** Whether the wheel looks soon enough anyway: then it is left alone. */
+  #looksBefore (due: number): boolean { return this.#wheel.armed(this) && this.wheelDue <= due }
+
   #lastHeard (now: number): number { return this.#listener.reading ? this.lastSeen : now }
 
   #schedule (): void {
-    const { deadlines: { handler }, heartbeat } = this.#settings
+    const { deadlines: { handler, write }, heartbeat } = this.#settings
     const now = this.#clock.monotonic()
     let next = Infinity
-    if (this.#busySince !== NOT_BUSY && handler > 0) next = this.#busySince + handler - now
-    if (this.#phase !== 'ended') next = Math.min(next, heartbeatStep(heartbeat, this.#lastHeard(now), now).next)
+    if (this.#busySince !== IDLE && handler > 0) next = this.#busySince + handler - now
+    if (this.#phase !== 'ended') {
+      next = Math.min(next, heartbeatStep(heartbeat, this.#lastHeard(now), now).next)
+      if (this.#writingSince !== IDLE && write > 0) next = Math.min(next, this.#writingSince + write - now)
+    }
     if (this.#phase === 'closing') next = Math.min(next, this.#closeBy - now)
     if (next === Infinity) this.#wheel.disarm(this)
     else this.#wheel.arm(this, Math.max(0, next))

@@ -1,3 +1,4 @@
+import { Batch } from './batch.js'
 import type { Clock } from './ports.js'
 
 /** Something that has collected output during this turn. */
@@ -9,12 +10,16 @@ export class Flusher {
   readonly #onError: (error: unknown) => void
   readonly #run = (): void => { this.#flushAll() }
   #dirty: Flushable[] = []
+  #root = Batch.root()
 
   /** @param onError gets what a flush throws; the other flushes of the turn still run */
   constructor (clock: Clock, onError: (error: unknown) => void) {
     this.#clock = clock
     this.#onError = onError
   }
+
+  /** Where the batches of this turn begin. */
+  get root (): Batch { return this.#root }
 
   /** Flushes it at the end of this turn. The caller marks each one once per turn. */
   mark (flushable: Flushable): void {
@@ -25,6 +30,8 @@ export class Flusher {
   #flushAll (): void {
     const dirty = this.#dirty
     this.#dirty = []
+    // What the turn has sent is not kept for the next.
+    this.#root = Batch.root()
     for (const flushable of dirty) {
       try {
         flushable.flush()

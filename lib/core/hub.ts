@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { FST_HUB_INVALID_ARGUMENT } from '../errors.js'
 import { disconnects } from '../protocol/disconnect.js'
-import { checkName, checkOverflow, exceptIds } from './arguments.js'
+import { checkKey, checkName, checkOverflow, exceptIds } from './arguments.js'
 import { Admission, type AdmissionLimits } from './admission.js'
+import { Compression, type CompressionOptions } from './compression.js'
 import { HubConnection, type ConnectionHost, type ConnectionInfo, type ConnectionSettings } from './connection.js'
+import { describe } from './describe.js'
 import { drainConnections, type DrainOptions } from './drain.js'
 import { HubEmitter } from './events.js'
 import { fanOut } from './fan-out.js'
@@ -15,6 +17,7 @@ import { EVERYONE, type Broker, type BrokerListener, type Clock, type Directory,
 import { Registry } from './registry.js'
 import { HubRoom } from './room.js'
 import { Rooms } from './rooms.js'
+import type { QueueBudget } from './queue-budget.js'
 import type { QueueLimits } from './send-queue.js'
 import { TimingWheel } from './timing-wheel.js'
 import type { BroadcastOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Message, Overflow, PublishOptions, PublishResult, Room, User } from './types.js'
@@ -36,7 +39,12 @@ export interface HubLogger {
 /** Everything a hub is made of. */
 export interface HubConfig {
   readonly settings: ConnectionSettings
-  readonly queue: QueueLimits
+  readonly queue: QueueLimits & {
+    /** Of the whole process; 0 is no limit, undefined the default. */
+    readonly maxTotalBytes: number | undefined
+  }
+  readonly budget: QueueBudget
+  readonly compression: CompressionOptions
   readonly limits: AdmissionLimits
   readonly drain: DrainOptions
   readonly handlers: Handlers
@@ -55,7 +63,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   readonly wheel: TimingWheel
   readonly settings: ConnectionSettings
   readonly outbound: OutboundShared
-  readonly counters = { admitted: 0, received: 0, limited: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, queuedBytes: 0 }
+  readonly counters = { admitted: 0, received: 0, limited: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, queuedBytes: 0 }
   readonly refused = new Map<string, number>()
   readonly admission: Admission
   readonly rooms: Rooms
@@ -85,7 +93,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     this.#events = new HubEmitter((error, connection) => { this.#log(error, connection) })
     const report = (error: unknown): void => { this.#events.report(error, null) }
     this.wheel = new TimingWheel(clock, report)
-    this.outbound = { flusher: new Flusher(clock, report), limits: queue, counters: this.counters }
+    this.outbound = { flusher: new Flusher(clock, report), compression: new Compression(config.compression), limits: queue, budget: config.budget, counters: this.counters }
     this.admission = new Admission(limits, clock, this.wheel)
     this.directory = config.directory
     this.presence = config.presence
@@ -106,7 +114,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   }
 
   stats (): HubStats {
-    const { admitted, received, sent, queued, dropped, rejected, limited, queuedBytes } = this.counters
+    const { admitted, received, sent, queued, dropped, rejected, replaced, limited, queuedBytes } = this.counters
     return {
       nodeId: this.nodeId,
       connections: this.size,
@@ -115,7 +123,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
       users: this.registry.users,
       admitted,
       refused: Object.fromEntries(this.refused),
-      messages: { received, sent, queued, dropped, rejected, limited },
+      messages: { received, sent, queued, dropped, rejected, replaced, limited },
       queuedBytes
     }
   }
@@ -148,11 +156,13 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   async start (): Promise<void> {
     await this.broker.subscribe(EVERYONE)
     this.wheel.start()
+    this.#config.budget.join(this, this.#config.queue.maxTotalBytes)
   }
 
   /** Frees everything. All connections must have ended. */
   async stop (): Promise<void> {
     this.wheel.stop()
+    this.#config.budget.leave(this)
     await this.broker.close()
     await this.presence.close()
     await this.directory.close()
@@ -180,10 +190,12 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   /* ---- for rooms and users ---- */
 
   async publish (room: string, data: unknown, options: PublishOptions = {}): Promise<PublishResult> {
-    const { overflow, ephemeral, except } = options
+    const { overflow, ephemeral, except, key } = options
     checkOverflow(overflow)
     if (ephemeral !== undefined && typeof ephemeral !== 'boolean') throw new FST_HUB_INVALID_ARGUMENT('ephemeral', 'a boolean', typeof ephemeral)
-    const { position, local } = await this.broker.publish(room, toPayload(data), { except: exceptIds(except), overflow, ephemeral })
+    checkKey(key)
+    if (key !== undefined && ephemeral !== true) throw new FST_HUB_INVALID_ARGUMENT('key', "none, or 'ephemeral: true' beside it: replacing a publication that has an offset would leave a hole", describe(key))
+    const { position, local } = await this.broker.publish(room, toPayload(data), { except: exceptIds(except), overflow, ephemeral, key })
     return { ...position, ...local }
   }
 
@@ -192,7 +204,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   onPublications (room: string, publications: readonly Publication[]): FanOut {
     if (room !== EVERYONE) return this.rooms.deliver(room, publications)
     const counts: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
-    for (const publication of publications) fanOut(this.registry.all(), publication, counts)
+    for (const publication of publications) fanOut(room, this.registry.all(), publication, counts)
     return counts
   }
 

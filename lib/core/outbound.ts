@@ -1,159 +1,199 @@
-import type { Frame } from '../protocol/frame.js'
-import { MAX_FRAME_BYTES } from '../protocol/frame.js'
+import { MAX_FRAME_BYTES, type Frame } from '../protocol/frame.js'
+import type { Batch } from './batch.js'
+import type { Compression } from './compression.js'
 import type { Flushable, Flusher } from './flusher.js'
 import type { Transport } from './ports.js'
-import { SendQueue, type QueueLimits } from './send-queue.js'
+import { SendQueue, type QueueCounters, type QueueOwner, type QueueShared } from './send-queue.js'
 import type { Overflow } from './types.js'
 
 /** Counters of outgoing messages; see HubStats.messages. */
-export interface OutboundCounters { sent: number, queued: number, dropped: number, rejected: number, queuedBytes: number }
+export interface OutboundCounters extends QueueCounters { sent: number }
 
 /** What all connections of a hub share for sending. */
-export interface OutboundShared {
+export interface OutboundShared extends QueueShared {
   readonly flusher: Flusher
-  readonly limits: QueueLimits
+  readonly compression: Compression
   readonly counters: OutboundCounters
+}
+
+/** Whose way out it is. */
+export interface OutboundHost extends QueueOwner {
+  readonly transport: Transport
+  readonly outboundShared: OutboundShared
+  /** A write was handed over and blocks the socket, or none does any more. */
+  onBlocked (blocked: boolean): void
 }
 
 /** The frame goes out with this turn's write. Other results of `push` are those of SendQueue.offer. */
 export const SENT = -3
 
+/** A message of several chunks on its way: it was begun, so it has to be finished before anything else. */
+interface Begun { readonly frame: Frame, next: number }
+
 /**
- * The way out of one connection: frames of this turn wait in `pending` for its one write; while the socket is blocked,
- * frames go to the SendQueue, from which they may be evicted. Order is the order of calls.
+ * The way out of one connection: frames of this turn are its batch, for one write at the end of the turn; while the
+ * socket is blocked, frames go to the SendQueue, from which they may be evicted. Order is the order of calls.
  */
 export class Outbound implements Flushable {
-  readonly #shared: OutboundShared
-  readonly #transport: Transport
+  readonly #host: OutboundHost
   #dirty = false
   #ended = false
-  /** Accepted for writing: never evicted. At most 64 KiB and one message, because of the early flush. */
-  #pending: Frame[] | null = null
-  #pendingBytes = 0
-  /** Place in `pending`: the frame, and the chunk of it, to be written next. */
-  #frame = 0
-  #chunk = 0
+  #begun: Begun | null = null
+  /** Of this turn, accepted for writing: never evicted. At most 64 KiB, so that it is one write. */
+  #batch: Batch | null = null
   #queue: SendQueue | null = null
   #closing: { code: number, reason: string } | null = null
 
-  constructor (shared: OutboundShared, transport: Transport) {
-    this.#shared = shared
-    this.#transport = transport
+  constructor (host: OutboundHost) {
+    this.#host = host
   }
 
   get queuedMessages (): number { return this.#queue?.messages ?? 0 }
   get queuedBytes (): number { return this.#queue?.bytes ?? 0 }
 
-  /** Adds a frame. @returns SENT, the number of frames evicted for it (0 or more: it is queued), REJECTED or DISCONNECT */
-  push (frame: Frame, overflow: Overflow): number {
-    const { counters, limits } = this.#shared
-    if (this.#queue === null && !this.#transport.blocked && (limits.maxBytes === 0 || frame.bytes <= limits.maxBytes)) {
-      this.#append(frame)
+  /**
+   * Adds a frame.
+   * @param key it may take the place of a queued one with the same key
+   * @param shared whether other connections may get the same frame
+   * @returns SENT, the number of frames evicted for it (0 or more: it is queued), REJECTED or DISCONNECT
+   */
+  push (frame: Frame, overflow: Overflow, key: string | null, shared: boolean): number {
+    const { limits: { maxBytes } } = this.#host.outboundShared
+    if (maxBytes === 0 || frame.bytes <= maxBytes) {
       // A turn that sends without end stays bounded: either the socket takes it now, or it blocks and the queue's limits hold.
-      if (this.#pendingBytes >= MAX_FRAME_BYTES) this.flush()
-      else this.#mark()
-      return SENT
+      if (this.#batch !== null && this.#batch.bytes + frame.bytes > MAX_FRAME_BYTES) this.#write()
+      if (this.#free()) {
+        this.#append(frame, shared)
+        return SENT
+      }
     }
-    const queue = this.#queue ??= new SendQueue(limits)
-    const before = queue.bytes
-    const result = queue.offer(frame, overflow)
-    counters.queuedBytes += queue.bytes - before
-    if (result >= 0) {
-      counters.queued++
-      counters.dropped += result
-    } else {
-      counters.rejected++
-      if (queue.messages === 0) this.#queue = null
-    }
+    const queue = this.#queue ??= new SendQueue(this.#host.outboundShared, this.#host)
+    const result = queue.offer(frame, overflow, key)
+    if (queue.messages === 0) this.#queue = null
     return result
   }
 
-  /** Writes what the socket takes: at the end of a turn, and when the socket has drained. */
+  /** The end of a turn. */
   flush (): void {
     this.#dirty = false
-    // Once the peer has begun to close, nothing more may go out: what is left counts as dropped at the end.
-    if (this.#ended || !this.#transport.writable) return
-    while (!this.#transport.blocked) {
-      if (this.#pending === null && !this.#refill()) {
-        if (this.#closing !== null) this.#sendClose(this.#closing)
-        return
-      }
-      this.#transport.write(this.#takeChunks())
-    }
+    this.#write()
   }
 
   /** Sends Close behind everything accepted so far: at once, or when a blocked socket has drained. */
   close (code: number, reason: string): void {
     this.#closing = { code, reason }
-    this.flush()
+    this.#write()
   }
 
-  /** The socket is gone: what could not be written is dropped. */
+  /** The socket has drained. */
+  drained (): void {
+    this.#host.onBlocked(false)
+    this.#write()
+  }
+
+  /** The socket is gone, or given up: what could not be written is dropped. */
   end (): void {
     if (this.#ended) return
     this.#ended = true
-    const { counters } = this.#shared
-    const unwritten = this.#pending === null ? 0 : this.#pending.length - this.#frame
-    counters.dropped += unwritten + this.queuedMessages
-    counters.queuedBytes -= this.queuedBytes
-    this.#pending = null
+    this.#host.outboundShared.counters.dropped += (this.#batch?.messages ?? 0) + (this.#begun === null ? 0 : 1)
+    this.#leaveBatch()
+    this.#begun = null
+    this.#queue?.end()
     this.#queue = null
   }
+
+  /** Writes what the socket takes. */
+  #write (): void {
+    const { transport } = this.#host
+    // Once the peer has begun to close, nothing more may go out: what is left counts as dropped at the end.
+    if (this.#ended || !transport.writable) return
+    while (!transport.blocked) {
+      if (this.#begun !== null) this.#writeChunk(this.#begun)
+      else if (this.#batch !== null) this.#writeBatch(this.#batch)
+      else if (this.#queue !== null) this.#writeQueued(this.#queue)
+      else break
+    }
+    if (this.#closing !== null && this.#idle()) this.#sendClose(this.#closing)
+  }
+
+  /** Whether nothing has to go before a frame that comes now. */
+  #free (): boolean { return !this.#host.transport.blocked && this.#begun === null && (this.#queue === null || this.#queue.messages === 0) }
+
+  /** Whether all that was accepted is with the socket, and it takes more. */
+  #idle (): boolean { return this.#batch === null && this.#free() }
 
   #sendClose ({ code, reason }: { code: number, reason: string }): void {
     this.#closing = null
     this.#ended = true
-    this.#transport.close(code, reason)
+    this.#host.transport.close(code, reason)
   }
 
-  #append (frame: Frame): void {
-    (this.#pending ??= []).push(frame)
-    this.#pendingBytes += frame.bytes
-  }
-
-  #mark (): void {
-    if (this.#dirty) return
-    this.#dirty = true
-    this.#shared.flusher.mark(this)
-  }
-
-  /** Moves up to 64 KiB from the queue to `pending`. */
-  #refill (): boolean {
-    const queue = this.#queue
-    if (queue === null) return false
-    const { counters } = this.#shared
-    const before = queue.bytes
-    while (this.#pendingBytes < MAX_FRAME_BYTES) {
-      const frame = queue.shift()
-      if (frame === undefined) break
-      this.#append(frame)
+  #append (frame: Frame, shared: boolean): void {
+    const { flusher } = this.#host.outboundShared
+    const batch = (this.#batch ?? flusher.root).append(frame, shared)
+    this.#leaveBatch()
+    this.#batch = batch
+    batch.holders++
+    if (frame.bytes > MAX_FRAME_BYTES) {
+      this.#write()
+    } else if (!this.#dirty) {
+      this.#dirty = true
+      flusher.mark(this)
     }
-    counters.queuedBytes -= before - queue.bytes
-    if (queue.messages === 0) this.#queue = null
-    return true
   }
 
-  /** The next chunks of `pending`, at most 64 KiB of them, and at least one. */
-  #takeChunks (): Buffer[] {
+  #leaveBatch (): void {
+    if (this.#batch === null) return
+    this.#batch.holders--
+    this.#batch = null
+  }
+
+  #writeBatch (batch: Batch): void {
+    const chunks = batch.chunks()
+    this.#leaveBatch()
+    // A message over 64 KiB is alone in its batch.
+    if (batch.bytes > MAX_FRAME_BYTES) {
+      this.#begun = { frame: batch.frame as Frame, next: 0 }
+    } else {
+      this.#host.outboundShared.counters.sent += batch.messages
+      this.#handOver(chunks)
+    }
+  }
+
+  #writeChunk (begun: Begun): void {
+    const { chunks } = begun.frame
+    const chunk = chunks[begun.next++] as Buffer
+    if (begun.next === chunks.length) {
+      this.#begun = null
+      this.#host.outboundShared.counters.sent++
+    }
+    this.#handOver([chunk])
+  }
+
+  /** Up to 64 KiB of the queue, and at least one message. */
+  #writeQueued (queue: SendQueue): void {
     const chunks: Buffer[] = []
     let bytes = 0
-    const pending = this.#pending as Frame[]
-    for (; this.#frame < pending.length; this.#frame++, this.#chunk = 0) {
-      const frame = pending[this.#frame] as Frame
-      for (; this.#chunk < frame.chunks.length; this.#chunk++) {
-        const chunk = frame.chunks[this.#chunk] as Buffer
-        if (bytes > 0 && bytes + chunk.length > MAX_FRAME_BYTES) {
-          this.#pendingBytes -= bytes
-          return chunks
-        }
-        chunks.push(chunk)
-        bytes += chunk.length
-      }
-      this.#shared.counters.sent++
+    let messages = 0
+    for (let frame = queue.peek(); frame !== undefined && bytes + frame.bytes <= MAX_FRAME_BYTES; frame = queue.peek()) {
+      queue.shift()
+      for (const chunk of frame.chunks) chunks.push(chunk)
+      bytes += frame.bytes
+      messages++
     }
-    this.#pending = null
-    this.#pendingBytes = 0
-    this.#frame = 0
-    return chunks
+    const next = messages === 0 ? queue.shift() : undefined
+    if (queue.messages === 0) this.#queue = null
+    if (next !== undefined) {
+      this.#begun = { frame: next, next: 0 }
+    } else if (messages > 0) {
+      this.#host.outboundShared.counters.sent += messages
+      this.#handOver(chunks)
+    }
+  }
+
+  #handOver (chunks: readonly Buffer[]): void {
+    const { transport } = this.#host
+    transport.write(chunks)
+    if (transport.blocked) this.#host.onBlocked(true)
   }
 }

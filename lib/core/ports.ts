@@ -30,6 +30,8 @@ export interface Transport {
   readonly blocked: boolean
   /** Whether frames may still be sent: false once either side has begun to close, or the socket has gone. */
   readonly writable: boolean
+  /** Whether the peer takes frames compressed with permessage-deflate (RFC 7692), each by itself, with the largest window. */
+  readonly deflate: boolean
   /** One write of complete frames. MUST NOT keep the list; MUST NOT throw after the socket has gone. */
   write (chunks: readonly Buffer[]): void
   /** Sends a Ping frame. */
@@ -68,6 +70,8 @@ export interface Publication {
 export interface PublicationOptions {
   /** Ids of connections that do not get it. */
   readonly except?: ReadonlySet<string> | undefined
+  /** Takes the place of an older one of the room with the same key in the queue of a slow reader. */
+  readonly key?: string | undefined
   readonly overflow?: 'drop-oldest' | 'reject-new' | 'disconnect' | undefined
   readonly ephemeral?: boolean | undefined
 }

@@ -80,7 +80,7 @@ export class Rooms {
     if (room === undefined) return counts
     for (const publication of publications) {
       if (publication.offset > 0) room.offset = publication.offset
-      fanOut(room.members, publication, counts)
+      fanOut(name, room.members, publication, counts)
     }
     return counts
   }

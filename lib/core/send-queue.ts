@@ -1,70 +1,177 @@
 import type { Frame } from '../protocol/frame.js'
+import { OUT_OF_HEAP, type BudgetedQueue, type QueueBudget } from './queue-budget.js'
 import type { Overflow } from './types.js'
 
 /** Bounds of one queue; 0 is no bound. */
 export interface QueueLimits { readonly maxMessages: number, readonly maxBytes: number }
+
+/** Counters of queues; see HubStats. */
+export interface QueueCounters { queued: number, dropped: number, rejected: number, replaced: number, queuedBytes: number }
+
+/** What all queues of a hub share. */
+export interface QueueShared {
+  readonly limits: QueueLimits
+  readonly budget: QueueBudget
+  readonly counters: QueueCounters
+}
+
+/** Whose queue it is. */
+export interface QueueOwner {
+  /** A queue was full. `dropped` is how many of its messages were evicted, 0 when a new one was refused. */
+  onOverflow (policy: Overflow, dropped: number): void
+  /** The peer is too slow: ends the connection, and its queue with it. */
+  cutOff (): void
+}
 
 /** `offer` refused the frame. */
 export const REJECTED = -1
 /** `offer` refused the frame, and the policy asks to end the connection. */
 export const DISCONNECT = -2
 
-/** Consumed places at the front of the array before it is cut. */
-const COMPACT_AT = 64
+/** A key as the queue knows it: the same one means something else in another room. */
+export function queueKey (room: string, key: string | null): string | null {
+  return key === null ? null : `${room.length}:${room}${key}`
+}
 
-/** The bounded FIFO between the application and one blocked socket. Holds references to shared frames. */
-export class SendQueue {
-  readonly #limits: QueueLimits
-  #frames: Frame[] = []
-  #head = 0
+/** A message that waits. */
+interface Waiting {
+  readonly frame: Frame
+  readonly key: string | null
+  previous: Waiting | null
+  next: Waiting | null
+}
+
+/**
+ * The bounded FIFO between the application and one blocked socket. Holds references to shared frames, in a list, because
+ * a message with a key may leave it from the middle.
+ */
+export class SendQueue implements BudgetedQueue {
+  budgetIndex = OUT_OF_HEAP
+  readonly #shared: QueueShared
+  readonly #owner: QueueOwner
+  #head: Waiting | null = null
+  #tail: Waiting | null = null
+  #messages = 0
   #bytes = 0
+  /** Made with the first key. */
+  #byKey: Map<string, Waiting> | null = null
 
-  constructor (limits: QueueLimits) {
-    this.#limits = limits
+  constructor (shared: QueueShared, owner: QueueOwner) {
+    this.#shared = shared
+    this.#owner = owner
   }
 
-  get messages (): number { return this.#frames.length - this.#head }
+  get messages (): number { return this.#messages }
 
   /** Bytes on the wire of what is queued. */
   get bytes (): number { return this.#bytes }
 
   /**
-   * Adds a frame at the tail.
-   * @returns how many older frames were evicted for it, or REJECTED, or DISCONNECT. A frame larger than the whole
-   * queue is REJECTED under every policy: no eviction could make room for it.
+   * Adds a frame at the tail, in the place of one with the same key.
+   * @returns how many older frames, also of other queues, were evicted for it, or REJECTED, or DISCONNECT. A frame larger
+   * than the whole queue is REJECTED under every policy: no eviction could make room for it.
    */
-  offer (frame: Frame, overflow: Overflow): number {
-    const { maxBytes } = this.#limits
-    if (maxBytes > 0 && frame.bytes > maxBytes) return REJECTED
-    let evicted = 0
-    if (!this.#fits(frame)) {
-      if (overflow === 'reject-new') return REJECTED
-      if (overflow === 'disconnect') return DISCONNECT
-      do {
-        this.shift()
-        evicted++
-      } while (!this.#fits(frame))
+  offer (frame: Frame, overflow: Overflow, key: string | null): number {
+    const { limits, budget, counters } = this.#shared
+    const replaced = key === null ? null : this.#byKey?.get(key) ?? null
+    if ((limits.maxBytes > 0 && frame.bytes > limits.maxBytes) || frame.bytes > budget.limit) return this.#refuse(overflow, REJECTED)
+    if (overflow === 'reject-new' && !(this.#fits(frame, replaced) && budget.fits(frame, replaced === null ? 0 : budget.freedBy(replaced.frame)))) {
+      return this.#refuse(overflow, REJECTED)
     }
-    this.#frames.push(frame)
-    this.#bytes += frame.bytes
-    return evicted
+    if (overflow === 'disconnect' && !this.#fits(frame, replaced)) return this.#refuse(overflow, DISCONNECT)
+
+    if (replaced !== null) {
+      this.#remove(replaced)
+      counters.replaced++
+    }
+    let evicted = 0
+    while (!this.#fits(frame, null)) {
+      this.#evict(this.#head as Waiting)
+      evicted++
+    }
+    let shed = 0
+    if (!budget.fits(frame, 0)) {
+      shed = budget.makeRoom(frame, this, overflow as Exclude<Overflow, 'reject-new'>)
+      if (shed < 0) return this.#refuse(overflow, DISCONNECT)
+    }
+    this.#append({ frame, key, previous: this.#tail, next: null })
+    counters.queued++
+    if (evicted > 0) this.#owner.onOverflow(overflow, evicted)
+    return evicted + shed
   }
+
+  /** The oldest frame. */
+  peek (): Frame | undefined { return this.#head?.frame }
 
   /** Takes the oldest frame. */
   shift (): Frame | undefined {
-    const frame = this.#frames[this.#head]
-    if (frame === undefined) return undefined
-    this.#head++
-    this.#bytes -= frame.bytes
-    if (this.#head === this.#frames.length || this.#head === COMPACT_AT) {
-      this.#frames = this.#frames.slice(this.#head)
-      this.#head = 0
-    }
-    return frame
+    const oldest = this.#head
+    if (oldest === null) return undefined
+    this.#remove(oldest)
+    return oldest.frame
   }
 
-  #fits (frame: Frame): boolean {
-    const { maxMessages, maxBytes } = this.#limits
-    return (maxMessages === 0 || this.messages < maxMessages) && (maxBytes === 0 || this.#bytes + frame.bytes <= maxBytes)
+  /** Drops all that waits: the connection has ended. */
+  end (): void {
+    while (this.#head !== null) this.#evict(this.#head)
+  }
+
+  /* ---- for the budget ---- */
+
+  shedOldest (): void {
+    this.#evict(this.#head as Waiting)
+    this.#owner.onOverflow('drop-oldest', 1)
+  }
+
+  shedAll (): void {
+    this.#owner.onOverflow('disconnect', 0)
+    this.#owner.cutOff()
+    this.end()
+  }
+
+  #refuse (overflow: Overflow, result: number): number {
+    this.#shared.counters.rejected++
+    this.#owner.onOverflow(overflow, 0)
+    return result
+  }
+
+  #evict (waiting: Waiting): void {
+    this.#remove(waiting)
+    this.#shared.counters.dropped++
+  }
+
+  #append (waiting: Waiting): void {
+    const { previous, frame, key } = waiting
+    if (previous === null) this.#head = waiting
+    else previous.next = waiting
+    this.#tail = waiting
+    if (key !== null) (this.#byKey ??= new Map()).set(key, waiting)
+    this.#shared.budget.hold(frame)
+    this.#changed(1, frame.bytes)
+  }
+
+  #remove ({ frame, key, previous, next }: Waiting): void {
+    if (previous === null) this.#head = next
+    else previous.next = next
+    if (next === null) this.#tail = previous
+    else next.previous = previous
+    if (key !== null) this.#byKey?.delete(key)
+    this.#shared.budget.release(frame)
+    this.#changed(-1, -frame.bytes)
+  }
+
+  #changed (messages: number, bytes: number): void {
+    this.#messages += messages
+    this.#bytes += bytes
+    this.#shared.counters.queuedBytes += bytes
+    this.#shared.budget.update(this)
+  }
+
+  /** Whether a frame has room, in the place of `replaced`. */
+  #fits (frame: Frame, replaced: Waiting | null): boolean {
+    const { maxMessages, maxBytes } = this.#shared.limits
+    const messages = this.#messages - (replaced === null ? 0 : 1)
+    const bytes = this.#bytes - (replaced?.frame.bytes ?? 0)
+    return (maxMessages === 0 || messages < maxMessages) && (maxBytes === 0 || bytes + frame.bytes <= maxBytes)
   }
 }

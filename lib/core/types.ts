@@ -51,20 +51,23 @@ export interface Message {
 export interface SendOptions {
   /** Overrides `queue.overflow` for this message. */
   overflow?: Overflow | undefined
+  /**
+   * What the message is about, 1 to 255 bytes of UTF-8: where one with the same key still waits for a slow reader, this one
+   * takes its place, at the end of the queue. For states, of which only the latest counts.
+   */
+  key?: string | undefined
 }
 
 /** Connections, or their ids, that a publication leaves out. */
 export type Except = Connection | string | ReadonlyArray<Connection | string>
 
-/** Options of one message to everybody. */
-export interface BroadcastOptions {
+/** Options of one message to everybody. Its key is the same as that of a direct message. */
+export interface BroadcastOptions extends SendOptions {
   /** Connections that do not get it. Ids travel between nodes. */
   except?: Except | undefined
-  /** Overrides `queue.overflow` for this message. */
-  overflow?: Overflow | undefined
 }
 
-/** Options of one message to a room. */
+/** Options of one message to a room. A key is one of this room, and only for ephemeral ones: another would leave a hole in the log. */
 export interface PublishOptions extends BroadcastOptions {
   /** `true`: takes no offset and enters no history. Default `false`. */
   ephemeral?: boolean | undefined
@@ -80,7 +83,7 @@ export interface PublishResult {
   sent: number
   /** Connections where it waits behind a blocked socket. */
   queued: number
-  /** Older queued messages, of all connections together, that were evicted for it. */
+  /** Older queued messages, of all connections together, that were evicted for it; not those that it replaced by its key. */
   dropped: number
   /** Connections whose queue refused it. */
   rejected: number
@@ -143,7 +146,7 @@ export interface Connection {
    * A string goes as text, a Uint8Array as binary, a `Message` as it came, anything else as JSON text.
    * The bytes are copied, so the caller may change them afterwards.
    * @throws FST_HUB_INVALID_DATA for undefined, functions, symbols, bigints and cycles
-   * @throws FST_HUB_INVALID_ARGUMENT for an unknown overflow policy
+   * @throws FST_HUB_INVALID_ARGUMENT for an unknown overflow policy, FST_HUB_INVALID_NAME for a key
    */
   send (data: unknown, options?: SendOptions): SendResult
   /**
@@ -237,10 +240,12 @@ export interface HubStats {
     sent: number
     /** Messages that had to wait behind a blocked socket. */
     queued: number
-    /** Queued messages that were evicted, and accepted ones that a closing connection could not send. */
+    /** Queued messages that were evicted, and accepted ones that an ending connection could not send. */
     dropped: number
     /** Messages that a queue refused. */
     rejected: number
+    /** Queued messages whose place a newer one with the same key took. */
+    replaced: number
     /** Messages of peers beyond `limits.messagesPerSecond` or `bytesPerSecond`. */
     limited: number
   }

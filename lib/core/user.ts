@@ -1,8 +1,9 @@
 import { encodeFrame } from '../protocol/frame.js'
 import type { LocalHub } from './hub.js'
-import { checkCloseCode, checkOverflow } from './arguments.js'
+import { checkCloseCode, checkKey, checkOverflow } from './arguments.js'
 import { toPayload } from './payload.js'
-import type { FanOut } from './ports.js'
+import { EVERYONE, type FanOut } from './ports.js'
+import { queueKey } from './send-queue.js'
 import type { Connection, KickOptions, SendOptions, User, UserSendResult } from './types.js'
 
 /** The handle of a user: holds its id only. */
@@ -23,9 +24,10 @@ export class HubUser implements User {
 
   async send (data: unknown, options?: SendOptions): Promise<UserSendResult> {
     checkOverflow(options?.overflow)
+    const key = queueKey(EVERYONE, checkKey(options?.key))
     const frame = encodeFrame(toPayload(data))
     const counts: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
-    for (const connection of this.#hub.registry.ofUser(this.id)) connection.deliver(frame, options?.overflow, counts)
+    for (const connection of this.#hub.registry.ofUser(this.id)) connection.deliver(frame, options?.overflow, key, counts)
     const delivered = counts.sent + counts.queued
     return { delivered, nodes: delivered > 0 ? [this.#hub.nodeId] : [], stored: false }
   }

@@ -3,10 +3,29 @@
  * section 5.2 has them from a server. A message over 64 KiB is a list of fragments (section 5.4), each of them a
  * complete frame, so that a write never holds part of one and control frames may go between them.
  */
-export interface Frame {
-  readonly chunks: readonly Buffer[]
+export class Frame {
+  chunks: readonly Buffer[]
   /** Bytes on the wire. */
   readonly bytes: number
+  /** Queues that it waits in: its memory counts once, however many they are. */
+  holders = 0
+  /** The same message compressed; null when that does not make it smaller, undefined before anybody has asked. */
+  deflated: Frame | null | undefined = undefined
+
+  constructor (chunks: readonly Buffer[], bytes: number) {
+    this.chunks = chunks
+    this.bytes = bytes
+  }
+
+  /** For one that is kept: a small buffer is part of Node's pool, and would keep all 8 KiB of it alive. */
+  ownMemory (): void {
+    this.chunks = this.chunks.map((chunk) => {
+      if (chunk.buffer.byteLength <= 2 * chunk.length) return chunk
+      const own = Buffer.allocUnsafeSlow(chunk.length)
+      own.set(chunk)
+      return own
+    })
+  }
 }
 
 /** What an application sends, before it is a frame: text, or binary. */
@@ -19,6 +38,8 @@ export interface EncodedText { readonly utf8: Uint8Array }
 export const MAX_FRAME_BYTES = 64 * 1024
 
 const FIN = 0x80
+const RSV1 = 0x40
+const OPCODE_BITS = 0x0f
 const OPCODE_CONTINUATION = 0x0
 const OPCODE_TEXT = 0x1
 const OPCODE_BINARY = 0x2
@@ -36,7 +57,7 @@ export function encodeFrame (payload: Payload): Frame {
       const buffer = Buffer.allocUnsafe(header + length)
       writeHeader(buffer, FIN | OPCODE_TEXT, length)
       buffer.write(payload, header)
-      return { chunks: [buffer], bytes: buffer.length }
+      return new Frame([buffer], buffer.length)
     }
     return encodeBytes(Buffer.from(payload), OPCODE_TEXT)
   }
@@ -44,7 +65,11 @@ export function encodeFrame (payload: Payload): Frame {
   return encodeBytes(payload.utf8, OPCODE_TEXT)
 }
 
-function encodeBytes (payload: Uint8Array, opcode: number): Frame {
+/**
+ * Encodes bytes as they are.
+ * @param compressed sets RSV1, on the first fragment only (RFC 7692 section 7.2.3.1)
+ */
+export function encodeBytes (payload: Uint8Array, opcode: number, compressed = false): Frame {
   const chunks: Buffer[] = []
   let bytes = 0
   let start = 0
@@ -53,14 +78,21 @@ function encodeBytes (payload: Uint8Array, opcode: number): Frame {
     const length = end - start
     const header = length < LENGTH_16 ? 2 : FRAGMENT_HEADER
     const chunk = Buffer.allocUnsafe(header + length)
-    const kind = start === 0 ? opcode : OPCODE_CONTINUATION
+    const kind = start > 0 ? OPCODE_CONTINUATION : compressed ? opcode | RSV1 : opcode
     writeHeader(chunk, end === payload.length ? FIN | kind : kind, length)
     chunk.set(start === 0 && end === payload.length ? payload : payload.subarray(start, end), header)
     chunks.push(chunk)
     bytes += chunk.length
     start = end
   } while (start < payload.length)
-  return { chunks, bytes }
+  return new Frame(chunks, bytes)
+}
+
+/** What a frame was made of: the way back, for an encoding of another kind. */
+export function payloadOf ({ chunks }: Frame): { opcode: number, payload: Buffer } {
+  const payloads = chunks.map((chunk) => chunk.subarray(chunk[1] === LENGTH_16 ? FRAGMENT_HEADER : 2))
+  const [first] = payloads as [Buffer]
+  return { opcode: (chunks[0] as Buffer).readUInt8(0) & OPCODE_BITS, payload: payloads.length === 1 ? first : Buffer.concat(payloads) }
 }
 
 function writeHeader (target: Buffer, firstByte: number, length: number): void {

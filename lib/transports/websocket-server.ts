@@ -15,7 +15,16 @@ export interface WebSocketServerConfig {
   readonly maxMessageBytes: number
   /** Milliseconds that a closing handshake may take; 0 leaves ws's own. */
   readonly closeTimeout: number
+  /** Whether messages are to be compressed. */
+  readonly deflate: boolean
 }
+
+/**
+ * permessage-deflate as it is negotiated (RFC 7692 section 7.1). No context takeover: nothing is kept between messages,
+ * and a message that was compressed once serves every receiver. A client that insists on a smaller window of ours gets
+ * its messages plain: ws would answer with 400 instead of declining.
+ */
+const NEGOTIATION = Object.freeze({ serverNoContextTakeover: true, clientNoContextTakeover: true })
 
 /** What ws calls "no limit" is 0: as a number to compare with, it is the largest. */
 const asLimit = (bytes: number): number => bytes === 0 ? Infinity : bytes
@@ -25,7 +34,7 @@ const asLimit = (bytes: number): number => bytes === 0 ? Infinity : bytes
  * @returns whether it was registered here, so that no `{ websocket: true }` route can be older
  * @throws FST_HUB_INVALID_OPTIONS when the one there lets larger messages through than `limits.maxMessageBytes`
  */
-export async function provideWebSocketServer (app: FastifyInstance, { websocket, maxMessageBytes, closeTimeout }: WebSocketServerConfig): Promise<boolean> {
+export async function provideWebSocketServer (app: FastifyInstance, { websocket, maxMessageBytes, closeTimeout, deflate }: WebSocketServerConfig): Promise<boolean> {
   if (app.hasDecorator('websocketServer')) {
     if (Object.keys(websocket).length > 0) throw new FST_HUB_INVALID_OPTIONS('websocket', 'nothing: @fastify/websocket is registered already, by the app or by another hub', describe(websocket))
     const theirs = asLimit(app.websocketServer.options.maxPayload ?? 0)
@@ -34,6 +43,9 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
       throw new FST_HUB_INVALID_OPTIONS('limits.maxMessageBytes',
         `at least the maxPayload of the @fastify/websocket that is already registered (register it with { options: { maxPayload: ${maxMessageBytes} } }, or leave it to fastify-hub)`,
         `${maxMessageBytes} against ${theirs}`)
+    }
+    if (deflate && app.websocketServer.options.perMessageDeflate !== NEGOTIATION) {
+      throw new FST_HUB_INVALID_OPTIONS('compression.level', '0: @fastify/websocket is registered already, by the app or by another hub, without compression of ours', 'more')
     }
     if (theirs < ours) app.log.warn({ maxPayload: theirs, maxMessageBytes }, 'the @fastify/websocket registered before fastify-hub refuses messages that limits.maxMessageBytes allows')
     return false
@@ -47,6 +59,7 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
       ...closeTimeout > 0 && { closeTimeout },
       ...websocket.options,
       maxPayload: maxMessageBytes,
+      perMessageDeflate: deflate ? NEGOTIATION : false,
       server: gate.emitter() as Server
     }
   })

@@ -7,6 +7,8 @@ import type { Transport, TransportListener } from '../core/ports.js'
 /** Up to this size the chunks of a write are joined: one buffer costs the kernel less than a list of many. */
 const JOIN_BYTES = 16 * 1024
 const OPEN = 1
+/** Bits, of permessage-deflate. */
+const LARGEST_WINDOW = 15
 
 /** Close codes by what ws's parser calls the error (RFC 6455 section 7.4.1); anything else is a protocol error. */
 const PARSER_ERRORS: Record<string, number> = {
@@ -32,6 +34,7 @@ export class WebSocketTransport implements Transport {
   readonly #socket: Duplex
   /** Bytes in the socket up to which it takes more. */
   readonly #tolerated: number
+  readonly deflate: boolean
   #blocked = false
   /** Writes of ours that have not been completed. */
   #writes = 0
@@ -42,6 +45,7 @@ export class WebSocketTransport implements Transport {
   constructor (ws: WebSocket) {
     this.#ws = ws
     this.#socket = socketOf(ws)
+    this.deflate = takesDeflated(ws)
     this.#tolerated = this.#socket instanceof Socket && !(this.#socket instanceof TLSSocket) ? 0 : UNDER_WAY_BYTES
   }
 
@@ -127,6 +131,13 @@ function onError (this: WebSocket, error: Error & { code?: string }): void {
 }
 
 function onClose (this: WebSocket, code: number, reason: Buffer): void { (this as Attached)[kListener].onClose(code, reason.toString()) }
+
+/** Whether permessage-deflate was agreed upon, with the largest window for our side: ws shows only the extension's name. */
+function takesDeflated (ws: WebSocket): boolean {
+  if (ws.extensions === '') return false
+  const { _extensions: { 'permessage-deflate': extension } } = ws as unknown as { _extensions: Record<string, { params: { server_max_window_bits?: number } } | undefined> }
+  return extension !== undefined && (extension.params.server_max_window_bits ?? LARGEST_WINDOW) === LARGEST_WINDOW
+}
 
 /** Not public in ws, and the only way to the socket that also holds for injectWS. */
 export function socketOf (ws: WebSocket): Duplex {

@@ -2,7 +2,7 @@ import type { AdmissionLimits, Slot } from '../../lib/core/admission.js'
 import type { ConnectionSettings, HubConnection } from '../../lib/core/connection.js'
 import { LocalHub, type Handlers, type HubConfig } from '../../lib/core/hub.js'
 import type { Broker, BrokerListener, Directory, Presence } from '../../lib/core/ports.js'
-import type { QueueLimits } from '../../lib/core/send-queue.js'
+import { QueueBudget } from '../../lib/core/queue-budget.js'
 import type { Identity } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import { MemoryDirectory } from '../../lib/memory/directory.js'
@@ -12,7 +12,9 @@ import { FakeTransport } from './fake-transport.js'
 
 export interface FakeHubOptions extends Partial<Handlers> {
   settings?: Partial<ConnectionSettings>
-  queue?: Partial<QueueLimits>
+  queue?: Partial<HubConfig['queue']>
+  budget?: QueueBudget
+  compression?: Partial<HubConfig['compression']>
   limits?: Partial<AdmissionLimits>
   drain?: Partial<HubConfig['drain']>
   clock?: FakeClock
@@ -38,13 +40,15 @@ export class FakeHub {
     this.hub = new LocalHub({
       clock,
       log: { info: logAt('info'), error: logAt('error') },
-      queue: { maxMessages: 64, maxBytes: 1024 * 1024, ...options.queue },
+      queue: { maxMessages: 64, maxBytes: 1024 * 1024, maxTotalBytes: undefined, ...options.queue },
+      budget: options.budget ?? new QueueBudget(),
+      compression: { level: 0, threshold: 0, ...options.compression },
       limits: { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0, ...options.limits },
       drain: { spread: 5_000, timeout: 15_000, ...options.drain },
       handlers: { onConnect: options.onConnect, onMessage: options.onMessage, onDisconnect: options.onDisconnect },
       settings: {
         heartbeat: { interval: 0, timeout: 0 },
-        deadlines: { handler: 30_000, close: 5_000 },
+        deadlines: { write: 10_000, handler: 30_000, close: 5_000 },
         overflow: 'drop-oldest',
         maxPending: 4,
         messages: 'any',

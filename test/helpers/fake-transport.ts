@@ -8,6 +8,7 @@ import { FakeDecoder } from './fake-decoder.js'
 export class FakeTransport implements Transport {
   blocked = false
   writable = true
+  deflate = false
   paused = false
   /** Whether the peer answers our Close frame. */
   answersClose = true

@@ -97,12 +97,10 @@ t.test('registered after us: the process does not start', async (t) => {
 
 t.test('its options pass through ours', async (t) => {
   const app = Fastify()
-  await app.register(fastifyHub, { ...echo, websocket: { options: { perMessageDeflate: true } } })
-  const client = await connectWs(t, `ws://${await listen(t, app)}/ws`, [], { perMessageDeflate: true })
-  t.match(client.ws.extensions, 'permessage-deflate')
-  const text = 'compressible '.repeat(1_000)
-  client.send(text)
-  t.equal(await client.text(), text)
+  await app.register(fastifyHub, { ...echo, websocket: { options: { maxFragments: 2 } } })
+  const client = await connectWs(t, `ws://${await listen(t, app)}/ws`)
+  for (let i = 0; i < 3; i++) client.ws.send('part', { fin: i === 2 })
+  t.match(await client.closed, { code: 1008 })
 })
 
 t.test('injectWS', async (t) => {

@@ -30,8 +30,9 @@ t.test('defaults are those of the design', (t) => {
     requireSubprotocol: false,
     messages: 'any',
     heartbeat: { interval: 30_000, timeout: 60_000 },
-    deadlines: { admit: 10_000, handler: 30_000, close: 5_000 },
+    deadlines: { admit: 10_000, write: 10_000, handler: 30_000, close: 5_000 },
     queue: { maxMessages: 64, maxBytes: 1024 * 1024, overflow: 'drop-oldest' },
+    compression: { level: 0, threshold: 1_024 },
     inbound: { maxPending: 4 },
     limits: {
       connections: CAPACITY,
@@ -67,7 +68,7 @@ t.test('undefined is the default, everywhere', (t) => {
 
 t.test('what is given stays, and is not changed', (t) => {
   const identify = (): null => null
-  const given = Object.freeze({ path: ['/a', '/b/:id'], identify, limits: Object.freeze({ connections: 7 }), subprotocols: Object.freeze(['raw']), route: Object.freeze({ logLevel: 'warn' }), websocket: { options: { perMessageDeflate: true } } })
+  const given = Object.freeze({ path: ['/a', '/b/:id'], identify, limits: Object.freeze({ connections: 7 }), subprotocols: Object.freeze(['raw']), route: Object.freeze({ logLevel: 'warn' }), websocket: { options: { maxFragments: 5 } } })
   const resolved = resolve(given)
   t.same(resolved.paths, ['/a', '/b/:id'])
   t.notOk('path' in resolved)
@@ -76,7 +77,7 @@ t.test('what is given stays, and is not changed', (t) => {
   t.equal(resolved.limits.burst, 200)
   t.same(resolved.subprotocols, ['raw'])
   t.same(resolved.route, { logLevel: 'warn' })
-  t.same(resolved.websocket, { options: { perMessageDeflate: true } })
+  t.same(resolved.websocket, { options: { maxFragments: 5 } })
   t.equal(resolve({ limits: { connections: 0 } }).limits.connections, 0, '0 is no limit, not the default')
   t.end()
 })
@@ -199,7 +200,7 @@ t.test('what is passed through', (t) => {
   t.throws(() => resolve({ websocket: { options: 5 } }), { message: 'fastify-hub option websocket.options: expected an object: options of ws, got 5' })
   t.throws(() => resolve({ websocket: { options: { handleProtocols: () => {} } } }), { message: 'fastify-hub option websocket.options.handleProtocols: expected subprotocols in its place, got a function' })
   t.throws(() => resolve({ websocket: { options: { skipUTF8Validation: true } } }), { message: 'fastify-hub option websocket.options.skipUTF8Validation: expected nothing: text messages are always checked, got true' })
-  t.doesNotThrow(() => resolve({ websocket: { options: { perMessageDeflate: true, closeTimeout: 1 }, errorHandler: () => {}, preClose: () => {} } }))
+  t.doesNotThrow(() => resolve({ websocket: { options: { maxFragments: 5, closeTimeout: 1 }, errorHandler: () => {}, preClose: () => {} } }))
   t.throws(() => resolve({ websocket: { options: { maxPayload: 1 } } }), { message: 'fastify-hub option websocket.options.maxPayload: expected limits.maxMessageBytes in its place, got 1' })
   for (const key of ['server', 'noServer']) t.throws(() => resolve({ websocket: { options: { [key]: true } } }), { message: new RegExp(`option websocket\\.options\\.${key}: expected nothing: the plugin sets it, got true`) })
   for (const options of [undefined, null, {}]) t.doesNotThrow(() => resolve({ websocket: { options } }))

@@ -85,7 +85,7 @@ t.test('a peer that has begun to close and never ends is not pinged, and is term
 t.test('silence while we do not read is ours', async (t) => {
   let open = (): void => {}
   const wait = new Promise<void>((resolve) => { open = resolve })
-  const { fake, transport, ends } = await connected({ heartbeat, maxPending: 1, deadlines: { handler: 0, close: 5_000 } }, { onMessage: async () => { await wait } })
+  const { fake, transport, ends } = await connected({ heartbeat, maxPending: 1, deadlines: { write: 0, handler: 0, close: 5_000 } }, { onMessage: async () => { await wait } })
   transport.message('slow')
   transport.message('waits')
   t.equal(transport.paused, true)
@@ -102,7 +102,7 @@ t.test('silence while we do not read is ours', async (t) => {
 })
 
 t.test('a busy handler does not hide a dead peer', async (t) => {
-  const { fake, transport, ends } = await connected({ heartbeat: { interval: 1_000, timeout: 3_000 }, deadlines: { handler: 0, close: 0 } }, { onMessage: () => never })
+  const { fake, transport, ends } = await connected({ heartbeat: { interval: 1_000, timeout: 3_000 }, deadlines: { write: 0, handler: 0, close: 0 } }, { onMessage: () => never })
   transport.message('x')
   await fake.advance(3_200)
   t.ok(transport.pings > 0)
@@ -111,7 +111,7 @@ t.test('a busy handler does not hide a dead peer', async (t) => {
 })
 
 t.test('deadlines.close 0, behind a socket that stays blocked: the silence of the peer ends it', async (t) => {
-  const { fake, connection, transport, ends } = await connected({ heartbeat: { interval: 1_000, timeout: 3_000 }, deadlines: { handler: 0, close: 0 } })
+  const { fake, connection, transport, ends } = await connected({ heartbeat: { interval: 1_000, timeout: 3_000 }, deadlines: { write: 0, handler: 0, close: 0 } })
   transport.block()
   connection.send('never read')
   connection.close(4000)
@@ -125,7 +125,7 @@ t.test('deadlines.close 0, behind a socket that stays blocked: the silence of th
 t.test('deadlines.handler: 1011, an error, and what comes later is not handled', async (t) => {
   for (const silence of [{ interval: 0, timeout: 0 }, heartbeat]) {
     const handled: string[] = []
-    const { fake, transport, ends, errors } = await connected({ heartbeat: silence, deadlines: { handler: 10_000, close: 5_000 } }, {
+    const { fake, transport, ends, errors } = await connected({ heartbeat: silence, deadlines: { write: 0, handler: 10_000, close: 5_000 } }, {
       onMessage: (_connection, message) => {
         handled.push(message.text())
         return never
@@ -146,7 +146,7 @@ t.test('deadlines.handler: 1011, an error, and what comes later is not handled',
 t.test('each run of a handler has the whole deadline, and 0 is none', async (t) => {
   const opens: Array<() => void> = []
   const onMessage = async (): Promise<void> => { await new Promise<void>((resolve) => { opens.push(resolve) }) }
-  const { fake, transport, errors } = await connected({ deadlines: { handler: 10_000, close: 0 } }, { onMessage })
+  const { fake, transport, errors } = await connected({ deadlines: { write: 0, handler: 10_000, close: 0 } }, { onMessage })
   for (let i = 0; i < 5; i++) transport.message('x')
   for (let i = 0; i < 5; i++) {
     await fake.advance(9_000)
@@ -158,20 +158,20 @@ t.test('each run of a handler has the whole deadline, and 0 is none', async (t) 
   t.same(errors, [], 'nothing runs')
   t.equal(fake.hub.wheel.size, 0, 'and nothing is armed for it')
 
-  const patient = await connected({ deadlines: { handler: 0, close: 0 } }, { onMessage: () => never })
+  const patient = await connected({ deadlines: { write: 0, handler: 0, close: 0 } }, { onMessage: () => never })
   patient.transport.message('x')
   await patient.fake.advance(1_000_000, 100_000)
   t.same(patient.errors, [])
 })
 
 t.test('deadlines.handler watches onConnect, and a handler that outlives its connection', async (t) => {
-  const connecting = await connected({ deadlines: { handler: 1_000, close: 5_000 } }, { onConnect: () => never })
+  const connecting = await connected({ deadlines: { write: 0, handler: 1_000, close: 5_000 } }, { onConnect: () => never })
   t.equal(connecting.connection.state, 'connecting')
   await connecting.fake.advance(1_200)
   t.match(connecting.errors, [{ code: 'FST_HUB_HANDLER_TIMEOUT' }])
   t.equal(connecting.transport.closed?.code, 1011)
 
-  const gone = await connected({ deadlines: { handler: 1_000, close: 5_000 } }, { onMessage: () => never, onDisconnect: (_connection, info) => { gone.ends.push(info) } })
+  const gone = await connected({ deadlines: { write: 0, handler: 1_000, close: 5_000 } }, { onMessage: () => never, onDisconnect: (_connection, info) => { gone.ends.push(info) } })
   gone.transport.message('hangs')
   gone.transport.message('behind it')
   gone.transport.reset()
@@ -185,7 +185,7 @@ t.test('deadlines.handler watches onConnect, and a handler that outlives its con
 
 t.test('messages that came before the end are handled after it, each with its deadline', async (t) => {
   const opens: Array<() => void> = []
-  const world = await connected({ deadlines: { handler: 1_000, close: 0 } }, {
+  const world = await connected({ deadlines: { write: 0, handler: 1_000, close: 0 } }, {
     onMessage: async () => { await new Promise<void>((resolve) => { opens.push(resolve) }) },
     onDisconnect: (_connection, info) => { world.ends.push(info) }
   })
@@ -204,7 +204,7 @@ t.test('messages that came before the end are handled after it, each with its de
 
 t.test('the close deadline holds while a handler runs', async (t) => {
   for (const [handler, terminatedAfter] of [[30_000, 1_200], [500, 1_200]] as const) {
-    const { fake, connection, transport } = await connected({ heartbeat, deadlines: { handler, close: 1_000 } }, { onMessage: () => never })
+    const { fake, connection, transport } = await connected({ heartbeat, deadlines: { write: 0, handler, close: 1_000 } }, { onMessage: () => never })
     transport.answersClose = false
     transport.message('hangs')
     connection.close(4000)

@@ -183,7 +183,7 @@ t.test('deadlines.close: a peer that does not answer is terminated; 0 waits', as
   t.same(ends, [{ code: 1001, reason: '', initiator: 'server' }])
   t.equal(fake.hub.wheel.size, 0)
 
-  const patient = await connected({ settings: { deadlines: { handler: 0, close: 0 } } })
+  const patient = await connected({ settings: { deadlines: { write: 0, handler: 0, close: 0 } } })
   patient.transport.answersClose = false
   patient.connection.close(1001)
   patient.fake.clock.advance(1_000_000)

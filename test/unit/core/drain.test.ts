@@ -59,7 +59,7 @@ t.test('the minimum batch shortens the spread; spread 0 is all at once', async (
 })
 
 t.test('FAULTS 46: queues are flushed, silent peers are terminated at the timeout', async (t) => {
-  const { fake, peers } = await hubWith(3, { drain: { spread: 0, timeout: 2_000 }, settings: { deadlines: { handler: 0, close: 60_000 } } })
+  const { fake, peers } = await hubWith(3, { drain: { spread: 0, timeout: 2_000 }, settings: { deadlines: { write: 0, handler: 0, close: 60_000 } } })
   const [polite, slow, silent] = peers as [FakePeer, FakePeer, FakePeer]
   slow.transport.block()
   slow.connection.send('still queued')
@@ -81,7 +81,7 @@ t.test('FAULTS 46: queues are flushed, silent peers are terminated at the timeou
 })
 
 t.test('deadlines.close bounds silent peers before the timeout does', async (t) => {
-  const { fake, peers } = await hubWith(1, { settings: { deadlines: { handler: 0, close: 1_000 } } })
+  const { fake, peers } = await hubWith(1, { settings: { deadlines: { write: 0, handler: 0, close: 1_000 } } })
   const [{ transport }] = peers as [FakePeer]
   transport.answersClose = false
   const drain = watch(fake.hub.drain())

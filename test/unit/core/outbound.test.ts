@@ -1,33 +1,44 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { Compression } from '../../../lib/core/compression.js'
 import { Flusher } from '../../../lib/core/flusher.js'
 import { Outbound, SENT, type OutboundShared } from '../../../lib/core/outbound.js'
+import { QueueBudget } from '../../../lib/core/queue-budget.js'
 import { REJECTED, type QueueLimits } from '../../../lib/core/send-queue.js'
 import type { Overflow } from '../../../lib/core/types.js'
 import { encodeFrame, MAX_FRAME_BYTES } from '../../../lib/protocol/frame.js'
 import { FakeClock } from '../../helpers/fake-clock.js'
 import { FakeTransport } from '../../helpers/fake-transport.js'
 
-interface Way { outbound: Outbound, transport: FakeTransport }
+interface Way { outbound: Outbound, transport: FakeTransport, blocked: boolean[] }
 
 function setup (limits: Partial<QueueLimits> = {}): { clock: FakeClock, shared: OutboundShared, open: () => Way } {
   const clock = new FakeClock()
   const shared: OutboundShared = {
     flusher: new Flusher(clock, (error) => { throw error }),
+    compression: new Compression({ level: 0, threshold: 0 }),
     limits: { maxMessages: 64, maxBytes: 1024 * 1024, ...limits },
-    counters: { sent: 0, queued: 0, dropped: 0, rejected: 0, queuedBytes: 0 }
+    budget: new QueueBudget(),
+    counters: { sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, queuedBytes: 0 }
   }
   const open = (): Way => {
     const transport = new FakeTransport(clock)
-    const outbound = new Outbound(shared, transport)
+    const blocked: boolean[] = []
+    const outbound = new Outbound({
+      transport,
+      outboundShared: shared,
+      onBlocked: (now) => { blocked.push(now) },
+      onOverflow: () => {},
+      cutOff: () => {}
+    })
     const ignore = (): void => {}
-    transport.attach({ onMessage: ignore, onControl: ignore, onError: ignore, onDrain: () => { outbound.flush() }, onClose: () => { outbound.end() } })
-    return { outbound, transport }
+    transport.attach({ onMessage: ignore, onControl: ignore, onError: ignore, onDrain: () => { outbound.drained() }, onClose: () => { outbound.end() } })
+    return { outbound, transport, blocked }
   }
   return { clock, shared, open }
 }
 
-const push = ({ outbound }: Way, text: string, overflow: Overflow = 'drop-oldest'): number => outbound.push(encodeFrame(text), overflow)
+const push = ({ outbound }: Way, text: string, overflow: Overflow = 'drop-oldest'): number => outbound.push(encodeFrame(text), overflow, null, false)
 
 t.test('what one turn sends leaves in one write, at its end', (t) => {
   const { clock, shared, open } = setup()
@@ -208,7 +219,7 @@ t.test('random mixes: order, whole frames, exact counters, a gauge that returns 
         // As HubConnection does: a connection that closes takes nothing more.
         if (way === null || way.closing || !way.transport.writable) continue
         const text = `${id++}:${'x'.repeat(step.size)}`
-        const result = way.outbound.push(encodeFrame(text), step.overflow)
+        const result = way.outbound.push(encodeFrame(text), step.overflow, null, false)
         if (result < 0 && result !== SENT) {
           refused++
           if (step.overflow === 'drop-oldest' && encodeFrame(text).bytes <= (limits.maxBytes || Infinity)) throw new Error('drop-oldest refuses only what can never fit')
@@ -269,5 +280,45 @@ t.test('random mixes: order, whole frames, exact counters, a gauge that returns 
     if (!ways.some(({ reset }) => reset) && counters.dropped !== evicted) throw new Error('dropped, but not evicted')
     return counters.queuedBytes === 0
   }), { numRuns: 200 })
+  t.end()
+})
+
+t.test('connections with the same messages write the same bytes, put together once', (t) => {
+  const { clock, open } = setup()
+  const ways = [open(), open(), open()]
+  const frames = Array.from({ length: 5 }, (_, i) => encodeFrame(`shared ${i}`))
+  for (const frame of frames) for (const { outbound } of ways) outbound.push(frame, 'drop-oldest', null, true)
+  push(ways[2] as Way, 'mine')
+  const written: Buffer[][] = []
+  for (const { transport } of ways) {
+    const write = transport.write.bind(transport)
+    transport.write = (chunks) => {
+      written.push([...chunks])
+      write(chunks)
+    }
+  }
+  clock.turn()
+  t.equal(written[0]?.length, 1)
+  t.equal(written[0]?.[0], written[1]?.[0], 'one buffer')
+  t.equal(written[2]?.length, 6)
+  for (const { transport } of ways) t.same(transport.messages.slice(0, 5), frames.map((_, i) => `shared ${i}`))
+  t.end()
+})
+
+t.test('the host is told of each write that blocks, and when the socket is free again', (t) => {
+  const { clock, open } = setup()
+  const way = open()
+  push(way, 'free')
+  clock.turn()
+  t.same(way.blocked, [])
+  way.transport.block(1)
+  push(way, 'blocks')
+  clock.turn()
+  t.same(way.blocked, [true])
+  push(way, 'one')
+  way.transport.drain(1)
+  t.same(way.blocked, [true, false, true], 'the next write blocks again')
+  way.transport.drain()
+  t.same(way.blocked, [true, false, true, false])
   t.end()
 })

@@ -260,7 +260,7 @@ t.test('leaving a room that a listener fans out to, and joining it, does not dis
       yield connection
     }
   }
-  fanOut(targets(), { offset: 1, payload: 'x', options: {} }, counts)
+  fanOut('room', targets(), { offset: 1, payload: 'x', options: {} }, counts)
   t.equal(counts.sent, 3)
 })
 

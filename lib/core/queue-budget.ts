@@ -1,0 +1,156 @@
+import type { Frame } from '../protocol/frame.js'
+import type { Overflow } from './types.js'
+
+/** Default of `queue.maxTotalBytes`. */
+export const DEFAULT_TOTAL_BYTES = 256 * 1024 * 1024
+
+/** A queue as the budget sees it. */
+export interface BudgetedQueue {
+  readonly bytes: number
+  /** Place in the budget's heap; belongs to the budget. */
+  budgetIndex: number
+  /** Drops its oldest message for the sake of others. */
+  shedOldest (): void
+  /** Ends its connection as a slow reader, and drops all that waits. */
+  shedAll (): void
+}
+
+/** `budgetIndex` of a queue that is not in the heap. */
+export const OUT_OF_HEAP = -1
+
+/**
+ * The bytes that wait in all queues of the process, under one limit. A frame that waits in many queues is one buffer, and
+ * counts once. When there is no room, the fattest queue gives way first: a heap of all queues, by bytes, has it on top.
+ */
+export class QueueBudget {
+  /** By hub: what was asked for, undefined where the default will do. */
+  readonly #limits = new Map<object, number | undefined>()
+  readonly #heap: BudgetedQueue[] = []
+  #limit = DEFAULT_TOTAL_BYTES
+  #bytes = 0
+  #shed = 0
+
+  /** Memory of what waits. */
+  get bytes (): number { return this.#bytes }
+
+  /** Bytes; Infinity is no limit. */
+  get limit (): number { return this.#limit }
+
+  /** Queues that are not empty. */
+  get queues (): number { return this.#heap.length }
+
+  /** How often a message, or a whole queue, had to give way. */
+  get shed (): number { return this.#shed }
+
+  /**
+   * A hub uses the budget. Of the limits that hubs of the process ask for the smallest holds; where none does, the default.
+   * @param limit bytes; 0 is no limit
+   */
+  join (hub: object, limit: number | undefined): void {
+    this.#limits.set(hub, limit)
+    this.#settleLimit()
+  }
+
+  leave (hub: object): void {
+    this.#limits.delete(hub)
+    this.#settleLimit()
+  }
+
+  /** Whether a frame has room beside all that waits, `freed` bytes of which are about to go. */
+  fits (frame: Frame, freed: number): boolean {
+    return this.#costOf(frame) + this.#bytes - freed <= this.#limit
+  }
+
+  /**
+   * Makes room for a frame of a queue: the fattest queues drop their oldest messages, or are ended.
+   * @returns how many messages were dropped for it, or -1: it was that queue itself that has been ended
+   */
+  makeRoom (frame: Frame, asker: BudgetedQueue, overflow: Exclude<Overflow, 'reject-new'>): number {
+    let dropped = 0
+    for (let fattest = this.#heap[0]; fattest !== undefined && !this.fits(frame, 0); fattest = this.#heap[0]) {
+      this.#shed++
+      if (overflow === 'drop-oldest') {
+        fattest.shedOldest()
+        dropped++
+      } else {
+        fattest.shedAll()
+        if (fattest === asker) return -1
+      }
+    }
+    return dropped
+  }
+
+  /** A frame waits in one more queue. */
+  hold (frame: Frame): void {
+    if (frame.holders++ > 0) return
+    frame.ownMemory()
+    this.#bytes += frame.bytes
+  }
+
+  /** A frame waits in one queue less. */
+  release (frame: Frame): void {
+    if (--frame.holders === 0) this.#bytes -= frame.bytes
+  }
+
+  /** What a queue that lets go of a frame gives back. */
+  freedBy (frame: Frame): number { return frame.holders === 1 ? frame.bytes : 0 }
+
+  /** The bytes of a queue have changed. */
+  update (queue: BudgetedQueue): void {
+    if (queue.budgetIndex === OUT_OF_HEAP) {
+      if (queue.bytes > 0) this.#rise(queue, this.#heap.push(queue) - 1)
+    } else if (queue.bytes === 0) {
+      this.#remove(queue)
+    } else {
+      this.#rise(queue, this.#sink(queue, queue.budgetIndex))
+    }
+  }
+
+  #costOf (frame: Frame): number { return frame.holders > 0 ? 0 : frame.bytes }
+
+  #settleLimit (): void {
+    const asked = [...this.#limits.values()].filter((limit) => limit !== undefined)
+    this.#limit = asked.length === 0 ? DEFAULT_TOTAL_BYTES : Math.min(...asked.map((limit) => limit === 0 ? Infinity : limit))
+  }
+
+  #remove (queue: BudgetedQueue): void {
+    const index = queue.budgetIndex
+    queue.budgetIndex = OUT_OF_HEAP
+    const last = this.#heap.pop() as BudgetedQueue
+    if (last !== queue) this.#rise(last, this.#sink(last, index))
+  }
+
+  /** Moves a queue up from a free place to where it belongs. */
+  #rise (queue: BudgetedQueue, index: number): void {
+    const heap = this.#heap
+    while (index > 0) {
+      const parent = (index - 1) >> 1
+      const above = heap[parent] as BudgetedQueue
+      if (above.bytes >= queue.bytes) break
+      place(heap, above, index)
+      index = parent
+    }
+    place(heap, queue, index)
+  }
+
+  /** Moves the free place down, as far as a queue has to. @returns where it is then */
+  #sink (queue: BudgetedQueue, index: number): number {
+    const heap = this.#heap
+    for (;;) {
+      let child = 2 * index + 1
+      if (child + 1 < heap.length && (heap[child + 1] as BudgetedQueue).bytes > (heap[child] as BudgetedQueue).bytes) child++
+      const below = heap[child]
+      if (below === undefined || below.bytes <= queue.bytes) return index
+      place(heap, below, index)
+      index = child
+    }
+  }
+}
+
+function place (heap: BudgetedQueue[], queue: BudgetedQueue, index: number): void {
+  heap[index] = queue
+  queue.budgetIndex = index
+}
+
+/** The one of this process. */
+export const processBudget = new QueueBudget()
