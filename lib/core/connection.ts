@@ -36,6 +36,8 @@ export interface ConnectionHost {
   handleMessage (connection: HubConnection, message: InboundMessage): unknown
   kick (connection: HubConnection, code: number, reason: string): Promise<boolean>
   onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void
+  /** Whether one more ping may go out in this tick. */
+  mayPing (now: number): boolean
   /** The application failed. */
   report (error: unknown, connection: HubConnection): void
   /** The peer broke the protocol. */
@@ -290,7 +292,11 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   get reading (): boolean { return !this.#inbound.paused }
 
-  onSilence (): void { if (this.#transport.writable) this.#transport.ping() }
+  onSilence (now: number): boolean {
+    if (!this.#host.mayPing(now)) return false
+    if (this.#transport.writable) this.#transport.ping()
+    return true
+  }
 
   onExpiry (): void {
     this.disconnect(disconnects.heartbeat)

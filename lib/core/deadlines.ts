@@ -12,8 +12,8 @@ export interface DeadlineSettings {
 export interface DeadlineListener {
   /** Whether the socket is read: while it is paused, silence is ours and not the peer's. */
   readonly reading: boolean
-  /** The peer was silent for the heartbeat's interval. */
-  onSilence (): void
+  /** The peer was silent for the heartbeat's interval. @returns false to be asked again in the next tick */
+  onSilence (now: number): boolean
   /** The peer was silent for the heartbeat's timeout. */
   onExpiry (): void
   /** The handler that runs has taken too long. */
@@ -107,7 +107,7 @@ export class ConnectionDeadlines extends Deadline {
       if (now >= this.#closeBy || action === 'expire') this.#listener.onCloseTimeout()
     } else if (this.#phase === 'live') {
       if (action === 'expire') this.#listener.onExpiry()
-      else if (action === 'ping') this.#listener.onSilence()
+      else if (action === 'ping' && !this.#listener.onSilence(now)) return this.#wheel.arm(this, 0)
     }
     this.#schedule()
   }

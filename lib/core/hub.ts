@@ -14,6 +14,7 @@ import type { InboundMessage } from './message.js'
 import type { OutboundShared } from './outbound.js'
 import { toPayload } from './payload.js'
 import { EVERYONE, type Broker, type BrokerListener, type Clock, type Directory, type FanOut, type Presence, type Publication, type Transport } from './ports.js'
+import { PingPace } from './ping-pace.js'
 import { Registry } from './registry.js'
 import { HubRoom } from './room.js'
 import { Rooms } from './rooms.js'
@@ -75,6 +76,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   readonly #events: HubEmitter
   /** Accepted, but not in the registry yet. */
   readonly #entering = new Set<HubConnection>()
+  readonly #pingPace: PingPace
   /** Queues that were full in this turn. */
   readonly #overflows = new Map<HubConnection, HubEvents['overflow'][1]>()
   /** Ended, but their onDisconnect has not, or still waits for a handler. */
@@ -94,6 +96,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     const report = (error: unknown): void => { this.#events.report(error, null) }
     this.wheel = new TimingWheel(clock, report)
     this.outbound = { flusher: new Flusher(clock, report), compression: new Compression(config.compression), limits: queue, budget: config.budget, counters: this.counters }
+    this.#pingPace = new PingPace(settings.heartbeat)
     this.admission = new Admission(limits, clock, this.wheel)
     this.directory = config.directory
     this.presence = config.presence
@@ -230,6 +233,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     const before = this.#overflows.get(connection)?.dropped ?? 0
     this.#overflows.set(connection, { policy, dropped: before + dropped, bytes: connection.queued.bytes })
   }
+
+  mayPing (now: number): boolean { return this.#pingPace.take(now, this.size) }
 
   report (error: unknown, connection: HubConnection): void { this.#events.report(error, connection) }
 

@@ -62,7 +62,8 @@ export class Outbound implements Flushable {
     if (maxBytes === 0 || frame.bytes <= maxBytes) {
       // A turn that sends without end stays bounded: either the socket takes it now, or it blocks and the queue's limits hold.
       if (this.#batch !== null && this.#batch.bytes + frame.bytes > MAX_FRAME_BYTES) this.#write()
-      if (this.#free()) {
+      // A socket that is not blocked has been given all that was before this: see the loop in #write.
+      if (!this.#host.transport.blocked) {
         this.#append(frame, shared)
         return SENT
       }
@@ -111,18 +112,14 @@ export class Outbound implements Flushable {
       if (this.#begun !== null) this.#writeChunk(this.#begun)
       else if (this.#batch !== null) this.#writeBatch(this.#batch)
       else if (this.#queue !== null) this.#writeQueued(this.#queue)
-      else break
+      else return this.#settleClose()
     }
-    if (this.#closing !== null && this.#idle()) this.#sendClose(this.#closing)
   }
 
-  /** Whether nothing has to go before a frame that comes now. */
-  #free (): boolean { return !this.#host.transport.blocked && this.#begun === null && (this.#queue === null || this.#queue.messages === 0) }
-
-  /** Whether all that was accepted is with the socket, and it takes more. */
-  #idle (): boolean { return this.#batch === null && this.#free() }
-
-  #sendClose ({ code, reason }: { code: number, reason: string }): void {
+  /** All that was accepted is with the socket. */
+  #settleClose (): void {
+    if (this.#closing === null) return
+    const { code, reason } = this.#closing
     this.#closing = null
     this.#ended = true
     this.#host.transport.close(code, reason)

@@ -213,3 +213,84 @@ t.test('the close deadline holds while a handler runs', async (t) => {
     t.equal(transport.closed?.code, 4000)
   }
 })
+
+t.test('pings of connections that came in one moment are spread, and stay spread', async (t) => {
+  const { fake } = await connected({ heartbeat })
+  const { clock } = fake
+  const peers = await Promise.all(Array.from({ length: 999 }, async () => await fake.connect()))
+  const perTick = async (ms: number): Promise<number[]> => {
+    const counts: number[] = []
+    for (let tick = 0; tick < ms / 100; tick++) {
+      const before = peers.map(({ transport }) => transport.pings)
+      clock.advance(100)
+      const pinged = peers.filter(({ transport }, i) => transport.pings > (before[i] as number))
+      for (const { transport } of pinged) transport.peerPong()
+      if (pinged.length > 0) counts.push(pinged.length)
+    }
+    return counts
+  }
+  for (let round = 0; round < 3; round++) {
+    const counts = await perTick(30_000 + (round === 0 ? 7_500 : 0))
+    t.equal(counts.reduce((sum, count) => sum + count, 0), 999, `all are pinged in round ${round}`)
+    t.ok(Math.max(...counts) <= 64, `at most 64 in a tick: ${Math.max(...counts)}`)
+  }
+})
+
+t.test('FAULTS 34: a write that the peer does not take in time ends it as a slow reader', async (t) => {
+  const { fake, connection, transport, ends } = await connected({ deadlines: { write: 10_000, handler: 0, close: 5_000 } })
+  transport.block(1)
+  connection.send('stuck')
+  await fake.turn()
+  connection.send('queued')
+  await fake.advance(9_900, 100)
+  t.equal(transport.terminated, false)
+  await fake.advance(300)
+  t.same(ends, [{ code: 4429, reason: 'slow reader', initiator: 'server' }])
+  t.same(transport.calls.slice(-2), ['terminate', 'end'], 'a Close could not overtake what is stuck')
+  t.match(fake.hub.stats(), { messages: { sent: 1, dropped: 1 }, queuedBytes: 0 })
+  t.equal(fake.hub.wheel.size, 0)
+})
+
+t.test('the write deadline is for one write: who takes each in time, however slowly, stays', async (t) => {
+  const { fake, connection, transport, ends } = await connected({ deadlines: { write: 10_000, handler: 0, close: 5_000 } })
+  transport.block(1)
+  connection.send('x'.repeat(500_000))
+  for (let i = 0; i < 7; i++) {
+    await fake.advance(9_000, 1_000)
+    transport.drain(1)
+  }
+  transport.drain()
+  await fake.advance(60_000, 10_000)
+  t.equal(transport.messages.length, 1)
+  t.same(ends, [], 'and what is not blocked has no deadline')
+  transport.block(1)
+  connection.send('y')
+  await fake.advance(9_000, 1_000)
+  transport.drain()
+  transport.block(1)
+  connection.send('z')
+  await fake.advance(9_000, 1_000)
+  t.same(ends, [], 'each write begins anew')
+  await fake.advance(1_300)
+  t.match(ends, [{ code: 4429 }])
+})
+
+t.test('the write deadline holds during our Close, too; 0 is off; pings do not refresh it', async (t) => {
+  const closing = await connected({ deadlines: { write: 2_000, handler: 0, close: 0 } })
+  closing.transport.block(1)
+  closing.connection.send('stuck')
+  await closing.fake.turn()
+  closing.connection.close(4000, 'mine')
+  await closing.fake.advance(1_500)
+  closing.transport.peerPing()
+  await closing.fake.advance(800)
+  t.same(closing.transport.calls.at(-1), 'end')
+  t.match(closing.ends, [{ code: 4000, reason: 'mine' }], 'the first decision about the end stands')
+
+  const off = await connected({ deadlines: { write: 0, handler: 0, close: 0 } })
+  off.transport.block(1)
+  off.connection.send('stuck')
+  await off.fake.advance(600_000, 60_000)
+  t.same(off.ends, [])
+  t.equal(off.fake.hub.wheel.size, 0)
+})
