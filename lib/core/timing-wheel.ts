@@ -2,7 +2,7 @@ import type { Clock, Timer } from './ports.js'
 
 /** Something with a deadline. An entry is in the wheel at most once; the links belong to the wheel. */
 export interface WheelEntry {
-  /** Called at or after the time it was armed for, less than two ticks late. Out of the wheel then: may arm itself again. */
+  /** Called at the first tick at or after the time it was armed for: less than TICK_MS late while the event loop is on time. Out of the wheel then: may arm itself again. */
   onDue (now: number): void
   wheelDue: number
   wheelNext: WheelEntry | null
@@ -10,7 +10,7 @@ export interface WheelEntry {
   wheelSlot: number
 }
 
-/** Milliseconds per tick. A deadline waits for the end of its tick, and then for the timer, which is not in phase. */
+/** Milliseconds per tick: between two looks at the wheel, and the width of a slot. */
 export const TICK_MS = 100
 
 /** 51.2 s in one turn: the default heartbeat re-arms within one revolution. Longer deadlines stay for several. */
@@ -70,30 +70,32 @@ export class TimingWheel {
     this.#size--
   }
 
-  /** Processes every tick that has passed. After a stall one revolution sees each slot once, which is enough. */
+  /** Calls everything that is due. */
   advance (): void {
     const now = this.#clock.monotonic()
     const target = Math.floor(now / TICK_MS)
-    // The last ticks, not the first: what a callback arms for `target` is then still ahead.
-    this.#tick = Math.max(this.#tick, target - SLOTS)
-    while (this.#tick < target) this.#fire(++this.#tick % SLOTS, now)
-  }
-
-  #fire (slot: number, now: number): void {
-    // Taken out first: an entry that arms itself, or another, while we walk can not be met twice in this walk.
+    // After a stall one revolution sees each slot once, which is enough.
+    const first = Math.max(this.#tick + 1, target - SLOTS + 2)
+    this.#tick = target
+    // Found first, called then: what a callback arms waits for the next look, however soon it is due. The timer is not in
+    // phase with the slots, so what is due in the first part of the slot that has just begun is among it.
     const due: WheelEntry[] = []
-    for (let entry = this.#slots[slot] ?? null; entry !== null; entry = entry.wheelNext) {
-      if (entry.wheelDue <= now) due.push(entry)
-    }
+    for (let tick = first; tick <= target + 1; tick++) this.#collect(tick % SLOTS, now, due)
     for (const entry of due) {
-      // An earlier entry of this tick may have disarmed or re-armed this one.
-      if (entry.wheelSlot !== slot || entry.wheelDue > now) continue
+      // An earlier one may have disarmed or re-armed it.
+      if (!this.armed(entry) || entry.wheelDue > now) continue
       this.disarm(entry)
       try {
         entry.onDue(now)
       } catch (error) {
         this.#onError(error)
       }
+    }
+  }
+
+  #collect (slot: number, now: number, due: WheelEntry[]): void {
+    for (let entry = this.#slots[slot] ?? null; entry !== null; entry = entry.wheelNext) {
+      if (entry.wheelDue <= now) due.push(entry)
     }
   }
 
