@@ -36,7 +36,7 @@ export interface ConnectionHost {
   handleMessage (connection: HubConnection, message: InboundMessage): unknown
   kick (connection: HubConnection, code: number, reason: string): Promise<boolean>
   onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void
-  /** Whether one more ping may go out in this tick. */
+  /** Whether one more ping may go out in this look at the wheel. */
   mayPing (now: number): boolean
   /** The application failed. */
   report (error: unknown, connection: HubConnection): void

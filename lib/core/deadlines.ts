@@ -12,7 +12,7 @@ export interface DeadlineSettings {
 export interface DeadlineListener {
   /** Whether the socket is read: while it is paused, silence is ours and not the peer's. */
   readonly reading: boolean
-  /** The peer was silent for the heartbeat's interval. @returns false to be asked again in the next tick */
+  /** The peer was silent for the heartbeat's interval. @returns false to be asked again soon */
   onSilence (now: number): boolean
   /** The peer was silent for the heartbeat's timeout. */
   onExpiry (): void

@@ -1,35 +1,35 @@
 import type { HeartbeatOptions } from './heartbeat.js'
-import { TICK_MS } from './timing-wheel.js'
+import { LOOK_MS } from './timing-wheel.js'
 
-/** Pings in one tick however few connections there are. */
-const MIN_PINGS = 64
+/** Pings at one look however few connections there are. */
+const MIN_PINGS = 32
 /** Of the interval, and of the time that a pinged peer has to answer: how long a ping may be put off. */
 const SHARE = 4
 
 /**
- * Spreads pings over the ticks of the wheel: connections that came in one moment, as after a deploy, would otherwise be
+ * Spreads pings over the looks at the wheel: connections that came in one moment, as after a deploy, would otherwise be
  * pinged in one moment for ever. What is put off once stays apart, because the answer moves the next ping, too.
  */
 export class PingPace {
-  /** Ticks over which all connections could be pinged. */
-  readonly #ticks: number
+  /** Looks over which all connections could be pinged. */
+  readonly #looks: number
   #now = -1
   #left = 0
 
   constructor ({ interval, timeout }: HeartbeatOptions) {
     const answer = timeout > 0 ? timeout - interval : interval
-    this.#ticks = Math.max(1, Math.floor(Math.min(interval, answer) / SHARE / TICK_MS))
+    this.#looks = Math.max(1, Math.floor(Math.min(interval, answer) / SHARE / LOOK_MS))
   }
 
   /**
-   * Whether one more ping may go out in this tick.
-   * @param now when the tick is processed
+   * Whether one more ping may go out in this look at the wheel.
+   * @param now when it looks
    * @param connections how many there are
    */
   take (now: number, connections: number): boolean {
     if (now !== this.#now) {
       this.#now = now
-      this.#left = Math.max(MIN_PINGS, Math.ceil(connections / this.#ticks))
+      this.#left = Math.max(MIN_PINGS, Math.ceil(connections / this.#looks))
     }
     return this.#left-- > 0
   }

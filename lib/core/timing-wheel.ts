@@ -2,7 +2,7 @@ import type { Clock, Timer } from './ports.js'
 
 /** Something with a deadline. An entry is in the wheel at most once; the links belong to the wheel. */
 export interface WheelEntry {
-  /** Called at the first tick at or after the time it was armed for: less than TICK_MS late while the event loop is on time. Out of the wheel then: may arm itself again. */
+  /** Called at the first look at or after the time it was armed for: within a tick, unless the event loop is late. Out of the wheel then: may arm itself again. */
   onDue (now: number): void
   wheelDue: number
   wheelNext: WheelEntry | null
@@ -10,8 +10,11 @@ export interface WheelEntry {
   wheelSlot: number
 }
 
-/** Milliseconds per tick: between two looks at the wheel, and the width of a slot. */
+/** Milliseconds of one slot, and the promise: a deadline is not noticed later than this. */
 export const TICK_MS = 100
+
+/** Milliseconds between two looks at the wheel: less than a tick, because timers come late. */
+export const LOOK_MS = 50
 
 /** 51.2 s in one turn: the default heartbeat re-arms within one revolution. Longer deadlines stay for several. */
 const SLOTS = 512
@@ -44,7 +47,7 @@ export class TimingWheel {
 
   start (): void {
     // After the poll phase of the turn: what came during a stall is heard before anybody is found silent.
-    this.#timer ??= this.#clock.every(TICK_MS, () => { this.#clock.defer(() => { if (this.running) this.advance() }) })
+    this.#timer ??= this.#clock.every(LOOK_MS, () => { this.#clock.defer(() => { if (this.running) this.advance() }) })
   }
 
   stop (): void {
