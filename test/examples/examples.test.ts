@@ -90,3 +90,30 @@ t.test('routes notify everybody, or one user', async (t) => {
   t.match(await example.stop(), { code: 0 })
   t.match(await closed, [1012, Buffer.from('service restart')])
 })
+
+t.test('states with a key: a reader that stops gets the latest of each, and never an old one after a new one', async (t) => {
+  const example = new Example(t, 'state-updates-with-key.js', { PORT: '0' })
+  const address = await example.address()
+  const stats = async (): Promise<Record<string, number>> => await (await fetch(`${address}/stats`)).json() as Record<string, number>
+  const socket = new WebSocket(`${address.replace('http', 'ws')}/ws`)
+  t.teardown(() => { socket.terminate() })
+  const changes = new Map<string, number>()
+  let backwards = 0
+  socket.on('message', (data) => {
+    const { symbol, change } = JSON.parse(String(data)) as { symbol: string, change: number }
+    if (change < (changes.get(symbol) ?? 0)) backwards++
+    changes.set(symbol, change)
+  })
+  await once(socket, 'open')
+  socket.pause()
+  // The kernel takes in some megabytes first.
+  while ((await stats())['replaced'] as number < 1_000) await new Promise((resolve) => { setTimeout(resolve, 100) })
+  const prices = await (await fetch(`${address}/prices`)).json() as Array<{ symbol: string, change: number }>
+  t.equal(prices.length, 200)
+  socket.resume()
+  while (!prices.every(({ symbol, change }) => (changes.get(symbol) ?? -1) >= change)) await once(socket, 'message')
+  t.equal(backwards, 0)
+  t.match(await stats(), { dropped: 0, rejected: 0 })
+  t.match(await (await fetch(address)).text(), '<title>Prices</title>')
+  t.match(await example.stop(), { code: 0 })
+})

@@ -1,0 +1,179 @@
+// What abusers do to the others: 200 connections echo a message each 50 ms; beside them one that floods 100,000 small messages, one
+// that sends 64 KiB messages at full speed, one that never finishes a message. Each comes back at once when it is closed.
+//   npm run bench:abuse [-- --seconds 5 --repetitions 3]
+// The abusers run at a lower priority: on a small machine they would otherwise take the processor from server and clients.
+import { once } from 'node:events'
+import { setPriority } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { answer, child, median, open, quantile, verdict } from './lib.js'
+
+const file = fileURLToPath(import.meta.url)
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '5' },
+    repetitions: { type: 'string', default: '3' },
+    server: { type: 'string' },
+    normal: { type: 'string' },
+    abusers: { type: 'string' }
+  }
+})
+const NORMAL = 200
+const EVERY_MS = 50
+const FLOOD = 100_000
+const ECHO_BYTES = 8
+const LIMIT = 2
+const SETTINGS = {
+  'default limits': {},
+  'over the rate: dropped, never closed': { limits: { violations: 0 } },
+  'no rate limits at all': { limits: { messagesPerSecond: 0 } }
+}
+
+if (values.server !== undefined) await serve(SETTINGS[values.server])
+else if (values.normal !== undefined) echo(Number(values.normal))
+else if (values.abusers !== undefined) abuse(Number(values.abusers))
+else await main()
+
+async function main () {
+  console.log(`${NORMAL} connections, an echo each ${EVERY_MS} ms, ${values.seconds} s, medians of ${values.repetitions} interleaved runs, Node ${process.version}`)
+  for (const name of Object.keys(SETTINGS)) {
+    const runs = { alone: [], beside: [] }
+    let last
+    for (let i = 0; i < Number(values.repetitions); i++) {
+      runs.alone.push(await measure(name, false))
+      runs.beside.push(last = await measure(name, true))
+    }
+    const show = (results) => `p50 ${median(results.map(({ p50 }) => p50)).toFixed(2)} ms, p99 ${median(results.map(({ p99 }) => p99)).toFixed(2)} ms`
+    const ratio = median(runs.beside.map(({ p99 }) => p99)) / median(runs.alone.map(({ p99 }) => p99))
+    console.log(`\n${name}: alone ${show(runs.alone)}; beside abusers ${show(runs.beside)}`)
+    console.log(`the last of these: ${JSON.stringify(last.abuse)}, server: ${JSON.stringify(last.stats)}`)
+    verdict(last.lost === 0 && ratio <= LIMIT, `p99 ${ratio.toFixed(2)} x that without them, ${last.lost} echoes lost`)
+  }
+}
+
+async function measure (name, abused) {
+  const server = child(file, ['--server', name])
+  const { port } = await server.ask()
+  const normal = child(file, ['--normal', String(port)])
+  await normal.ask({ open: true })
+  const abusers = abused ? child(file, ['--abusers', String(port)]) : null
+  await abusers?.ask({ begin: true })
+  const latencies = await normal.ask({ run: Number(values.seconds) * 1_000 })
+  const abuse = await abusers?.ask({ report: true })
+  const stats = await server.ask({ stats: true })
+  await abusers?.end()
+  await normal.end()
+  await server.end()
+  return { ...latencies, abuse, stats }
+}
+
+function textFrame (payload, { fin = true, declared = payload.length } = {}) {
+  const header = declared < 126 ? Buffer.from([0, 0x80 | declared]) : declared < 65_536 ? Buffer.from([0, 0x80 | 126, declared >> 8, declared & 0xff]) : Buffer.from([0, 0x80 | 127, 0, 0, 0, 0, 0, declared >> 16, declared >> 8 & 0xff, declared & 0xff])
+  header[0] = (fin ? 0x80 : 0) | 1
+  // Masked with zeros.
+  return Buffer.concat([header, Buffer.alloc(4), payload])
+}
+
+function echo (port) {
+  const sockets = []
+  let latencies = []
+  let sent = 0
+  const now = () => performance.now()
+  answer({
+    open: async () => {
+      for (let i = 0; i < NORMAL; i++) {
+        const { socket } = await open(port)
+        socket.setNoDelay(true)
+        let rest = Buffer.alloc(0)
+        socket.on('data', (chunk) => {
+          let bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+          for (; bytes.length >= 2 + ECHO_BYTES; bytes = bytes.subarray(2 + ECHO_BYTES)) latencies.push(now() - bytes.readUInt32BE(2) / 100)
+          rest = bytes
+        })
+        sockets.push(socket)
+      }
+    },
+    run: async (ms) => {
+      const say = (socket) => {
+        const payload = Buffer.alloc(ECHO_BYTES, 0x2e)
+        payload.writeUInt32BE(Math.round(now() * 100))
+        // As binary: a time is no text.
+        const frame = textFrame(payload)
+        frame[0] = 0x82
+        sent++
+        socket.write(frame)
+      }
+      // Each in its own phase.
+      const timers = sockets.map((socket, i) => setTimeout(() => {
+        say(socket)
+        timers[i] = setInterval(() => { say(socket) }, EVERY_MS)
+      }, EVERY_MS * i / NORMAL))
+      await new Promise((resolve) => { setTimeout(resolve, ms) })
+      for (const timer of timers) clearInterval(timer)
+      const expected = sent
+      for (let waited = 0; latencies.length < expected && waited < 5_000; waited += 50) await new Promise((resolve) => { setTimeout(resolve, 50) })
+      return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), lost: expected - latencies.length }
+    }
+  })
+}
+
+function abuse (port) {
+  setPriority(19)
+  const done = { flooded: 0, large: 0, connections: 0 }
+  const rounds = async (attack) => {
+    for (;;) {
+      const { socket } = await open(port)
+      done.connections++
+      socket.resume()
+      await attack(socket)
+      if (!socket.destroyed) await once(socket, 'close')
+    }
+  }
+  const drained = async (socket) => { await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {}) }
+  const small = Buffer.concat(Array.from({ length: 1_000 }, () => textFrame(Buffer.from('x'))))
+  const large = textFrame(Buffer.alloc(64 * 1024, 'x'))
+  answer({
+    begin: () => {
+      rounds(async (socket) => {
+        while (done.flooded < FLOOD && !socket.destroyed) {
+          done.flooded += 1_000
+          if (!socket.write(small)) await drained(socket)
+        }
+      })
+      rounds(async (socket) => {
+        while (!socket.destroyed) {
+          done.large++
+          if (!socket.write(large)) await drained(socket)
+        }
+      })
+      rounds(async (socket) => {
+        socket.write(textFrame(Buffer.from('never'), { declared: 60_000 }))
+        while (!socket.destroyed) {
+          socket.write('x')
+          await new Promise((resolve) => { setTimeout(resolve, 1) })
+        }
+      })
+    },
+    report: () => done
+  })
+}
+
+async function serve (settings) {
+  const { default: Fastify } = await import('fastify')
+  const { default: fastifyHub } = await import('fastify-hub')
+  const app = Fastify()
+  const closed = {}
+  await app.register(fastifyHub, {
+    ...settings,
+    onMessage: (connection, message) => { connection.send(message) },
+    onDisconnect: (_, { code }) => { closed[code] = (closed[code] ?? 0) + 1 }
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  answer({
+    stats: () => {
+      const { received, limited, sent, dropped } = app.hub.stats().messages
+      return { received, limited, sent, dropped, closed }
+    }
+  })
+  process.send({ port: app.server.address().port })
+}
