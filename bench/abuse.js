@@ -76,7 +76,7 @@ function textFrame (payload, { fin = true, declared = payload.length } = {}) {
 
 function echo (port) {
   const sockets = []
-  let latencies = []
+  const latencies = []
   let sent = 0
   const now = () => performance.now()
   answer({
