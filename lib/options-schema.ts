@@ -56,7 +56,7 @@ export const optionsSchema: TObject = Type.Object({
     maxMessages: count('Messages that may wait behind a blocked socket, per connection. 0: no limit.', 64),
     maxBytes: count('Bytes that may wait, per connection; a larger message is rejected at once. 0: no limit.', 1024 * 1024),
     overflow: oneOf(['drop-oldest', 'reject-new', 'disconnect'], 'drop-oldest', 'What a full queue does with a new message: evict older ones, refuse it, or end the connection as a slow reader.'),
-    maxTotalBytes: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Bytes that may wait in all queues of the process together; a message that waits in many counts once. Beyond it the policy of the new message holds for the fattest queue, until there is room. Of several hubs in one process the smallest number that is given holds for all. 0: no limit.', shownDefault: '`268_435_456`' }))
+    maxTotalBytes: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Bytes that may wait in all queues of the process together; a message that waits in many counts once, and each with about half a KiB for bookkeeping. Beyond it the policy of the new message holds for the fattest queue, until there is room. Of several hubs in one process the smallest number that is given holds for all. 0: no limit.', shownDefault: '`268_435_456`' }))
   }, 'The queue between the application and one slow reader.'),
   compression: group({
     level: Type.Optional(Type.Integer({ minimum: 0, maximum: 9, default: 0, description: 'Of zlib, 1 (fast) to 9 (small). A message is compressed once for all its receivers, in the thread of the application. 0: off, the extension is not offered.' })),

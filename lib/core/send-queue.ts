@@ -74,7 +74,7 @@ export class SendQueue implements BudgetedQueue {
   offer (frame: Frame, overflow: Overflow, key: string | null): number {
     const { limits, budget, counters } = this.#shared
     const replaced = key === null ? null : this.#byKey?.get(key) ?? null
-    if ((limits.maxBytes > 0 && frame.bytes > limits.maxBytes) || frame.bytes > budget.limit) return this.#refuse(overflow, REJECTED)
+    if ((limits.maxBytes > 0 && frame.bytes > limits.maxBytes) || !budget.everFits(frame)) return this.#refuse(overflow, REJECTED)
     if (overflow === 'reject-new' && !(this.#fits(frame, replaced) && budget.fits(frame, replaced === null ? 0 : budget.freedBy(replaced.frame)))) {
       return this.#refuse(overflow, REJECTED)
     }

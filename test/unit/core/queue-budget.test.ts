@@ -19,7 +19,7 @@ function open (budget: QueueBudget, told: string[] = [], name = ''): SendQueue {
 }
 
 function limited (limit: number): QueueBudget {
-  const budget = new QueueBudget()
+  const budget = new QueueBudget({ message: 0, place: 0 })
   budget.join({}, limit)
   return budget
 }
@@ -105,5 +105,20 @@ t.test('a small frame that waits does not keep the pool of Node alive', (t) => {
   t.same(after, before)
   queue.offer(small, 'drop-oldest', null)
   t.equal(small.chunks[0], after, 'once')
+  t.end()
+})
+
+t.test('what V8 needs beside the bytes counts, too', (t) => {
+  const budget = new QueueBudget()
+  budget.join({}, 100_000)
+  const queues = [open(budget), open(budget)]
+  const tiny = encodeFrame('x')
+  for (const queue of queues) queue.offer(tiny, 'drop-oldest', null)
+  t.equal(budget.bytes, tiny.bytes + 384 + 2 * 128)
+  for (let i = 0; i < 1_000; i++) queues[0]?.offer(encodeFrame('x'), 'drop-oldest', null)
+  t.ok((queues[0]?.messages ?? 0) < 200, 'messages of a byte do not take hundreds of times that')
+  for (const queue of queues) queue.end()
+  t.equal(budget.bytes, 0)
+  t.equal(queues[0]?.offer(frame(99_500), 'drop-oldest', null), REJECTED, 'with it, it is more than the budget')
   t.end()
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { QueueBudget } from '../../../lib/core/queue-budget.js'
+import { QueueBudget, type Overhead } from '../../../lib/core/queue-budget.js'
 import { DISCONNECT, queueKey, REJECTED, SendQueue, type QueueLimits, type QueueShared } from '../../../lib/core/send-queue.js'
 import type { Overflow } from '../../../lib/core/types.js'
 import { Frame } from '../../../lib/protocol/frame.js'
@@ -9,8 +9,8 @@ const frame = (bytes: number): Frame => new Frame([], bytes)
 const sum = (frames: ReadonlyArray<{ bytes: number }>): number => frames.reduce((total, { bytes }) => total + bytes, 0)
 
 /** All that queues share, beside a list of what their owners were told. */
-function share (limits: Partial<QueueLimits> = {}, maxTotalBytes = 0): QueueShared & { open: () => SendQueue, told: string[], budget: QueueBudget } {
-  const budget = new QueueBudget()
+function share (limits: Partial<QueueLimits> = {}, maxTotalBytes = 0, overhead: Overhead = { message: 0, place: 0 }): QueueShared & { open: () => SendQueue, told: string[], budget: QueueBudget } {
+  const budget = new QueueBudget(overhead)
   budget.join({}, maxTotalBytes)
   const told: string[] = []
   const shared = {
@@ -37,27 +37,30 @@ class Model {
   readonly queues: Item[][]
   readonly #limits: QueueLimits
   readonly #total: number
+  readonly #overhead: Overhead
   dropped = 0
   replaced = 0
 
-  constructor (count: number, limits: QueueLimits, total: number) {
+  constructor (count: number, limits: QueueLimits, total: number, overhead: Overhead) {
     this.queues = Array.from({ length: count }, () => [])
     this.#limits = limits
     this.#total = total || Infinity
+    this.#overhead = overhead
   }
 
   /** Bytes in memory, one of them taken out, one of them put in. */
   memory (without: Item | null = null, and: Frame | null = null): number {
-    const frames = new Set(this.queues.flat().filter((item) => item !== without).map(({ frame }) => frame))
-    if (and !== null) frames.add(and)
-    return sum([...frames])
+    const places = this.queues.flat().filter((item) => item !== without).map(({ frame }) => frame)
+    if (and !== null) places.push(and)
+    const frames = new Set(places)
+    return sum([...frames]) + frames.size * this.#overhead.message + places.length * this.#overhead.place
   }
 
   /** @param sheds the queues that had to give way, in order: of several fattest ones it may be any */
   offer (which: number, item: Item, overflow: Overflow, sheds: number[]): number {
     const { maxMessages, maxBytes } = this.#limits
     const queue = this.queues[which] as Item[]
-    if (item.bytes > (maxBytes || Infinity) || item.bytes > this.#total) return REJECTED
+    if (item.bytes > (maxBytes || Infinity) || item.bytes + this.#overhead.message + this.#overhead.place > this.#total) return REJECTED
     const old = queue.find(({ key }) => key !== null && key === item.key) ?? null
     const rest = queue.filter((one) => one !== old)
     const full = (items: Item[]): boolean => items.length + 1 > (maxMessages || Infinity) || sum(items) + item.bytes > (maxBytes || Infinity)
@@ -106,9 +109,9 @@ t.test('random offers to several queues: bounds, order, bytes, drops, replaced o
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('end' as const), which }) }
   )
   const bound = (max: number): fc.Arbitrary<number> => fc.oneof(fc.constant(0), fc.integer({ min: 1, max }))
-  fc.assert(fc.property(fc.record({ maxMessages: bound(20), maxBytes: bound(300) }), bound(400), fc.array(op, { maxLength: 300, size: 'max' }), (limits, total, ops) => {
-    const { open, counters, budget } = share(limits, total)
-    const model = new Model(QUEUES, limits, total)
+  fc.assert(fc.property(fc.record({ maxMessages: bound(20), maxBytes: bound(300) }), bound(400), fc.record({ message: fc.constantFrom(0, 7), place: fc.constantFrom(0, 3) }), fc.array(op, { maxLength: 300, size: 'max' }), (limits, total, overhead, ops) => {
+    const { open, counters, budget } = share(limits, total, overhead)
+    const model = new Model(QUEUES, limits, total, overhead)
     const sheds: number[] = []
     const opened = (i: number): SendQueue => {
       const queue = open()
