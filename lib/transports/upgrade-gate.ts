@@ -45,34 +45,49 @@ export class UpgradeGate {
   readonly #members: GateMember[] = []
   /** Sockets that are no WebSocket yet. */
   readonly #owned = new Set<Duplex>()
-  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    // Where nobody else is there to answer, Fastify's 404 is better than silence.
-    if (this.#members.some((member) => member.claims(request)) || this.#server.listenerCount('upgrade') === 1) {
-      this.#dispatch(request, socket as Duplex & Answering, head)
-    }
+  #closing = false
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex & Answering, head: Buffer): void => {
+    const member = this.#members.find((one) => one.claims(request))
+    // Where nobody else is there to answer, Fastify's 404 is better than silence, and silence would hold the close.
+    if (member === undefined && this.#server.listenerCount('upgrade') > 1) return
+    const earlier = socket._httpMessage ?? null
+    // A handshake that was sent behind another request can not be answered before that one is.
+    if (earlier !== null) this.#awaitEarlier(earlier, socket)
+    else if (this.#closing) this.#refuse(member, socket)
+    else this.#dispatch(request, socket, head)
   }
 
-  readonly #refuse = (request: IncomingMessage, socket: Duplex): void => {
+  #refuse (member: GateMember | undefined, socket: Duplex): void {
     // Node has taken its own error listener off: a reset now would be an uncaught exception.
-    socket.on('error', () => { socket.destroy() })
+    socket.on('error', destroy)
     socket.end(RESPONSE, () => { socket.destroy() })
-    this.#members.find((member) => member.claims(request))?.onRefused(closing)
+    member?.onRefused(closing)
+  }
+
+  #awaitEarlier (earlier: ServerResponse, socket: Duplex & Answering): void {
+    this.#own(socket)
+    socket.on('error', destroy)
+    earlier.once('finish', () => { this.#endUnlessReleased(socket) })
+  }
+
+  #dispatch (request: IncomingMessage, socket: Duplex & Answering, head: Buffer): void {
+    this.#own(socket)
+    this.#dispatcher?.emit('upgrade', request, socket, head)
+    socket._httpMessage?.once('finish', () => { this.#endUnlessReleased(socket) })
   }
 
   /**
    * Owns the socket until it is a WebSocket: Node has taken its own listeners and timers off, and @fastify/websocket ends
    * it only where its hooks have run. They have not when an earlier hook of the app answered, or the URL is malformed.
    */
-  #dispatch (request: IncomingMessage, socket: Duplex & Answering, head: Buffer): void {
+  #own (socket: Duplex): void {
     this.#owned.add(socket)
     socket.on('end', destroy)
     socket.on('close', this.#forget)
-    // A handshake that was sent behind another request can not be answered before that one is.
-    const earlier = socket._httpMessage ?? null
-    if (earlier === null) this.#dispatcher?.emit('upgrade', request, socket, head)
-    else socket.on('error', destroy)
-    const answer = earlier ?? socket._httpMessage
-    answer?.once('finish', () => { if (this.#owned.has(socket)) socket.destroySoon?.() })
+  }
+
+  #endUnlessReleased (socket: Duplex & Answering): void {
+    if (this.#owned.has(socket)) socket.destroySoon?.()
   }
 
   /** It is a WebSocket now. */
@@ -109,13 +124,14 @@ export class UpgradeGate {
   }
 
   /**
-   * From now on every upgrade that nobody else listens for is refused with 503. All hubs of the server drain at the same
-   * time: Fastify runs their preClose hooks one after the other, and the time to stop in is one for all.
+   * From now on every upgrade that would have been dispatched is refused with 503: whoever else listens leaves ours alone.
+   * All hubs of the server drain at the same time: Fastify runs their preClose hooks one after the other, and the time to
+   * stop in is one for all.
    */
   async close (): Promise<void> {
-    this.#server.removeListener('upgrade', this.#onUpgrade)
-    this.#dispatcher = null
-    if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', this.#refuse)
+    this.#closing = true
+    // The @fastify/websocket that the app had registered itself has left the server without a listener.
+    if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', this.#onUpgrade)
     await Promise.all(this.#members.map(async (member) => { await member.drain() }))
     for (const socket of this.#owned) socket.destroy()
   }

@@ -6,6 +6,8 @@ import t from 'tap'
 import { WebSocketServer } from 'ws'
 import fastifyHub from '../../lib/index.js'
 import { TestApp } from '../helpers/app.js'
+import { RawClient } from '../helpers/raw-client.js'
+import { gate } from '../helpers/until.js'
 import { connectWs, listen } from '../helpers/ws-client.js'
 
 /** Another library that handles upgrades of one path on the same server, as GraphQL or hot-reload servers do. */
@@ -45,6 +47,32 @@ for (const first of ['the hub', 'the other']) {
     t.equal((await ours.closed).code, 1012)
   })
 }
+
+t.test('an upgrade of ours while the app closes is refused where another library listens, too', async (t) => {
+  const app = Fastify()
+  const leaving = gate()
+  const goOn = gate()
+  await app.register(fastifyHub, {
+    guardUpgrades: false,
+    onDisconnect: async () => {
+      leaving.open()
+      await goOn.promise
+    }
+  })
+  addForeignListener(app)
+  const address = await listen(t, app)
+  await connectWs(t, `ws://${address}/ws`)
+  const late = await RawClient.connect(Number(address.split(':')[1]))
+  t.teardown(() => { late.destroy() })
+  const closed = app.close()
+  await leaving.promise
+  late.sendHandshake()
+  t.equal((await late.response()).status, 503)
+  await late.ended()
+  goOn.open()
+  await closed
+  t.same(app.hub.stats().refused, { FST_HUB_DRAINING: 1 })
+})
 
 t.test('with guardUpgrades each upgrade gets exactly one answer', async (t) => {
   const app = await TestApp.start(t)
