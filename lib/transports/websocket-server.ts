@@ -84,6 +84,8 @@ export function takeOver (app: FastifyInstance, ws: WebSocket): void {
 
 /** Ends the WebSockets of other routes, with 1001 as a server that goes away (RFC 6455 section 7.4.1). */
 export async function closeOtherSockets (server: WebSocketServer, timeout: number): Promise<void> {
+  // First of all: an upgrade that is still in a hook would become a WebSocket that nobody closes any more.
+  server.close()
   const clients = [...server.clients ?? []]
   await Promise.all(clients.map(async (ws) => {
     await new Promise<void>((resolve) => {
@@ -95,5 +97,4 @@ export async function closeOtherSockets (server: WebSocketServer, timeout: numbe
       ws.close(1001)
     })
   }))
-  server.close()
 }

@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import fastifyHub from '../../lib/index.js'
 import { RawClient, type Handshake } from '../helpers/raw-client.js'
-import { gate } from '../helpers/until.js'
+import { gate, until } from '../helpers/until.js'
 import { listen } from '../helpers/ws-client.js'
 
 async function open (t: Test, address: string, handshake?: Handshake): Promise<RawClient> {
@@ -11,6 +11,29 @@ async function open (t: Test, address: string, handshake?: Handshake): Promise<R
   if (handshake !== undefined) client.sendHandshake(handshake)
   return client
 }
+
+t.test('an upgrade of another route that ends its hooks while the app closes does not hold the close', async (t) => {
+  const app = Fastify()
+  const inHook = gate()
+  const late = gate()
+  await app.register(fastifyHub)
+  app.get('/other', { websocket: true }, () => {})
+  app.get('/late', { websocket: true, preHandler: async () => { inHook.open(); await late.promise } }, () => {})
+  const address = await listen(t, app)
+  // Both take their time to close: the hub waits for one, and @fastify/websocket's server for the other.
+  const slow = [await open(t, address), await open(t, address)] as const
+  for (const client of slow) client.polite = false
+  await slow[0].upgrade()
+  await slow[1].upgrade({ path: '/other' })
+  const other = await open(t, address, { path: '/late' })
+  await inHook.promise
+  const closed = app.close()
+  await until(() => app.hub.health().status === 'draining', 'the drain')
+  late.open()
+  t.equal((await other.response()).status, 503)
+  for (const client of slow) client.sendClose(1012)
+  await closed
+})
 
 t.test('an upgrade behind a request that is being answered while the app closes leaves that answer whole', async (t) => {
   const app = Fastify()
