@@ -23,6 +23,9 @@ interface Upgrade {
   readonly guard: UpgradeGuard
   /** Refuses it, wherever it is. */
   readonly giveUp: (reason: Error) => void
+  readonly answer: Answer
+  /** The hooks have let it in: an answer that begins now is the 101. */
+  admitted: boolean
   /** null before it has been asked for. */
   slot: Slot | null
   ip: string | null
@@ -74,7 +77,7 @@ export class Upgrades {
   async #identify (request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     const upgrade = this.#pending.get(request.raw)
     if (upgrade?.slot?.state !== 'held') return false
-    const answer = watchAnswer(reply)
+    const { answer } = upgrade
     try {
       const identity = this.#options.identify === undefined ? {} : await this.#runIdentify(request, reply)
       if (answer.begun) this.#settle(upgrade)
@@ -88,6 +91,7 @@ export class Upgrades {
       this.refuse(request, reply, error, (refusal) => { reply.send(refusal) })
       return false
     }
+    upgrade.admitted = true
     return true
   }
 
@@ -171,13 +175,16 @@ export class Upgrades {
       this.#underWay.delete(upgrade)
       upgrade.slot?.release()
     }
+    const answer = watchAnswer(reply)
     const giveUp = (reason: Error): void => {
+      // A hook has answered, or taken the socket over: a second answer would be mixed into its own.
+      if (answer.begun && !upgrade.admitted) return this.#settle(upgrade)
       over()
-      if (reply.sent) socket.destroy()
+      if (upgrade.admitted) socket.destroy()
       else this.refuse(request, reply, reason, (error) => { reply.send(error) })
     }
     const guard = new UpgradeGuard(socket, this.#hub.wheel, { onGone: over, onTimeout: () => { giveUp(new FST_HUB_ADMIT_TIMEOUT()) } })
-    const upgrade: Upgrade = { guard, giveUp, slot: null, ip: null, subprotocol: null, identity: {}, headerLines: [] }
+    const upgrade: Upgrade = { guard, giveUp, answer, admitted: false, slot: null, ip: null, subprotocol: null, identity: {}, headerLines: [] }
     this.#pending.set(request.raw, upgrade)
     this.#underWay.add(upgrade)
     return upgrade
@@ -214,17 +221,19 @@ export class Upgrades {
   }
 }
 
+interface Answer { readonly begun: boolean }
+
 /** Notices that a reply is sent: `reply.sent` is true only when asynchronous onSend hooks have ended, too. */
-function watchAnswer (reply: FastifyReply): { begun: boolean } {
-  const answer = { begun: reply.sent }
+function watchAnswer (reply: FastifyReply): Answer {
+  let begun = false
   for (const method of ['send', 'hijack'] as const) {
     const original = reply[method].bind(reply) as (payload?: unknown) => FastifyReply
     reply[method] = (payload?: unknown) => {
-      answer.begun = true
+      begun = true
       return original(payload)
     }
   }
-  return answer
+  return { get begun () { return begun || reply.sent } }
 }
 
 /** The socket of an upgrade, or null when its client has left. Not request.raw.socket: injectWS has none there. */

@@ -1,6 +1,7 @@
-import Fastify from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import fastifyHub from '../../lib/index.js'
+import fastifyHub, { type HubOptions } from '../../lib/index.js'
+import type { LocalHub } from '../../lib/core/hub.js'
 import { RawClient, type Handshake } from '../helpers/raw-client.js'
 import { gate, until } from '../helpers/until.js'
 import { listen } from '../helpers/ws-client.js'
@@ -62,4 +63,47 @@ t.test('an upgrade behind a request that is being answered while the app closes 
   t.equal(response.status, 200)
   t.equal(response.body, 'slow')
   await closed
+})
+
+for (const [what, answers] of Object.entries({
+  'a hook': (app: FastifyInstance): HubOptions => {
+    app.addHook('preHandler', (_request, reply, _done) => { reply.code(401).header('www-authenticate', 'Bearer').send({ mine: true }) })
+    return {}
+  },
+  'route.preValidation': (): HubOptions => ({ route: { preValidation: (_request, reply, _done) => { reply.code(401).header('www-authenticate', 'Bearer').send({ mine: true }) } } })
+})) {
+  for (const late of ['drain', 'the deadline'] as const) {
+    t.test(`${late} does not mix another answer into that of ${what}`, async (t) => {
+      const app = Fastify()
+      const sending = gate()
+      const goOn = gate()
+      app.addHook('onSend', async () => {
+        sending.open()
+        await goOn.promise
+      })
+      await app.register(fastifyHub, { ...answers(app), deadlines: { admit: late === 'drain' ? 0 : 100 } })
+      const address = await listen(t, app)
+      const client = await open(t, address, {})
+      await sending.promise
+      const { wheel } = app.hub as LocalHub
+      if (late === 'drain') await app.hub.drain()
+      else await until(() => wheel.size === 0, 'the deadline')
+      goOn.open()
+      const response = await client.response()
+      t.equal(response.status, 401)
+      t.match(response.headers.map(([name]) => name), ['www-authenticate', 'content-type'])
+      t.same(JSON.parse(response.body), { mine: true })
+      t.same(app.hub.stats().refused, {})
+      await client.ended()
+      await until(() => (app.hub as LocalHub).admission.held === 0, 'the slot')
+    })
+  }
+}
+
+t.test('a handshake that verifyClient never answers is bounded by the deadline', async (t) => {
+  const app = Fastify()
+  await app.register(fastifyHub, { deadlines: { admit: 100 }, websocket: { options: { verifyClient: (_info: object, _answer: unknown) => {} } } })
+  const client = await open(t, await listen(t, app), {})
+  await client.ended()
+  t.equal((app.hub as LocalHub).admission.held, 0)
 })
