@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
 import type { WebSocket, WebSocketServer } from 'ws'
@@ -80,6 +81,23 @@ export function takeOver (app: FastifyInstance, ws: WebSocket): void {
   app.websocketServer.clients?.delete(ws)
   const { _socket: socket } = ws as unknown as { _socket: Socket & { _httpMessage?: ServerResponse | null } }
   socket._httpMessage?.detachSocket(socket)
+}
+
+/** The stream of injectWS. It counts corks by itself, and uncorking it leaves what the base class has counted. */
+interface InjectedStream extends Duplex { _corked?: number, _writableState: { corked: number } }
+
+/**
+ * Lets a response on the stream of injectWS finish: Node ends one by setting the count of corks of the base class to 1
+ * before it uncorks. Its last write would wait for ever: no 'finish', so no onResponse, and nobody would end the stream.
+ */
+export function letResponseFinish (socket: Duplex): void {
+  const injected = socket as InjectedStream
+  if (injected._corked === undefined) return
+  const uncork = socket.uncork.bind(socket)
+  socket.uncork = () => {
+    injected._writableState.corked = 0
+    uncork()
+  }
 }
 
 /** Ends the WebSockets of other routes, with 1001 as a server that goes away (RFC 6455 section 7.4.1). */

@@ -11,6 +11,7 @@ import {
   FST_HUB_ORIGIN_DENIED, FST_HUB_UPGRADE_REQUIRED
 } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
+import { letResponseFinish } from '../transports/websocket-server.js'
 import { WebSocketTransport } from '../transports/websocket.js'
 import { checkHandshake, values } from './handshake.js'
 import { checkIdentity, toRefusal } from './identity.js'
@@ -185,6 +186,7 @@ export class Upgrades {
     }
     const guard = new UpgradeGuard(socket, this.#hub.wheel, { onGone: over, onTimeout: () => { giveUp(new FST_HUB_ADMIT_TIMEOUT()) } })
     const upgrade: Upgrade = { guard, giveUp, answer, admitted: false, slot: null, ip: null, subprotocol: null, identity: {}, headerLines: [] }
+    letResponseFinish(socket)
     this.#pending.set(request.raw, upgrade)
     this.#underWay.add(upgrade)
     return upgrade

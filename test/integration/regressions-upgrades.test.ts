@@ -107,3 +107,24 @@ t.test('a handshake that verifyClient never answers is bounded by the deadline',
   await client.ended()
   t.equal((app.hub as LocalHub).admission.held, 0)
 })
+
+t.test('a refused injectWS gives its slot back, and onResponse is called', async (t) => {
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  let responses = 0
+  app.addHook('onResponse', async () => { responses++ })
+  await app.register(fastifyHub, {
+    limits: { connections: 1 },
+    identify: ({ url }) => url === '/ws?denied' ? null : {},
+    route: { preHandler: async ({ url }, reply) => url === '/ws?hook' ? await reply.code(401).send() : undefined }
+  })
+  await app.ready()
+  for (const [url, status] of [['/ws?denied', 403], ['/ws?hook', 401], ['/ws?denied', 403]] as const) {
+    await t.rejects(app.injectWS(url), { message: `Unexpected server response: ${status}` })
+    await until(() => (app.hub as LocalHub).admission.held === 0, 'the slot')
+  }
+  t.equal(responses, 3)
+  const ws = await app.injectWS('/ws')
+  t.equal(app.hub.size, 1)
+  ws.terminate()
+})
