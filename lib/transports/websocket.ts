@@ -97,7 +97,11 @@ export class WebSocketTransport implements Transport {
 
   ping (): void { this.#ws.ping() }
 
-  close (code: number, reason: string): void { this.#ws.close(code, reason) }
+  close (code: number, reason: string): void {
+    this.#ws.close(code, reason)
+    // The deadline is the connection's: that of ws is one for all hubs of the app, and can not be off.
+    clearTimeout((this.#ws as unknown as { _closeTimer: NodeJS.Timeout | null })._closeTimer ?? undefined)
+  }
 
   terminate (): void { this.#ws.terminate() }
 

@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import fastifyHub, { type HubOptions } from '../../lib/index.js'
+import fastifyHub, { type DisconnectInfo, type HubOptions } from '../../lib/index.js'
 import type { LocalHub } from '../../lib/core/hub.js'
 import { RawClient, type Handshake } from '../helpers/raw-client.js'
 import { gate, until } from '../helpers/until.js'
@@ -128,3 +128,28 @@ t.test('a refused injectWS gives its slot back, and onResponse is called', async
   t.equal(app.hub.size, 1)
   ws.terminate()
 })
+
+for (const close of [0, 2_000]) {
+  t.test(`deadlines.close: ${close} of a hub beside one that waits less for a Close frame`, async (t) => {
+    const app = Fastify()
+    const ends: DisconnectInfo[] = []
+    await app.register(fastifyHub, { path: '/first', deadlines: { close: 100 } })
+    await app.register(fastifyHub, {
+      path: '/second',
+      decorateAs: 'second',
+      deadlines: { close },
+      onConnect: (connection) => { connection.close(4000) },
+      onDisconnect: (_connection, info) => { ends.push(info) }
+    })
+    const address = await listen(t, app)
+    const client = await open(t, address)
+    client.polite = false
+    await client.upgrade({ path: '/second' })
+    // Long after the other hub would have given up.
+    await new Promise((resolve) => { setTimeout(resolve, 1_000) })
+    t.same(ends, [])
+    client.sendClose(4000)
+    await until(() => ends.length === 1, 'the end')
+    t.match(ends, [{ code: 4000, initiator: 'server' }])
+  })
+}
