@@ -1,4 +1,4 @@
-import { heartbeatStep, type HeartbeatOptions } from './heartbeat.js'
+import { heartbeatStep, NOT_ASKED, type HeartbeatOptions, type HeartbeatStep } from './heartbeat.js'
 import type { Clock } from './ports.js'
 import { Deadline, type TimingWheel } from './timing-wheel.js'
 
@@ -39,6 +39,8 @@ export class ConnectionDeadlines extends Deadline {
   #phase: 'live' | 'closing' | 'ended' = 'live'
   /** Monotonic, as all times here. */
   lastSeen: number
+  /** When the peer was asked for a sign of life: by the first ping since `lastSeen`, or by our Close frame. */
+  #asked = NOT_ASKED
   /** When the running handler began. */
   #busySince = IDLE
   /** When the write that blocks the socket was handed over. */
@@ -59,6 +61,7 @@ export class ConnectionDeadlines extends Deadline {
 
   /** Something complete came from the peer, or it is read again. @returns the time */
   heard (): number {
+    this.#asked = NOT_ASKED
     this.lastSeen = this.#clock.monotonic()
     return this.lastSeen
   }
@@ -81,7 +84,8 @@ export class ConnectionDeadlines extends Deadline {
   closing (): void {
     const { close } = this.#settings.deadlines
     this.#phase = 'closing'
-    this.#closeBy = close > 0 ? this.#clock.monotonic() + close : Infinity
+    this.#asked = this.#clock.monotonic()
+    this.#closeBy = close > 0 ? this.#asked + close : Infinity
     this.#schedule()
   }
 
@@ -92,7 +96,7 @@ export class ConnectionDeadlines extends Deadline {
   }
 
   override onDue (now: number): void {
-    const { deadlines: { handler, write }, heartbeat } = this.#settings
+    const { handler, write } = this.#settings.deadlines
     if (this.#busySince !== IDLE && handler > 0 && now - this.#busySince >= handler) {
       this.#busySince = IDLE
       this.#listener.onHandlerTimeout()
@@ -101,13 +105,13 @@ export class ConnectionDeadlines extends Deadline {
       this.#writingSince = IDLE
       this.#listener.onWriteTimeout()
     }
-    const { action } = heartbeatStep(heartbeat, this.#lastHeard(now), now)
+    const { action } = this.#heartbeat(now)
     if (this.#phase === 'closing') {
       // Without a deadline of its own, a closing handshake ends with the peer's silence.
       if (now >= this.#closeBy || action === 'expire') this.#listener.onCloseTimeout()
     } else if (this.#phase === 'live') {
       if (action === 'expire') this.#listener.onExpiry()
-      else if (action === 'ping' && !this.#listener.onSilence(now)) return this.#wheel.arm(this, 0)
+      else if (action === 'ping' && !this.#ask(now)) return this.#wheel.arm(this, 0)
     }
     this.#schedule()
   }
@@ -115,15 +119,24 @@ export class ConnectionDeadlines extends Deadline {
   /** Whether the wheel looks soon enough anyway: then it is left alone. */
   #looksBefore (due: number): boolean { return this.#wheel.armed(this) && this.wheelDue <= due }
 
-  #lastHeard (now: number): number { return this.#listener.reading ? this.lastSeen : now }
+  #heartbeat (now: number): HeartbeatStep {
+    return heartbeatStep(this.#settings.heartbeat, this.#listener.reading ? this.lastSeen : now, this.#asked, now)
+  }
+
+  /** @returns whether the ping was sent */
+  #ask (now: number): boolean {
+    if (!this.#listener.onSilence(now)) return false
+    if (this.#asked === NOT_ASKED) this.#asked = now
+    return true
+  }
 
   #schedule (): void {
-    const { deadlines: { handler, write }, heartbeat } = this.#settings
+    const { handler, write } = this.#settings.deadlines
     const now = this.#clock.monotonic()
     let next = Infinity
     if (this.#busySince !== IDLE && handler > 0) next = this.#busySince + handler - now
     if (this.#phase !== 'ended') {
-      next = Math.min(next, heartbeatStep(heartbeat, this.#lastHeard(now), now).next)
+      next = Math.min(next, this.#heartbeat(now).next)
       if (this.#writingSince !== IDLE && write > 0) next = Math.min(next, this.#writingSince + write - now)
     }
     if (this.#phase === 'closing') next = Math.min(next, this.#closeBy - now)

@@ -92,6 +92,20 @@ t.test('a stall of the event loop longer than the heartbeat ends nobody that has
   await app.close()
 })
 
+t.test('a stall of the event loop ends nobody who was not asked in time', async (t) => {
+  const app = Fastify()
+  await app.register(fastifyHub, { heartbeat: { interval: 300, timeout: 600 } })
+  const ws = await connectWs(t, `ws://${await listen(t, app)}/ws`)
+  await until(() => app.hub.size === 1, 'the connection')
+  let pings = 0
+  ws.ws.on('ping', () => { pings++ })
+  const until1 = Date.now() + 900
+  while (Date.now() < until1);
+  await until(() => pings > 0 || app.hub.size === 0, 'a ping')
+  t.equal(app.hub.size, 1)
+  await app.close()
+})
+
 t.test('what identify has answered is respected, with asynchronous onSend hooks, too', async (t) => {
   const answers: Record<string, (request: FastifyRequest, reply: FastifyReply) => null> = {
     418: (_request, reply) => { reply.code(418).send('tea'); return null }

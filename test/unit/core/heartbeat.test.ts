@@ -1,25 +1,34 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { heartbeatStep } from '../../../lib/core/heartbeat.js'
+import { heartbeatStep, NOT_ASKED } from '../../../lib/core/heartbeat.js'
 
 const both = { interval: 30, timeout: 70 }
 
 t.test('pings after an interval of silence, expires after the timeout', (t) => {
-  t.same(heartbeatStep(both, 100, 100), { action: 'none', next: 30 })
-  t.same(heartbeatStep(both, 100, 129), { action: 'none', next: 1 })
-  t.same(heartbeatStep(both, 100, 130), { action: 'ping', next: 30 })
-  t.same(heartbeatStep(both, 100, 160), { action: 'ping', next: 10 }, 'looks again at the timeout')
-  t.same(heartbeatStep(both, 100, 169), { action: 'ping', next: 1 })
-  t.same(heartbeatStep(both, 100, 170), { action: 'expire', next: 0 })
+  t.same(heartbeatStep(both, 100, NOT_ASKED, 100), { action: 'none', next: 30 })
+  t.same(heartbeatStep(both, 100, NOT_ASKED, 129), { action: 'none', next: 1 })
+  t.same(heartbeatStep(both, 100, NOT_ASKED, 130), { action: 'ping', next: 30 })
+  t.same(heartbeatStep(both, 100, 130, 160), { action: 'ping', next: 10 }, 'looks again at the timeout')
+  t.same(heartbeatStep(both, 100, 130, 169), { action: 'ping', next: 1 })
+  t.same(heartbeatStep(both, 100, 130, 170), { action: 'expire', next: 0 })
+  t.end()
+})
+
+t.test('a peer that was not asked in time is asked, and has half of the time that is left to answer', (t) => {
+  t.same(heartbeatStep(both, 100, NOT_ASKED, 170), { action: 'ping', next: 20 })
+  t.same(heartbeatStep(both, 100, NOT_ASKED, 9_000), { action: 'ping', next: 20 })
+  t.same(heartbeatStep(both, 100, 9_000, 9_019), { action: 'ping', next: 1 })
+  t.same(heartbeatStep(both, 100, 9_000, 9_020), { action: 'expire', next: 0 })
+  t.same(heartbeatStep(both, 100, 160, 170), { action: 'ping', next: 10 }, 'asked late')
   t.end()
 })
 
 t.test('each half can be off', (t) => {
-  t.same(heartbeatStep({ interval: 0, timeout: 70 }, 0, 10), { action: 'none', next: 60 })
-  t.same(heartbeatStep({ interval: 0, timeout: 70 }, 0, 70), { action: 'expire', next: 0 })
-  t.same(heartbeatStep({ interval: 30, timeout: 0 }, 0, 1_000), { action: 'ping', next: 30 })
-  t.same(heartbeatStep({ interval: 30, timeout: 0 }, 0, 10), { action: 'none', next: 20 })
-  t.same(heartbeatStep({ interval: 0, timeout: 0 }, 0, 1_000), { action: 'none', next: Infinity })
+  t.same(heartbeatStep({ interval: 0, timeout: 70 }, 0, NOT_ASKED, 10), { action: 'none', next: 60 })
+  t.same(heartbeatStep({ interval: 0, timeout: 70 }, 0, NOT_ASKED, 70), { action: 'expire', next: 0 })
+  t.same(heartbeatStep({ interval: 30, timeout: 0 }, 0, NOT_ASKED, 1_000), { action: 'ping', next: 30 })
+  t.same(heartbeatStep({ interval: 30, timeout: 0 }, 0, NOT_ASKED, 10), { action: 'none', next: 20 })
+  t.same(heartbeatStep({ interval: 0, timeout: 0 }, 0, NOT_ASKED, 1_000), { action: 'none', next: Infinity })
   t.end()
 })
 
@@ -27,18 +36,24 @@ t.test('looking when it says to: never a busy loop, never past the timeout, neve
   fc.assert(fc.property(fc.nat(100), fc.nat(300), fc.array(fc.nat(400), { maxLength: 20, size: 'max' }), (interval, timeout, traffic) => {
     const options = { interval, timeout }
     let lastSeen = 0
+    let asked = NOT_ASKED
     let now = 0
     let lastPing = 0
     for (const heard of traffic) {
-      lastSeen = Math.max(lastSeen, Math.min(now, heard))
-      const { action, next } = heartbeatStep(options, lastSeen, now)
-      if (action === 'expire') return timeout > 0 && now - lastSeen >= timeout
+      const seen = Math.max(lastSeen, Math.min(now, heard))
+      if (seen > lastSeen) asked = NOT_ASKED
+      lastSeen = seen
+      const { action, next } = heartbeatStep(options, lastSeen, asked, now)
+      if (action === 'expire') return timeout > 0 && now - lastSeen >= timeout && (interval === 0 || interval >= timeout || asked !== NOT_ASKED)
       if (next <= 0) return false
-      if (action === 'ping') lastPing = now
+      if (action === 'ping') {
+        lastPing = now
+        if (asked === NOT_ASKED) asked = now
+      }
       if (interval > 0 && now - Math.max(lastSeen, lastPing) > interval) return false
-      if (timeout > 0 && now + next > lastSeen + timeout) return false
-      if (next === Infinity) return interval === 0 && timeout === 0
+      if (timeout > 0 && interval < timeout && asked <= lastSeen + interval && now + next > lastSeen + timeout) return false
       now += next
+      if (next === Infinity) return interval === 0 && timeout === 0
     }
     return true
   }))
