@@ -344,6 +344,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   #beginClose (code: number, reason: string): boolean {
+    // onConnect has not let it in: nothing that it sent may be handled, not even when it has left before it was told.
+    if (this.#inbound.held) this.#inbound.stop()
     // The peer's Close, or the loss of the socket, came first: its code stands.
     if (!this.#transport.writable || !this.#decide(code, reason, 'server')) return false
     this.#inbound.seal()

@@ -20,7 +20,7 @@ export class Inbound {
   readonly #host: InboundHost
   readonly #maxPending: number
   #waiting: InboundMessage[] = []
-  /** Held until `begin`: the connection is not ready for messages yet. */
+  /** Until what `begin` runs first has ended: the connection is not ready for messages yet. */
   #held = true
   #busy = false
   #paused = false
@@ -37,6 +37,9 @@ export class Inbound {
   /** Whether the socket is paused. */
   get paused (): boolean { return this.#paused }
 
+  /** Whether messages wait for the first task of `begin`. */
+  get held (): boolean { return this.#held }
+
   receive (message: InboundMessage): void {
     if (this.#sealed) return
     this.#waiting.push(message)
@@ -49,10 +52,10 @@ export class Inbound {
 
   /** Runs `first`, then handles what has been received, and what comes. */
   begin (first: () => unknown): void {
-    this.#held = false
     this.#pumping = true
     this.#run(first)
     this.#pumping = false
+    if (!this.#busy) this.#held = false
     this.#pump()
   }
 
@@ -114,7 +117,7 @@ export class Inbound {
     this.#host.onBusy(true)
     const settled = (): void => {
       if (!this.#busy) return
-      this.#busy = false
+      this.#busy = this.#held = false
       this.#host.onBusy(false)
       this.#pump()
     }

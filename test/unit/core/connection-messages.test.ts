@@ -200,6 +200,26 @@ t.test('close in a handler: what had come before is still handled, what comes is
   t.same(log, ['connect', 'close', 'waited', 'disconnect 4000'])
 })
 
+t.test('close in onConnect: nothing that came is handled, also when the peer has closed first', async (t) => {
+  for (const [who, code] of [['server', 4500], ['peer', 4001]] as const) {
+    let open = (): void => {}
+    const wait = new Promise<void>((resolve) => { open = resolve })
+    const { fake, transport, log } = await connected({
+      onConnect: async (connection) => {
+        await wait
+        connection.close(4500, 'not you')
+      }
+    })
+    transport.message('early')
+    if (who === 'peer') transport.peerClose(code)
+    open()
+    await settled()
+    transport.message('late')
+    await fake.turn()
+    t.same(log, ['connect', `disconnect ${code}`], who)
+  }
+})
+
 t.test('kick and terminate drop what waits', async (t) => {
   for (const [end, code] of [['kick', 4501], ['terminate', 1006]] as const) {
     let open = (): void => {}
