@@ -159,7 +159,8 @@ export interface Connection {
   leave (room: string): Promise<void>
   /**
    * Closes with a Close frame after what was sent so far; terminated `deadlines.close` later if the peer does not answer.
-   * Does nothing when it is already closing.
+   * Does nothing when it is already closing. Messages that have come before are still handled, but not where `onConnect` has
+   * not ended yet: whom it turns away is not heard.
    * @param code 1000 (default), 1001, 1003, 1007 to 1014 except 1010, or 3000 to 4999
    * @param reason at most 123 bytes of UTF-8, cut at a character boundary
    * @throws FST_HUB_INVALID_CLOSE_CODE
