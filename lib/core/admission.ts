@@ -96,7 +96,7 @@ export class Admission {
   get held (): number { return this.#held }
   get waiting (): number { return this.#line.size }
   get draining (): boolean { return this.#draining }
-  /** Addresses that hold or await a slot. */
+  /** Addresses that hold or await a slot; none are kept without `connectionsPerIp`. */
   get addresses (): number { return this.#perIp.size }
 
   /**
@@ -106,12 +106,13 @@ export class Admission {
    */
   acquire (ip: string | null, settled: Settled): Slot {
     if (this.#draining) throw new FST_HUB_DRAINING()
-    const { connections, connectionsPerIp, onFull, maxWaiting, waitTimeout } = this.#limits
-    const key = ip === null ? null : ipKey(ip)
-    if (key !== null) {
-      if (connectionsPerIp > 0 && (this.#perIp.get(key) ?? 0) >= connectionsPerIp) throw new FST_HUB_TOO_MANY_CONNECTIONS_PER_IP()
-      if (!this.#rate.take(key, this.#clock.monotonic())) throw new FST_HUB_UPGRADE_RATE()
-    }
+    const { connections, connectionsPerIp, upgradesPerSecond, onFull, maxWaiting, waitTimeout } = this.#limits
+    const limited = connectionsPerIp > 0 || upgradesPerSecond > 0
+    const address = ip !== null && limited ? ipKey(ip) : null
+    /** Under which the slot is counted. */
+    const key = connectionsPerIp > 0 ? address : null
+    if (key !== null && (this.#perIp.get(key) ?? 0) >= connectionsPerIp) throw new FST_HUB_TOO_MANY_CONNECTIONS_PER_IP()
+    if (address !== null && !this.#rate.take(address, this.#clock.monotonic())) throw new FST_HUB_UPGRADE_RATE()
     const free = connections === 0 || this.#held < connections
     if (!free && (onFull === 'reject' || this.#line.size >= maxWaiting)) throw new FST_HUB_FULL()
 

@@ -4,6 +4,7 @@ import { ABNORMAL, disconnects, fitReason, type Disconnect } from '../protocol/d
 import { encodeFrame, type Frame } from '../protocol/frame.js'
 import { checkCloseCode, checkKey, checkName, checkOverflow } from './arguments.js'
 import { ConnectionDeadlines, type DeadlineListener, type DeadlineSettings } from './deadlines.js'
+import { detached } from './detached.js'
 import { Inbound, type InboundHost } from './inbound.js'
 import { InboundMessage } from './message.js'
 import { Outbound, SENT, type OutboundCounters, type OutboundHost, type OutboundShared } from './outbound.js'
@@ -62,7 +63,7 @@ const NO_ROOMS: ReadonlySet<string> = new Set()
  * transport, and the parts below.
  */
 export class HubConnection implements Connection, DirectoryEntry, TransportListener, InboundHost, OutboundHost, DeadlineListener {
-  readonly id = randomUUID()
+  readonly id = detached(randomUUID())
   readonly user: string | null
   readonly device: string | null
   readonly ip: string | null
@@ -71,7 +72,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   readonly slot: { release (): void }
   /** Whether hub.get finds it: from just before onConnect. */
   registered = false
-  data: HubConnectionData
   /** Rooms that it is in; made by Rooms with the first. */
   roomSet: Set<string> | null = null
   readonly #host: ConnectionHost
@@ -80,6 +80,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   readonly #inbound: Inbound
   readonly #deadlines: ConnectionDeadlines
   #state: Connection['state'] = 'connecting'
+  /** Made when somebody looks. */
+  #data: HubConnectionData | null
   #rate: PeerRate | null = null
   /** How it ends, once this server or a protocol error has decided it. */
   #ending: DisconnectInfo | null = null
@@ -87,18 +89,25 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   constructor (host: ConnectionHost, transport: Transport, info: ConnectionInfo) {
     this.#host = host
     this.#transport = transport
-    this.user = info.identity.user ?? null
-    this.device = info.identity.device ?? null
-    this.data = info.identity.data ?? {}
-    this.ip = info.ip
+    const { user, device, data } = info.identity
+    this.user = user === undefined ? null : detached(user)
+    this.device = device === undefined ? null : detached(device)
+    this.#data = data ?? null
+    this.ip = info.ip === null ? null : detached(info.ip)
     this.subprotocol = info.subprotocol
     this.slot = info.slot
     this.#outbound = new Outbound(this)
     this.#inbound = new Inbound(this, host.settings.maxPending)
     this.connectedAt = host.clock.now()
-    this.#deadlines = new ConnectionDeadlines(host.clock, host.wheel, host.settings, this)
+    this.#deadlines = new ConnectionDeadlines(host, this)
   }
 
+  get data (): HubConnectionData {
+    this.#data ??= {}
+    return this.#data
+  }
+
+  set data (data: HubConnectionData) { this.#data = data }
   get nodeId (): string { return this.#host.nodeId }
   get state (): Connection['state'] {
     // The peer's Close, or the loss of the socket, has been seen, and the end of the socket has not.
@@ -294,6 +303,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   onSilence (now: number): boolean {
     if (!this.#host.mayPing(now)) return false
+    if (this.#rate?.rested(now) === true) this.#rate = null
     if (this.#transport.writable) this.#transport.ping()
     return true
   }

@@ -24,17 +24,22 @@ export interface DeadlineListener {
   onCloseTimeout (): void
 }
 
-/** Nothing is under way. */
+/** Nothing is under way. Like the times a small whole number: Infinity would take an object of its own in each connection. */
 const IDLE = -1
+
+/** What the deadlines of all connections of a hub have in common. */
+export interface DeadlineShared {
+  readonly clock: Clock
+  readonly wheel: TimingWheel
+  readonly settings: DeadlineSettings
+}
 
 /**
  * All deadlines of one connection behind one entry in the timing wheel: whichever is next is armed. What the peer sends
  * only moves `lastSeen`; the entry finds that when it is due.
  */
 export class ConnectionDeadlines extends Deadline {
-  readonly #clock: Clock
-  readonly #wheel: TimingWheel
-  readonly #settings: DeadlineSettings
+  readonly #shared: DeadlineShared
   readonly #listener: DeadlineListener
   #phase: 'live' | 'closing' | 'ended' = 'live'
   /** Monotonic, as all times here. */
@@ -46,16 +51,18 @@ export class ConnectionDeadlines extends Deadline {
   /** When the write that blocks the socket was handed over. */
   #writingSince = IDLE
   /** When a closing handshake is given up. */
-  #closeBy = Infinity
+  #closeBy = IDLE
 
-  constructor (clock: Clock, wheel: TimingWheel, settings: DeadlineSettings, listener: DeadlineListener) {
+  constructor (shared: DeadlineShared, listener: DeadlineListener) {
     super()
-    this.#clock = clock
-    this.#wheel = wheel
-    this.#settings = settings
+    this.#shared = shared
     this.#listener = listener
-    this.lastSeen = clock.monotonic()
+    this.lastSeen = this.#clock.monotonic()
   }
+
+  get #clock (): Clock { return this.#shared.clock }
+  get #wheel (): TimingWheel { return this.#shared.wheel }
+  get #settings (): DeadlineSettings { return this.#shared.settings }
 
   start (): void { this.#schedule() }
 
@@ -85,7 +92,7 @@ export class ConnectionDeadlines extends Deadline {
     const { close } = this.#settings.deadlines
     this.#phase = 'closing'
     this.#asked = this.#clock.monotonic()
-    this.#closeBy = close > 0 ? this.#asked + close : Infinity
+    this.#closeBy = close > 0 ? this.#asked + close : IDLE
     this.#schedule()
   }
 
@@ -108,7 +115,7 @@ export class ConnectionDeadlines extends Deadline {
     const { action } = this.#heartbeat(now)
     if (this.#phase === 'closing') {
       // Without a deadline of its own, a closing handshake ends with the peer's silence.
-      if (now >= this.#closeBy || action === 'expire') this.#listener.onCloseTimeout()
+      if ((this.#closeBy !== IDLE && now >= this.#closeBy) || action === 'expire') this.#listener.onCloseTimeout()
     } else if (this.#phase === 'live') {
       if (action === 'expire') this.#listener.onExpiry()
       else if (action === 'ping' && !this.#ask(now)) return this.#wheel.arm(this, 0)
@@ -139,7 +146,7 @@ export class ConnectionDeadlines extends Deadline {
       next = Math.min(next, this.#heartbeat(now).next)
       if (this.#writingSince !== IDLE && write > 0) next = Math.min(next, this.#writingSince + write - now)
     }
-    if (this.#phase === 'closing') next = Math.min(next, this.#closeBy - now)
+    if (this.#phase === 'closing' && this.#closeBy !== IDLE) next = Math.min(next, this.#closeBy - now)
     if (next === Infinity) this.#wheel.disarm(this)
     else this.#wheel.arm(this, Math.max(0, next))
   }

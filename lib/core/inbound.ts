@@ -19,7 +19,8 @@ export interface InboundHost {
 export class Inbound {
   readonly #host: InboundHost
   readonly #maxPending: number
-  #waiting: InboundMessage[] = []
+  /** null when none does: most connections are idle. */
+  #waiting: InboundMessage[] | null = null
   /** Until what `begin` runs first has ended: the connection is not ready for messages yet. */
   #held = true
   #busy = false
@@ -42,9 +43,10 @@ export class Inbound {
 
   receive (message: InboundMessage): void {
     if (this.#sealed) return
-    this.#waiting.push(message)
+    if (this.#waiting === null) this.#waiting = [message]
+    else this.#waiting.push(message)
     this.#pump()
-    if (!this.#sealed && !this.#paused && this.#waiting.length >= this.#maxPending) {
+    if (!this.#sealed && !this.#paused && this.#pending >= this.#maxPending) {
       this.#paused = true
       this.#host.pause()
     }
@@ -68,7 +70,7 @@ export class Inbound {
   /** Forgets what waits; nothing more is handled. */
   stop (): void {
     this.seal()
-    this.#waiting = []
+    this.#waiting = null
     this.#settleIdle()
   }
 
@@ -84,16 +86,19 @@ export class Inbound {
     this.#settleIdle()
   }
 
+  get #pending (): number { return this.#waiting?.length ?? 0 }
+
   #pump (): void {
     if (this.#pumping) return
     this.#pumping = true
     while (!this.#held && !this.#busy) {
-      const message = this.#waiting.shift()
+      const message = this.#waiting?.shift()
       if (message === undefined) break
+      if (this.#pending === 0) this.#waiting = null
       this.#run(message)
     }
     this.#pumping = false
-    if (this.#waiting.length < this.#maxPending && !this.#held) this.#resume()
+    if (this.#pending < this.#maxPending && !this.#held) this.#resume()
     this.#settleIdle()
   }
 
@@ -129,7 +134,7 @@ export class Inbound {
   }
 
   #settleIdle (): void {
-    if (this.#idle === null || this.#busy || this.#pumping || this.#waiting.length > 0) return
+    if (this.#idle === null || this.#busy || this.#pumping || this.#waiting !== null) return
     const idle = this.#idle
     this.#idle = null
     idle()

@@ -15,23 +15,30 @@ export interface PeerRateLimits {
 /** What one peer has used up. */
 export class PeerRate {
   readonly #limits: PeerRateLimits
-  readonly #messages: TokenBucket
-  readonly #bytes: TokenBucket
+  /** null without a limit. */
+  readonly #messages: TokenBucket | null
+  readonly #bytes: TokenBucket | null
   /** Messages over the rate in a row. */
   violations = 0
 
   constructor (limits: PeerRateLimits, now: number) {
     this.#limits = limits
-    this.#messages = new TokenBucket(limits.burst, now)
-    this.#bytes = new TokenBucket(limits.burstBytes, now)
+    this.#messages = limits.messagesPerSecond > 0 ? new TokenBucket(limits.burst, now) : null
+    this.#bytes = limits.bytesPerSecond > 0 ? new TokenBucket(limits.burstBytes, now) : null
   }
 
   /** Counts one message, ping included. @returns whether it is within the rate */
   take (bytes: number, now: number): boolean {
     const { messagesPerSecond, burst, bytesPerSecond, burstBytes } = this.#limits
-    const within = (messagesPerSecond === 0 || this.#messages.take(1, messagesPerSecond, burst, now)) &&
-      (bytesPerSecond === 0 || this.#bytes.take(bytes, bytesPerSecond, burstBytes, now))
+    const within = (this.#messages === null || this.#messages.take(1, messagesPerSecond, burst, now)) &&
+      (this.#bytes === null || this.#bytes.take(bytes, bytesPerSecond, burstBytes, now))
     this.violations = within ? 0 : this.violations + 1
     return within
+  }
+
+  /** Whether the peer has been quiet for so long that it counts as one that has sent nothing yet. */
+  rested (now: number): boolean {
+    const { messagesPerSecond, burst, bytesPerSecond, burstBytes } = this.#limits
+    return this.violations === 0 && (this.#messages?.full(messagesPerSecond, burst, now) ?? true) && (this.#bytes?.full(bytesPerSecond, burstBytes, now) ?? true)
   }
 }

@@ -19,6 +19,9 @@ export class TokenBucket {
     this.#tokens -= tokens
     return true
   }
+
+  /** Whether it is as good as new. */
+  full (rate: number, capacity: number, now: number): boolean { return this.take(0, rate, capacity, now) && this.#tokens === capacity }
 }
 
 /**
