@@ -10,8 +10,9 @@ import { MemoryDirectory } from './memory/directory.js'
 import { MemoryPresence } from './memory/presence.js'
 import type { HubOptions, ResolvedOptions } from './options.js'
 import { resolveOptions } from './resolve-options.js'
+import { Handover } from './transports/handover.js'
 import { UpgradeGate } from './transports/upgrade-gate.js'
-import { addHandshakeHeaders, closeOtherSockets, provideWebSocketServer, takeOver } from './transports/websocket-server.js'
+import { addHandshakeHeaders, closeOtherSockets, provideWebSocketServer } from './transports/websocket-server.js'
 import { PathMatcher } from './upgrade/path-matcher.js'
 import { logRefusal } from './upgrade/refusal.js'
 import { Upgrades } from './upgrade/upgrades.js'
@@ -50,7 +51,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   const hub = createHub(app, options)
   const upgrades = new Upgrades(hub, options)
   app.decorate(decorateAs, hub)
-  addHandshakeHeaders(app, (request) => upgrades.headerLines(request))
+  addHandshakeHeaders(app, (request) => upgrades.switching(request))
   const websockets = guardRoutes(app, options, upgrades, seesAll)
   addRoutes(app, options, upgrades)
   const gate = UpgradeGate.of(app.server)
@@ -139,6 +140,7 @@ function isWebSocketRoute (route: RouteOptions & { websocket?: boolean }): boole
 
 function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upgrades: Upgrades): void {
   const { config, preHandler = [], ...rest } = route
+  const handover = new Handover(app.websocketServer)
   for (const path of paths) {
     app.route({
       ...rest,
@@ -154,10 +156,7 @@ function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upg
       },
       preHandler: [...Array.isArray(preHandler) ? preHandler : [preHandler], (request, reply, done) => { upgrades.identify(request, reply, done) }],
       // Answers undefined: a promise would keep request and reply alive as long as the socket.
-      handler: (ws, request) => {
-        takeOver(app, ws)
-        upgrades.complete(ws, request)
-      }
+      handler: (ws, request) => { upgrades.complete(handover.take(ws), request) }
     })
   }
 }

@@ -90,6 +90,12 @@ export class UpgradeGate {
     if (this.#owned.has(socket)) socket.destroySoon?.()
   }
 
+  /**
+   * The 101 is about to go out. ws puts on a listener of its own then, and Node keeps room for twenty where two have been
+   * at once: a hundred and fifty bytes for each connection.
+   */
+  switching (socket: Duplex): void { socket.removeListener('end', destroy) }
+
   /** It is a WebSocket now. */
   release (socket: Duplex): void {
     this.#owned.delete(socket)

@@ -1,9 +1,9 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import fastifyWebsocket, { type WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyInstance } from 'fastify'
-import type { WebSocket, WebSocketServer } from 'ws'
+import type { WebSocketServer } from 'ws'
 import { describe } from '../core/describe.js'
 import { FST_HUB_INVALID_OPTIONS } from '../errors.js'
 import { UpgradeGate } from './upgrade-gate.js'
@@ -64,6 +64,7 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
       server: gate.emitter() as Server
     }
   })
+  app.websocketServer.on('headers', (_headers, { socket }: { socket?: Socket }) => { if (socket !== undefined) gate.switching(socket) })
   app.websocketServer.on('connection', (ws) => { gate.release(socketOf(ws)) })
   return true
 }
@@ -71,16 +72,6 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
 /** Adds header lines to the 101 of some requests. */
 export function addHandshakeHeaders (app: FastifyInstance, linesOf: (request: IncomingMessage) => readonly string[]): void {
   app.websocketServer.on('headers', (headers: string[], request: IncomingMessage) => { headers.push(...linesOf(request)) })
-}
-
-/**
- * Takes a socket out of the care of @fastify/websocket, whose preClose would close it without a code, and away from the
- * response of the upgrade, which would stay alive with it.
- */
-export function takeOver (app: FastifyInstance, ws: WebSocket): void {
-  app.websocketServer.clients?.delete(ws)
-  const { _socket: socket } = ws as unknown as { _socket: Socket & { _httpMessage?: ServerResponse | null } }
-  socket._httpMessage?.detachSocket(socket)
 }
 
 /** The stream of injectWS. It counts corks by itself, and uncorking it leaves what the base class has counted. */

@@ -1,66 +1,30 @@
 import { Socket } from 'node:net'
 import { finished, type Duplex } from 'node:stream'
-import { TLSSocket } from 'node:tls'
 import type { RawData, WebSocket } from 'ws'
-import type { Transport, TransportListener } from '../core/ports.js'
+import type { TransportListener } from '../core/ports.js'
+import { closeCodeOf } from './parser-error.js'
+import { SocketTransport } from './socket-transport.js'
 
-/** Up to this size the chunks of a write are joined: one buffer costs the kernel less than a list of many. */
-const JOIN_BYTES = 16 * 1024
 const OPEN = 1
 /** Bits, of permessage-deflate. */
 const LARGEST_WINDOW = 15
 
-/** Close codes by what ws's parser calls the error (RFC 6455 section 7.4.1); anything else is a protocol error. */
-const PARSER_ERRORS: Record<string, number> = {
-  WS_ERR_INVALID_UTF8: 1007,
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
-  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
-  // Of zlib: what is not deflate (RFC 7692 section 7.2.2).
-  Z_BUF_ERROR: 1007,
-  Z_DATA_ERROR: 1007
-}
-const PROTOCOL_ERROR = 1002
-
-/**
- * A plain TCP socket hands a write to the kernel at once, and what it has left waits for the peer. TLS, and the stream of
- * injectWS, always complete a write later: there, this many bytes may be under way before the peer counts as slow.
- */
-const UNDER_WAY_BYTES = 256 * 1024
-
-/** A ws WebSocket as Transport: frames of ours are written to its socket as they are, beside the control frames of ws. */
-export class WebSocketTransport implements Transport {
+/** A WebSocket of ws as Transport: frames of ours are written beside its control frames. For what LeanTransport can not do. */
+export class WebSocketTransport extends SocketTransport {
   readonly #ws: WebSocket
-  readonly #socket: Duplex
-  /** Bytes in the socket up to which it takes more. */
-  readonly #tolerated: number
   readonly deflate: boolean
-  #blocked = false
-  /** Writes of ours that have not been completed. */
-  #writes = 0
-  #listener: TransportListener | null = null
-  /** Made with the first write: an idle connection needs none. */
-  #onWritten: (() => void) | null = null
 
   constructor (ws: WebSocket) {
+    super(socketOf(ws))
     this.#ws = ws
-    this.#socket = socketOf(ws)
     this.deflate = takesDeflated(ws)
-    this.#tolerated = this.#socket instanceof Socket && !(this.#socket instanceof TLSSocket) ? 0 : UNDER_WAY_BYTES
   }
 
-  get blocked (): boolean { return this.#blocked }
+  get writable (): boolean { return this.#ws.readyState === OPEN && this.socket.writable }
 
-  get writable (): boolean { return this.#ws.readyState === OPEN && this.#socket.writable }
-
-  /** Begins to tell the connection. */
   attach (listener: TransportListener): void {
-    this.#listener = listener
+    this.listener = listener
     const ws = this.#ws as Attached
-    // @fastify/websocket has put its error listener on just before its handler was called. It would destroy the socket
-    // before the Close frame with the reason is out, and keep request and reply alive.
-    const foreign = ws.listeners('error').at(-1)
-    if (foreign !== undefined) ws.removeListener('error', foreign as () => void)
     ws[kListener] = listener
     ws.on('message', onMessage)
     ws.on('ping', onPing)
@@ -68,31 +32,7 @@ export class WebSocketTransport implements Transport {
     ws.on('error', onError)
     ws.on('close', onClose)
     // The stream of injectWS, unlike a socket, does not destroy itself when both halves have ended, and no 'close' comes.
-    if (!(this.#socket instanceof Socket)) finished(this.#socket, () => { this.#socket.destroy() })
-  }
-
-  write (chunks: readonly Buffer[]): void {
-    const socket = this.#socket
-    if (!this.writable) return
-    const onWritten = this.#onWritten ??= () => { this.#written() }
-    const [first] = chunks
-    this.#writes++
-    if (chunks.length === 1) {
-      socket.write(first, onWritten)
-    } else {
-      let bytes = 0
-      for (const chunk of chunks) bytes += chunk.length
-      if (bytes <= JOIN_BYTES) {
-        socket.write(Buffer.concat(chunks, bytes), onWritten)
-      } else {
-        this.#writes += chunks.length - 1
-        socket.cork()
-        for (const chunk of chunks) socket.write(chunk, onWritten)
-        socket.uncork()
-      }
-    }
-    // writableNeedDrain would say true after cork and uncork with nothing left.
-    this.#blocked = socket.writableLength > this.#tolerated
+    if (!(this.socket instanceof Socket)) finished(this.socket, () => { this.socket.destroy() })
   }
 
   ping (): void { this.#ws.ping() }
@@ -108,14 +48,6 @@ export class WebSocketTransport implements Transport {
   pause (): void { this.#ws.pause() }
 
   resume (): void { this.#ws.resume() }
-
-  #written (): void {
-    this.#writes--
-    // A ping or pong of ws behind our last write may still be under way: no callback of ours would follow it.
-    if (!this.#blocked || (this.#writes > 0 && this.#socket.writableLength > this.#tolerated)) return
-    this.#blocked = false
-    this.#listener?.onDrain()
-  }
 }
 
 /* Listeners that all WebSockets share, as those of ws itself: a closure for each event of each idle connection adds up. */
@@ -130,9 +62,7 @@ function onPing (this: WebSocket): void { (this as Attached)[kListener].onContro
 
 function onPong (this: WebSocket): void { (this as Attached)[kListener].onControl('pong') }
 
-function onError (this: WebSocket, error: Error & { code?: string }): void {
-  (this as Attached)[kListener].onError(error, PARSER_ERRORS[error.code ?? ''] ?? PROTOCOL_ERROR)
-}
+function onError (this: WebSocket, error: Error): void { (this as Attached)[kListener].onError(error, closeCodeOf(error)) }
 
 function onClose (this: WebSocket, code: number, reason: Buffer): void { (this as Attached)[kListener].onClose(code, reason.toString()) }
 

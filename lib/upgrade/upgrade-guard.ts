@@ -36,6 +36,9 @@ export class UpgradeGuard {
   /** An answer is on its way: the deadline is over, but the end of the socket still counts. */
   settle (): void { this.#deadline.cancel() }
 
+  /** The 101 is about to go out: like UpgradeGate.switching. */
+  switching (): void { this.#socket.removeListener('end', this.#onEnd) }
+
   /** The socket has another owner. */
   stop (): void {
     this.settle()

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
-import type { WebSocket } from 'ws'
 import type { Slot } from '../core/admission.js'
 import type { LocalHub } from '../core/hub.js'
 import { negotiate, parseSubprotocols } from '../core/subprotocol.js'
@@ -11,8 +10,8 @@ import {
   FST_HUB_ORIGIN_DENIED, FST_HUB_UPGRADE_REQUIRED
 } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
+import type { SocketTransport } from '../transports/socket-transport.js'
 import { letResponseFinish } from '../transports/websocket-server.js'
-import { WebSocketTransport } from '../transports/websocket.js'
 import { checkHandshake, values } from './handshake.js'
 import { checkIdentity, toRefusal } from './identity.js'
 import { refuse, type RefusalError } from './refusal.js'
@@ -96,19 +95,20 @@ export class Upgrades {
     return true
   }
 
-  /** Header lines for the 101 of one request. */
-  headerLines (request: IncomingMessage): readonly string[] {
-    return this.#pending.get(request)?.headerLines ?? []
+  /** The 101 of a request is about to go out. @returns its header lines */
+  switching (request: IncomingMessage): readonly string[] {
+    const upgrade = this.#pending.get(request)
+    upgrade?.guard.switching()
+    return upgrade?.headerLines ?? []
   }
 
   /** The route's handler: the 101 is out. */
-  complete (ws: WebSocket, request: FastifyRequest): void {
+  complete (transport: SocketTransport, request: FastifyRequest): void {
     const upgrade = this.#pending.get(request.raw) as Upgrade & { slot: Slot }
     upgrade.guard.stop()
     this.#pending.delete(request.raw)
     this.#underWay.delete(upgrade)
     const { slot, identity, ip, subprotocol } = upgrade
-    const transport = new WebSocketTransport(ws)
     transport.attach(this.#hub.accept(transport, { slot, identity, ip, subprotocol }))
   }
 

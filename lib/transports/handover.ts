@@ -1,0 +1,84 @@
+import type { ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { WebSocket, type ServerOptions, type WebSocketServer } from 'ws'
+import { LeanTransport, type LeanShared } from './lean.js'
+import { Parsers } from './parsers.js'
+import type { SocketTransport } from './socket-transport.js'
+import { socketOf, WebSocketTransport } from './websocket.js'
+
+const OPEN = 1
+/** What ws puts on the socket of a WebSocket, by the names of its functions. */
+const LISTENERS = { data: 'socketOnData', end: 'socketOnEnd', error: 'socketOnError', close: 'socketOnClose' } as const
+
+/** With the defaults that ws puts in. */
+interface CompleteOptions {
+  readonly allowSynchronousEvents: boolean
+  readonly autoPong: boolean
+  readonly closeTimeout: number
+  /** Unknown to older versions of ws. */
+  readonly maxPendingAutoPongs?: number
+}
+
+/** Takes WebSockets over from @fastify/websocket, in the turn of their 101, and leaves behind what the handshake needed. */
+export class Handover {
+  readonly #server: WebSocketServer
+  /** null where ws is used in a way that LeanTransport does not know. */
+  readonly #lean: LeanShared | null
+
+  constructor (server: WebSocketServer) {
+    this.#server = server
+    const { allowSynchronousEvents, autoPong, maxPendingAutoPongs, closeTimeout, ...options } = server.options as ServerOptions & CompleteOptions
+    const parsers = allowSynchronousEvents && options.WebSocket === WebSocket ? Parsers.with(options) : null
+    this.#lean = parsers === null ? null : { parsers, autoPong, maxPendingPongs: maxPendingAutoPongs ?? 0, closeTimeout }
+  }
+
+  /** To be called from the handler of the route. */
+  take (ws: WebSocket): SocketTransport {
+    const socket = socketOf(ws)
+    this.#forget(ws)
+    const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse | null }
+    response?.detachSocket(socket as Socket)
+    if (this.#lean === null || !(socket instanceof Socket) || !isPlain(ws)) return new WebSocketTransport(ws)
+    const own = listenersOf(ws, socket)
+    if (own === null) return new WebSocketTransport(ws)
+    // Where two listeners have been at once, Node keeps room for twenty: 'end' has one of Node's already.
+    socket.removeListener('end', own.end)
+    const transport = new LeanTransport(socket, this.#lean)
+    for (const event of ['data', 'error', 'close'] as const) socket.removeListener(event, own[event])
+    return transport
+  }
+
+  /** Takes it out of the care of @fastify/websocket, whose preClose would close it without a code. */
+  #forget (ws: WebSocket): void {
+    const { clients, options } = this.#server
+    // Put on just before its handler was called. It would destroy the socket before the Close frame with the reason is
+    // out, and keep request and reply alive.
+    const onError = ws.listeners('error').at(-1)
+    if (onError !== undefined) ws.removeListener('error', onError as () => void)
+    if (clients?.delete(ws) === true && options.WebSocket === WebSocket) {
+      // With the clients ws keeps a closure for each, to forget it: the first listener of all that can be put on a WebSocket.
+      const [onClose] = ws.listeners('close')
+      if (onClose !== undefined) ws.removeListener('close', onClose as () => void)
+    }
+  }
+}
+
+/** Whether there is no more to a WebSocket than its socket: nobody listens to it, and nothing is compressed. */
+function isPlain (ws: WebSocket): boolean {
+  return ws.readyState === OPEN && ws.extensions === '' && !ws.isPaused && ws.eventNames().length === 0
+}
+
+type Listener = () => void
+
+/**
+ * What ws has put on a socket, and cuts the socket's link to the WebSocket.
+ * @returns null when that is not as we know it
+ */
+function listenersOf (ws: WebSocket, socket: Socket): Record<keyof typeof LISTENERS, Listener> | null {
+  const links = socket as unknown as Record<symbol, unknown>
+  const link = Object.getOwnPropertySymbols(socket).find((symbol) => links[symbol] === ws)
+  const own = Object.entries(LISTENERS).map(([event, name]) => [event, socket.listeners(event).findLast((listener) => listener.name === name)])
+  if (link === undefined || own.some(([, listener]) => listener === undefined)) return null
+  links[link] = undefined
+  return Object.fromEntries(own) as Record<keyof typeof LISTENERS, Listener>
+}

@@ -1,0 +1,176 @@
+import type { Socket } from 'node:net'
+import type { TransportListener } from '../core/ports.js'
+import { closeCodeOf } from './parser-error.js'
+import type { Parser, ParserOwner, Parsers } from './parsers.js'
+import { SocketTransport } from './socket-transport.js'
+
+/** What the connections of one WebSocketServer share. The rest of its options is with the parsers. */
+export interface LeanShared {
+  readonly parsers: Parsers
+  readonly autoPong: boolean
+  /** Pongs that may wait for a peer that does not read; 0 is no limit. */
+  readonly maxPendingPongs: number
+  /** Milliseconds that a closing handshake may take. */
+  readonly closeTimeout: number
+}
+
+const OPCODE_CLOSE = 0x8
+const OPCODE_PING = 0x9
+const OPCODE_PONG = 0xa
+const FIN = 0x80
+const PING = controlFrame(OPCODE_PING, Buffer.alloc(0))
+/** RFC 6455 section 7.4.1: no Close frame has come; one without a code has. */
+const ABNORMAL = 1006
+const NO_STATUS = 1005
+
+/**
+ * A WebSocket that is no more than its socket. ws makes the handshake and reads the frames; but its WebSocket brings a
+ * parser, a sender and closures for each connection, 1.5 KB that an idle one does not need. Control frames and the closing
+ * handshake (RFC 6455 sections 5.5 and 7.1) are here instead.
+ */
+export class LeanTransport extends SocketTransport implements ParserOwner {
+  readonly #shared: LeanShared
+  #open = true
+  /** Whether what comes is no longer read: it is behind a Close or an error. */
+  #deaf = false
+  #pendingPongs = 0
+  /** Only while the last message is not complete. */
+  #parser: Parser | null = null
+  /** The peer's Close frame. */
+  #peerClose: { readonly code: number, readonly reason: string } | null = null
+  #closeTimer: NodeJS.Timeout | null = null
+
+  /** @param socket on which nobody else acts any more */
+  constructor (socket: Socket, shared: LeanShared) {
+    super(socket)
+    this.#shared = shared
+    ;(socket as Owned)[kTransport] = this
+    socket.on('data', onData)
+    socket.on('end', onEnd)
+    socket.on('error', onError)
+    socket.on('close', onClose)
+  }
+
+  get deflate (): boolean { return false }
+
+  get writable (): boolean { return this.#open && this.socket.writable }
+
+  attach (listener: TransportListener): void { this.listener = listener }
+
+  ping (): void { if (this.writable) this.socket.write(PING) }
+
+  close (code: number, reason: string): void {
+    const body = Buffer.alloc(2 + Buffer.byteLength(reason))
+    body.writeUInt16BE(code)
+    body.write(reason, 2)
+    this.#sendClose(body)
+  }
+
+  terminate (): void {
+    this.#open = false
+    this.socket.destroy()
+  }
+
+  pause (): void { this.socket.pause() }
+
+  resume (): void { this.socket.resume() }
+
+  /* ---- ParserOwner ---- */
+
+  onMessage (data: Buffer, isBinary: boolean): void { this.listener?.onMessage(data, isBinary) }
+
+  onControl (kind: 'ping' | 'pong', data: Buffer): void {
+    if (kind === 'ping' && this.#shared.autoPong) this.#pong(data)
+    this.listener?.onControl(kind)
+  }
+
+  onPeerClose (code: number, reason: Buffer): void {
+    this.#peerClose = { code, reason: reason.toString() }
+    if (code === NO_STATUS) this.#sendClose(Buffer.alloc(0))
+    else this.close(code, this.#peerClose.reason)
+    this.#finish()
+  }
+
+  /* ---- the socket ---- */
+
+  read (chunk: Buffer): void {
+    if (this.#deaf) return
+    const parser = this.#parser ?? this.#shared.parsers.lend()
+    const error = parser.parse(chunk, this)
+    if (error !== null) this.#fail(error)
+    this.#parser = this.#shared.parsers.takeBack(parser) || this.#deaf ? null : parser
+  }
+
+  /** The peer's FIN, which it may send without a Close. */
+  ended (): void {
+    this.#open = false
+    this.socket.end()
+  }
+
+  closed (): void {
+    this.#open = false
+    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer)
+    // What came while we did not read.
+    const rest = this.socket.readableLength > 0 && !this.socket.readableEnded ? this.socket.read(this.socket.readableLength) as Buffer | null : null
+    if (rest !== null) this.read(rest)
+    const { code, reason } = this.#peerClose ?? { code: ABNORMAL, reason: '' }
+    this.listener?.onClose(code, reason)
+  }
+
+  #fail (error: Error): void {
+    const code = closeCodeOf(error)
+    this.close(code, '')
+    this.#finish()
+    this.listener?.onError(error, code)
+  }
+
+  /** The first Close is the only one, and nothing goes out behind it. */
+  #sendClose (body: Buffer): void {
+    if (!this.#open) return
+    this.#open = false
+    this.socket.write(controlFrame(OPCODE_CLOSE, body))
+    this.#closeTimer = setTimeout(() => { this.socket.destroy() }, this.#shared.closeTimeout)
+  }
+
+  /** Both Closes are there, or there is nothing to wait for: the server ends first (RFC 6455 section 7.1.1). */
+  #finish (): void {
+    this.#deaf = true
+    this.socket.end()
+    // Until the peer's FIN. It is seen only by who reads.
+    this.socket.resume()
+  }
+
+  #pong (data: Buffer): void {
+    if (!this.writable) return
+    const { maxPendingPongs } = this.#shared
+    if (maxPendingPongs > 0 && this.#pendingPongs >= maxPendingPongs) {
+      this.terminate()
+      return
+    }
+    this.#pendingPongs++
+    this.socket.write(controlFrame(OPCODE_PONG, data), () => { this.#pendingPongs-- })
+  }
+}
+
+/** A control frame has at most 125 bytes (RFC 6455 section 5.5). */
+function controlFrame (opcode: number, body: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(2 + body.length)
+  frame[0] = FIN | opcode
+  frame[1] = body.length
+  body.copy(frame, 2)
+  return frame
+}
+
+/* Listeners that all sockets share: a closure for each event of each idle connection adds up. */
+
+const kTransport = Symbol('fastify-hub.transport')
+
+interface Owned extends Socket { [kTransport]: LeanTransport }
+
+function onData (this: Socket, chunk: Buffer): void { (this as Owned)[kTransport].read(chunk) }
+
+function onEnd (this: Socket): void { (this as Owned)[kTransport].ended() }
+
+function onError (this: Socket): void { (this as Owned)[kTransport].terminate() }
+
+function onClose (this: Socket): void { (this as Owned)[kTransport].closed() }
