@@ -71,6 +71,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   readonly slot: { release (): void }
   /** Whether hub.get finds it: from just before onConnect. */
   registered = false
+  /** Its place in the directory's order of logins; 0 until the directory has answered. */
+  fence = 0
   data: HubConnectionData
   /** Rooms that it is in; made by Rooms with the first. */
   roomSet: Set<string> | null = null

@@ -167,7 +167,7 @@ export interface Connection {
   close (code?: number, reason?: string): void
   /**
    * Ends this login: the directory forgets it first, then its node closes it.
-   * @returns whether this call ended it
+   * @returns whether this call ended it, and it was not ending already
    * @throws FST_HUB_INVALID_CLOSE_CODE (as a rejection)
    */
   kick (reason?: string, options?: KickOptions): Promise<boolean>
@@ -211,7 +211,12 @@ export interface User {
    * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
    */
   send (data: unknown, options?: SendOptions): Promise<UserSendResult>
-  /** Kicks each connection of the user. @returns how many this call ended */
+  /**
+   * Ends the logins that the user has at this moment, those included whose `onConnect` has not begun. The directory forgets
+   * them in one step, then they are closed: a login that comes later is untouched, also when it comes before the others are closed.
+   * @returns how many this call ended
+   * @throws FST_HUB_INVALID_CLOSE_CODE (as a rejection)
+   */
   kick (reason?: string, options?: KickOptions): Promise<number>
 }
 

@@ -1,11 +1,44 @@
-import type { Directory, DirectoryEntry } from '../core/ports.js'
+import type { Directory, DirectoryEntry, Removal, SessionScope } from '../core/ports.js'
 
 /** The directory of the hubs of one process. Keeps the entries it is given, no copies. */
 export class MemoryDirectory implements Directory {
   readonly #byId = new Map<string, DirectoryEntry>()
   readonly #byUser = new Map<string, Set<DirectoryEntry>>()
+  #fence = 0
 
-  async add (entry: DirectoryEntry): Promise<void> {
+  async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal> {
+    const removed = scope === 'none' ? [] : this.#ofUser(entry.user).filter(({ device }) => scope === 'user' || device === entry.device)
+    for (const other of removed) this.#remove(other)
+    this.#add(entry)
+    return { fence: ++this.#fence, removed }
+  }
+
+  async removeUser (user: string): Promise<Removal> {
+    const removed = this.#ofUser(user)
+    for (const entry of removed) this.#remove(entry)
+    return { fence: ++this.#fence, removed }
+  }
+
+  async remove (id: string): Promise<boolean> {
+    const entry = this.#byId.get(id)
+    if (entry === undefined) return false
+    this.#remove(entry)
+    return true
+  }
+
+  async user (user: string): Promise<readonly DirectoryEntry[]> { return this.#ofUser(user) }
+
+  async close (): Promise<void> {
+    this.#byId.clear()
+    this.#byUser.clear()
+  }
+
+  #ofUser (user: string | null): DirectoryEntry[] {
+    const own = user === null ? undefined : this.#byUser.get(user)
+    return own === undefined ? [] : [...own]
+  }
+
+  #add (entry: DirectoryEntry): void {
     this.#byId.set(entry.id, entry)
     if (entry.user === null) return
     const own = this.#byUser.get(entry.user)
@@ -13,24 +46,11 @@ export class MemoryDirectory implements Directory {
     else own.add(entry)
   }
 
-  async remove (id: string): Promise<boolean> {
-    const entry = this.#byId.get(id)
-    if (entry === undefined) return false
-    this.#byId.delete(id)
-    if (entry.user !== null) {
-      const own = this.#byUser.get(entry.user)
-      own?.delete(entry)
-      if (own?.size === 0) this.#byUser.delete(entry.user)
-    }
-    return true
-  }
-
-  async user (user: string): Promise<readonly DirectoryEntry[]> {
-    return [...this.#byUser.get(user) ?? []]
-  }
-
-  async close (): Promise<void> {
-    this.#byId.clear()
-    this.#byUser.clear()
+  #remove (entry: DirectoryEntry): void {
+    this.#byId.delete(entry.id)
+    if (entry.user === null) return
+    const own = this.#byUser.get(entry.user)
+    own?.delete(entry)
+    if (own?.size === 0) this.#byUser.delete(entry.user)
   }
 }

@@ -28,7 +28,9 @@ export const disconnects = Object.freeze({
   /** The peer reads slower than it is sent to, and the policy is `'disconnect'`. */
   slowReader: entry(4429, 'slow reader', true),
   /** `kick` without a code. */
-  kicked: entry(4501, 'kicked', false)
+  kicked: entry(4501, 'kicked', false),
+  /** A newer login took its place, as `sessions` says. */
+  replaced: entry(4502, 'replaced', false)
 })
 
 /** No Close frame came (RFC 6455 section 7.1.5). */
