@@ -274,7 +274,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
       connection.disconnect(disconnects.internalError)
     }
     if (this.admission.draining) connection.disconnect(disconnects.restart)
-    if (!connection.live) {
+    if (connection.expire() || !connection.live) {
       // It ended before it began: the directory must not keep what onEnd could not remove yet. It may have taken a claim that failed here, too.
       await this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
       return

@@ -23,6 +23,8 @@ export const disconnects = Object.freeze({
   internalError: entry(1011, 'internal error', true),
   /** The node drains. */
   restart: entry(1012, 'service restart', true),
+  /** The credentials have expired: renew them, then come back. */
+  expired: entry(4401, 'credentials expired', true),
   /** Nothing was heard for `heartbeat.timeout`. */
   heartbeat: entry(4408, 'heartbeat timeout', true),
   /** The peer reads slower than it is sent to, and the policy is `'disconnect'`. */
