@@ -48,6 +48,8 @@ export const FST_HUB_WAIT_TIMEOUT = coded('FST_HUB_WAIT_TIMEOUT', 'No connection
 export const FST_HUB_ADMIT_TIMEOUT = coded('FST_HUB_ADMIT_TIMEOUT', 'The connection could not be admitted in time', 503)
 /** `identify` threw an error without a status. */
 export const FST_HUB_UNAUTHORIZED = coded('FST_HUB_UNAUTHORIZED', 'Not authenticated', 401)
+/** What `identify` answered has expired already. */
+export const FST_HUB_CREDENTIALS_EXPIRED = coded('FST_HUB_CREDENTIALS_EXPIRED', 'The credentials have expired', 401)
 /** `identify` answered null. */
 export const FST_HUB_FORBIDDEN = coded('FST_HUB_FORBIDDEN', 'Not allowed', 403)
 /** `identify` answered something that is no Identity. Argument: what is wrong. */

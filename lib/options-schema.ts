@@ -42,6 +42,7 @@ export const optionsSchema: TObject = Type.Object({
   onConnect: fn('`(connection) => unknown`. A connection entered the hub. A promise is awaited before its messages are handled; a failure closes it with 1011.'),
   onMessage: fn('`(connection, message) => unknown`. Messages of one connection are handled in order, one at a time; a failure closes that connection with 1011.'),
   onDisconnect: fn('`(connection, info) => unknown`. Exactly one call for each onConnect that began, after its last message was handled.'),
+  sessions: oneOf(['many', 'single-per-user', 'single-per-device'], 'many', "How many logins a user may have at once. The newest one wins, and the older is closed with 4502 before the newer's onConnect. `'single-per-device'` counts each device by itself; connections without a device are one device together. Anonymous connections are not counted."),
   heartbeat: group({
     interval: ms('A peer that was silent for this long is sent a ping. 0: no pings.', 30_000),
     timeout: ms('A peer that was silent for this long is closed with 4408. Only a complete message, ping or pong counts. 0: never. Must be longer than interval.', 60_000)

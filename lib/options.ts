@@ -37,6 +37,11 @@ export interface HubOptions {
   onMessage?: ((connection: Connection, message: Message) => unknown) | undefined
   /** A connection is gone: exactly one call for each onConnect that began. */
   onDisconnect?: ((connection: Connection, info: DisconnectInfo) => unknown) | undefined
+  /**
+   * How many logins a user may have at once. The newest one wins: the older is closed with 4502. `'single-per-device'` counts each
+   * device by itself; connections without a device are one device together. Anonymous connections are not counted. Default `'many'`.
+   */
+  sessions?: 'many' | 'single-per-user' | 'single-per-device' | undefined
   /** How dead peers are noticed. */
   heartbeat?: {
     /** Milliseconds of silence after which a peer is sent a ping. Default `30_000` (30 s). 0: no pings. */
@@ -121,7 +126,7 @@ type Complete<T> = { [K in keyof T]-?: NonNullable<T[K]> }
 
 /** Options with every default in its place. */
 export interface ResolvedOptions extends
-  Complete<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages' | 'route' | 'websocket'>>,
+  Complete<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages' | 'sessions' | 'route' | 'websocket'>>,
   Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect'> {
   paths: string[]
   /** `origins`, compiled. */

@@ -72,7 +72,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
 }
 
 function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
-  const { compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, onConnect, onMessage, onDisconnect } = options
+  const { compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, sessions, onConnect, onMessage, onDisconnect } = options
   return new LocalHub({
     clock: systemClock,
     log: app.log,
@@ -81,6 +81,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
     compression,
     limits,
     drain,
+    sessions,
     handlers: { onConnect, onMessage, onDisconnect },
     settings: {
       heartbeat,

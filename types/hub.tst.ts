@@ -85,6 +85,7 @@ describe('Connection', () => {
     expect(connection.queued).type.toBe<{ messages: number, bytes: number }>()
     expect(connection.connectedAt).type.toBe<number>()
     expect(connection.lastSeen).type.toBe<number>()
+    expect<Pick<Connection, 'expiresAt'>>().type.toBe<{ readonly expiresAt: number | null }>()
   })
 
   test('sends, and says at once what became of it', () => {
@@ -103,6 +104,13 @@ describe('Connection', () => {
     expect(connection.join).type.not.toBeCallableWith(1)
   })
 
+  test('moves the end of its credentials, and says whether it lives on', () => {
+    expect(connection.refresh).type.toBe<(expiresAt: Date | number | null) => boolean>()
+    expect(connection.refresh).type.not.toBeCallableWith()
+    expect(connection.refresh).type.not.toBeCallableWith('2030-01-01')
+    expect(connection.refresh).type.not.toBeCallableWith(undefined)
+  })
+
   test('ends in three ways', () => {
     expect(connection.close).type.toBe<(code?: number, reason?: string) => void>()
     expect(connection.kick('why', { code: 1001 })).type.toBe<Promise<boolean>>()
@@ -115,6 +123,7 @@ describe('Connection', () => {
     expect<Identity>().type.toBeAssignableFrom<{}>()
     expect<Identity>().type.toBeAssignableFrom<{ user: string, device: string }>()
     expect<Identity>().type.not.toBeAssignableFrom<{ user: number }>()
+    expect<Identity['expiresAt']>().type.toBe<Date | number | undefined>()
   })
 
   test('what is passed in may be undefined, what comes out is not', () => {

@@ -66,6 +66,7 @@ describe('HubOptions', () => {
   })
 
   test('words are closed sets', () => {
+    expect<HubOptions['sessions']>().type.toBe<'many' | 'single-per-user' | 'single-per-device' | undefined>()
     expect<HubOptions['messages']>().type.toBe<'any' | 'text' | 'binary' | undefined>()
     expect<NonNullable<HubOptions['queue']>['overflow']>().type.toBe<'drop-oldest' | 'reject-new' | 'disconnect' | undefined>()
     expect<NonNullable<HubOptions['limits']>['onFull']>().type.toBe<'reject' | 'wait' | undefined>()

@@ -1,9 +1,16 @@
+import { types } from 'node:util'
 import { FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_NAME } from '../errors.js'
 import { isSendableCloseCode } from '../protocol/disconnect.js'
 import { describe } from './describe.js'
 import type { Except, Overflow } from './types.js'
 
 const MAX_NAME_BYTES = 255
+
+/** Milliseconds since the Unix epoch, of March 1973. What is less are seconds, as tokens have them (RFC 7519 section 2), or a Date made of seconds. */
+const EARLIEST_EXPIRY = 1e11
+
+/** How `toExpiry` wants it. */
+export const EXPIRY = 'a valid Date, or milliseconds (not seconds) since the Unix epoch'
 
 /** Whether it can name a room, a user or a device: 1 to 255 bytes of well-formed UTF-8. */
 export function isName (value: unknown): value is string {
@@ -44,6 +51,23 @@ export function exceptIds (except: Except | undefined): ReadonlySet<string> | un
     if (typeof id !== 'string') throw new FST_HUB_INVALID_ARGUMENT('except', 'connections or their ids', describe(item))
     return id
   }))
+}
+
+/** Milliseconds since the Unix epoch; null for Infinity, which is never; undefined for what can be no expiry. */
+export function toExpiry (value: unknown): number | null | undefined {
+  const time = types.isDate(value) ? value.getTime() : value
+  if (time === Infinity) return null
+  return typeof time === 'number' && time >= EARLIEST_EXPIRY ? time : undefined
+}
+
+/**
+ * An expiry, or null for none.
+ * @throws FST_HUB_INVALID_ARGUMENT
+ */
+export function checkExpiry (value: unknown): number | null {
+  const time = value === null ? null : toExpiry(value)
+  if (time === undefined) throw new FST_HUB_INVALID_ARGUMENT('expiresAt', `${EXPIRY}, or null`, describe(value))
+  return time
 }
 
 /** @throws FST_HUB_INVALID_CLOSE_CODE */

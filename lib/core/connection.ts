@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT } from '../errors.js'
 import { ABNORMAL, disconnects, fitReason, type Disconnect } from '../protocol/disconnect.js'
 import { encodeFrame, type Frame } from '../protocol/frame.js'
-import { checkCloseCode, checkKey, checkName, checkOverflow } from './arguments.js'
+import { checkCloseCode, checkExpiry, checkKey, checkName, checkOverflow, toExpiry } from './arguments.js'
 import { ConnectionDeadlines, type DeadlineListener, type DeadlineSettings } from './deadlines.js'
 import { detached } from './detached.js'
 import { Inbound, type InboundHost } from './inbound.js'
@@ -72,6 +72,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   readonly slot: { release (): void }
   /** Whether hub.get finds it: from just before onConnect. */
   registered = false
+  /** Its place in the directory's order of logins; 0 until the directory has answered. */
+  fence = 0
   /** Rooms that it is in; made by Rooms with the first. */
   roomSet: Set<string> | null = null
   readonly #host: ConnectionHost
@@ -99,7 +101,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#outbound = new Outbound(this)
     this.#inbound = new Inbound(this, host.settings.maxPending)
     this.connectedAt = host.clock.now()
-    this.#deadlines = new ConnectionDeadlines(host, this)
+    this.#deadlines = new ConnectionDeadlines(host, this, toExpiry(info.identity.expiresAt) ?? null)
   }
 
   get data (): HubConnectionData {
@@ -118,6 +120,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     const { clock } = this.#host
     return clock.now() - (clock.monotonic() - this.#deadlines.lastSeen)
   }
+
+  get expiresAt (): number | null { return this.#deadlines.expiresAt }
 
   get rooms (): ReadonlySet<string> { return this.roomSet ?? NO_ROOMS }
   get queued (): { messages: number, bytes: number } {
@@ -161,6 +165,13 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#host.rooms.leave(this, checkName('room', room))
   }
 
+  refresh (expiresAt: Date | number | null): boolean {
+    const time = checkExpiry(expiresAt)
+    if (!this.live || this.expire()) return false
+    this.#deadlines.expireAt(time)
+    return !this.expire()
+  }
+
   close (code: number = disconnects.normal.code, reason: string = ''): void {
     checkCloseCode(code)
     this.#beginClose(code, fitReason(String(reason)))
@@ -200,6 +211,13 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   disconnect ({ code, reason }: Pick<Disconnect, 'code' | 'reason'>): boolean {
     this.#inbound.stop()
     return this.#beginClose(code, reason)
+  }
+
+  /** Ends it if its credentials have expired. @returns whether they have */
+  expire (): boolean {
+    if (!this.#deadlines.expired) return false
+    this.disconnect(disconnects.expired)
+    return true
   }
 
   /** Sends a frame that others may get, too, and counts what became of it. */
@@ -261,7 +279,10 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   /* ---- InboundHost ---- */
 
-  handle (message: InboundMessage): unknown { return this.#host.handleMessage(this, message) }
+  handle (message: InboundMessage): unknown {
+    // Whenever it came: what waited behind a slow handler, or comes before the deadline's tick, is not acted upon either.
+    return this.expire() ? undefined : this.#host.handleMessage(this, message)
+  }
 
   onFailure (error: unknown): void {
     // A handler that stumbled over the end of its own connection has not failed, and a peer must not fill the log.
@@ -307,6 +328,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     if (this.#transport.writable) this.#transport.ping()
     return true
   }
+
+  onCredentialsExpired (): void { this.disconnect(disconnects.expired) }
 
   onExpiry (): void {
     this.disconnect(disconnects.heartbeat)

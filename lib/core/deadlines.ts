@@ -14,6 +14,8 @@ export interface DeadlineListener {
   readonly reading: boolean
   /** The peer was silent for the heartbeat's interval. @returns false to be asked again soon */
   onSilence (now: number): boolean
+  /** The credentials have expired. */
+  onCredentialsExpired (): void
   /** The peer was silent for the heartbeat's timeout. */
   onExpiry (): void
   /** The handler that runs has taken too long. */
@@ -26,6 +28,8 @@ export interface DeadlineListener {
 
 /** Nothing is under way. Like the times a small whole number: Infinity would take an object of its own in each connection. */
 const IDLE = -1
+/** Milliseconds after which credentials are looked at again, however long they last: the machine's clock may have been set. */
+const LOOK = 30_000
 
 /** What the deadlines of all connections of a hub have in common. */
 export interface DeadlineShared {
@@ -52,12 +56,29 @@ export class ConnectionDeadlines extends Deadline {
   #writingSince = IDLE
   /** When a closing handshake is given up. */
   #closeBy = IDLE
+  /**
+   * In milliseconds since the Unix epoch, other than all times here: a token names a moment of the wall clock, and is judged
+   * by it as on every HTTP request. null is never, and takes no memory.
+   */
+  #expiresAt: number | null
 
-  constructor (shared: DeadlineShared, listener: DeadlineListener) {
+  constructor (shared: DeadlineShared, listener: DeadlineListener, expiresAt: number | null) {
     super()
     this.#shared = shared
     this.#listener = listener
     this.lastSeen = this.#clock.monotonic()
+    this.#expiresAt = expiresAt
+  }
+
+  get expiresAt (): number | null { return this.#expiresAt }
+
+  /** Whether the credentials have expired by now. */
+  get expired (): boolean { return this.#expiresAt !== null && this.#clock.now() >= this.#expiresAt }
+
+  /** New credentials. */
+  expireAt (time: number | null): void {
+    this.#expiresAt = time
+    this.#schedule()
   }
 
   get #clock (): Clock { return this.#shared.clock }
@@ -117,7 +138,8 @@ export class ConnectionDeadlines extends Deadline {
       // Without a deadline of its own, a closing handshake ends with the peer's silence.
       if ((this.#closeBy !== IDLE && now >= this.#closeBy) || action === 'expire') this.#listener.onCloseTimeout()
     } else if (this.#phase === 'live') {
-      if (action === 'expire') this.#listener.onExpiry()
+      if (this.expired) this.#listener.onCredentialsExpired()
+      else if (action === 'expire') this.#listener.onExpiry()
       else if (action === 'ping' && !this.#ask(now)) return this.#wheel.arm(this, 0)
     }
     this.#schedule()
@@ -147,6 +169,7 @@ export class ConnectionDeadlines extends Deadline {
       if (this.#writingSince !== IDLE && write > 0) next = Math.min(next, this.#writingSince + write - now)
     }
     if (this.#phase === 'closing' && this.#closeBy !== IDLE) next = Math.min(next, this.#closeBy - now)
+    if (this.#phase === 'live' && this.#expiresAt !== null) next = Math.min(next, this.#expiresAt - this.#clock.now(), LOOK)
     if (next === Infinity) this.#wheel.disarm(this)
     else this.#wheel.arm(this, Math.max(0, next))
   }

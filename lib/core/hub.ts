@@ -20,6 +20,7 @@ import { HubRoom } from './room.js'
 import { Rooms } from './rooms.js'
 import type { QueueBudget } from './queue-budget.js'
 import type { QueueLimits } from './send-queue.js'
+import { Sessions, type SessionPolicy } from './sessions.js'
 import { TimingWheel } from './timing-wheel.js'
 import type { BroadcastOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Message, Overflow, PublishOptions, PublishResult, Room, User } from './types.js'
 import { isThenable } from './thenable.js'
@@ -48,6 +49,7 @@ export interface HubConfig {
   readonly compression: CompressionOptions
   readonly limits: AdmissionLimits
   readonly drain: DrainOptions
+  readonly sessions: SessionPolicy
   readonly handlers: Handlers
   readonly log: HubLogger
   readonly clock: Clock
@@ -72,10 +74,9 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   readonly directory: Directory
   readonly presence: Presence
   readonly registry = new Registry()
+  readonly sessions: Sessions
   readonly #config: HubConfig
   readonly #events: HubEmitter
-  /** Accepted, but not in the registry yet. */
-  readonly #entering = new Set<HubConnection>()
   readonly #pingPace: PingPace
   /** Queues that were full in this turn. */
   readonly #overflows = new Map<HubConnection, HubEvents['overflow'][1]>()
@@ -99,6 +100,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     this.#pingPace = new PingPace(settings.heartbeat)
     this.admission = new Admission(limits, clock, this.wheel)
     this.directory = config.directory
+    this.sessions = new Sessions(config.sessions, config.directory, this.registry)
     this.presence = config.presence
     this.broker = config.broker(this)
     this.rooms = new Rooms(this.broker, this.presence, report)
@@ -184,7 +186,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   accept (transport: Transport, info: ConnectionInfo): HubConnection {
     const connection = new HubConnection(this, transport, info)
     this.counters.admitted++
-    this.#entering.add(connection)
+    this.sessions.entering.add(connection)
     connection.watch()
     this.#enter(connection).catch((error: unknown) => { this.report(error, connection) })
     return connection
@@ -223,7 +225,9 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   }
 
   async kick (connection: HubConnection, code: number, reason: string): Promise<boolean> {
-    return await this.directory.remove(connection.id) && connection.disconnect({ code, reason })
+    // Whether the entry was still there does not matter: an earlier kick whose answer was lost may have removed it.
+    await this.directory.remove(connection.id)
+    return connection.disconnect({ code, reason })
   }
 
   onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void {
@@ -244,7 +248,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
 
   onEnd (connection: HubConnection, info: DisconnectInfo): void {
     connection.slot.release()
-    this.#entering.delete(connection)
+    this.sessions.entered(connection)
     if (connection.registered) {
       this.registry.remove(connection)
       this.rooms.leaveAll(connection)
@@ -264,19 +268,18 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
 
   async #enter (connection: HubConnection): Promise<void> {
     try {
-      await this.directory.add(connection)
+      await this.sessions.claim(connection)
     } catch (error) {
       this.report(error, connection)
       connection.disconnect(disconnects.internalError)
-      return
     }
     if (this.admission.draining) connection.disconnect(disconnects.restart)
-    if (!connection.live) {
-      // It ended before it began: the directory must not keep what onEnd could not remove yet.
+    if (connection.expire() || !connection.live) {
+      // It ended before it began: the directory must not keep what onEnd could not remove yet. It may have taken a claim that failed here, too.
       await this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
       return
     }
-    this.#entering.delete(connection)
+    this.sessions.entered(connection)
     connection.registered = true
     this.registry.add(connection)
     this.#events.emit('connect', connection)
@@ -309,13 +312,13 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   #cutShort (): void {
     this.#patient = false
     for (const connection of this.#leaving) connection.abandon()
-    for (const connection of [...this.registry.all(), ...this.#entering]) connection.terminate()
+    for (const connection of [...this.registry.all(), ...this.sessions.entering.all()]) connection.terminate()
     this.#settleQuiet()
   }
 
   /** Drain waits until nothing is left. */
   #settleQuiet (): void {
-    if (this.#quiet === null || this.size > 0 || this.#entering.size > 0 || (this.#patient && this.#leaving.size > 0)) return
+    if (this.#quiet === null || this.size > 0 || this.sessions.entering.size > 0 || (this.#patient && this.#leaving.size > 0)) return
     this.#quiet()
     this.#quiet = null
   }

@@ -118,9 +118,29 @@ export interface DirectoryEntry {
   readonly device: string | null
 }
 
-/** Which node holds which connection of which user. */
+/** Which older logins a new one takes the place of: none, all of its user, or those of its user on its device (none is a device, too). */
+export type SessionScope = 'none' | 'user' | 'device'
+
+/** What one step of a directory did to the logins of a user. */
+export interface Removal {
+  /**
+   * Its place in the order of all claims and removals of that user: more than that of every step before. MUST NOT go back,
+   * even when the directory has lost its data.
+   */
+  readonly fence: number
+  /** What it removed. */
+  readonly removed: readonly DirectoryEntry[]
+}
+
+/**
+ * Which node holds which connection of which user. Steps for one user take effect one after the other, in an order of the
+ * directory's own; answers may come in any other order, or not at all.
+ */
 export interface Directory {
-  add (entry: DirectoryEntry): Promise<void>
+  /** Enters a connection, and removes the older logins whose place it takes: one step. An anonymous one takes nobody's. */
+  claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal>
+  /** Removes all that the user has at this moment: one step. A later claim is untouched. */
+  removeUser (user: string): Promise<Removal>
   /** Resolves with true when this call removed the entry: two callers never both get true. */
   remove (id: string): Promise<boolean>
   /** The living connections of a user, on all nodes. */

@@ -28,6 +28,12 @@ export interface Identity {
   user?: string | undefined
   /** Device or session name, 1 to 255 bytes of UTF-8. */
   device?: string | undefined
+  /**
+   * When the credentials expire: a Date, or milliseconds (not seconds) since the Unix epoch. The connection is closed with 4401
+   * then, unless `connection.refresh` has moved it. Judged by this machine's clock, as a token is on every HTTP request.
+   * `Infinity`, or leaving it out: never. One that has passed already refuses the upgrade with 401.
+   */
+  expiresAt?: Date | number | undefined
   /** Becomes `connection.data`. */
   data?: HubConnectionData | undefined
 }
@@ -133,6 +139,11 @@ export interface Connection {
   readonly connectedAt: number
   /** When the last complete message, ping or pong arrived: milliseconds since the Unix epoch. */
   readonly lastSeen: number
+  /**
+   * When its credentials expire: milliseconds since the Unix epoch, `null` for never. From then on none of its messages is
+   * handled, whenever it came, and it is closed with 4401 within a second.
+   */
+  readonly expiresAt: number | null
   /** The rooms it is in; in `onDisconnect` and after, those it was in at the end. */
   readonly rooms: ReadonlySet<string>
   /** Yours: starts as `identity.data`, or `{}`. */
@@ -158,6 +169,14 @@ export interface Connection {
   /** Leaves a room; nothing happens when it was not in it. @throws FST_HUB_INVALID_NAME (as a rejection) */
   leave (room: string): Promise<void>
   /**
+   * Moves the moment at which its credentials expire, later or earlier: for an application that has checked new ones.
+   * @param expiresAt a Date or milliseconds (not seconds) since the Unix epoch; `null` or `Infinity` for never
+   * @returns whether it lives on: `false` when it has ended, when the old moment has passed already (too late), and
+   * when the new one has; the latter two close it with 4401
+   * @throws FST_HUB_INVALID_ARGUMENT
+   */
+  refresh (expiresAt: Date | number | null): boolean
+  /**
    * Closes with a Close frame after what was sent so far; terminated `deadlines.close` later if the peer does not answer.
    * Does nothing when it is already closing. Messages that have come before are still handled, but not where `onConnect` has
    * not ended yet: whom it turns away is not heard.
@@ -168,7 +187,7 @@ export interface Connection {
   close (code?: number, reason?: string): void
   /**
    * Ends this login: the directory forgets it first, then its node closes it.
-   * @returns whether this call ended it
+   * @returns whether this call ended it, and it was not ending already
    * @throws FST_HUB_INVALID_CLOSE_CODE (as a rejection)
    */
   kick (reason?: string, options?: KickOptions): Promise<boolean>
@@ -212,7 +231,12 @@ export interface User {
    * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
    */
   send (data: unknown, options?: SendOptions): Promise<UserSendResult>
-  /** Kicks each connection of the user. @returns how many this call ended */
+  /**
+   * Ends the logins that the user has at this moment, those included whose `onConnect` has not begun. The directory forgets
+   * them in one step, then they are closed: a login that comes later is untouched, also when it comes before the others are closed.
+   * @returns how many this call ended
+   * @throws FST_HUB_INVALID_CLOSE_CODE (as a rejection)
+   */
   kick (reason?: string, options?: KickOptions): Promise<number>
 }
 

@@ -1,3 +1,4 @@
+import { disconnects, fitReason } from '../protocol/disconnect.js'
 import { encodeFrame } from '../protocol/frame.js'
 import type { LocalHub } from './hub.js'
 import { checkCloseCode, checkKey, checkOverflow } from './arguments.js'
@@ -32,9 +33,8 @@ export class HubUser implements User {
     return { delivered, nodes: delivered > 0 ? [this.#hub.nodeId] : [], stored: false }
   }
 
-  async kick (reason?: string, options?: KickOptions): Promise<number> {
-    if (options?.code !== undefined) checkCloseCode(options.code)
-    const kicked = await Promise.all([...this.#hub.registry.ofUser(this.id)].map(async (connection) => await connection.kick(reason, options)))
-    return kicked.filter(Boolean).length
+  async kick (reason: string = disconnects.kicked.reason, { code = disconnects.kicked.code }: KickOptions = {}): Promise<number> {
+    checkCloseCode(code)
+    return await this.#hub.sessions.kickUser(this.id, { code, reason: fitReason(String(reason)) })
   }
 }

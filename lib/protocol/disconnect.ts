@@ -23,12 +23,16 @@ export const disconnects = Object.freeze({
   internalError: entry(1011, 'internal error', true),
   /** The node drains. */
   restart: entry(1012, 'service restart', true),
+  /** The credentials have expired: renew them, then come back. */
+  expired: entry(4401, 'credentials expired', true),
   /** Nothing was heard for `heartbeat.timeout`. */
   heartbeat: entry(4408, 'heartbeat timeout', true),
   /** The peer reads slower than it is sent to, and the policy is `'disconnect'`. */
   slowReader: entry(4429, 'slow reader', true),
   /** `kick` without a code. */
-  kicked: entry(4501, 'kicked', false)
+  kicked: entry(4501, 'kicked', false),
+  /** A newer login took its place, as `sessions` says. */
+  replaced: entry(4502, 'replaced', false)
 })
 
 /** No Close frame came (RFC 6455 section 7.1.5). */

@@ -82,7 +82,7 @@ export class Upgrades {
       const identity = this.#options.identify === undefined ? {} : await this.#runIdentify(request, reply)
       if (answer.begun) this.#settle(upgrade)
       if (answer.begun || upgrade.slot.state !== 'held') return false
-      upgrade.identity = checkIdentity(identity)
+      upgrade.identity = checkIdentity(identity, this.#hub.clock.now())
       if (this.#hub.admission.draining) throw new FST_HUB_DRAINING()
       upgrade.headerLines = responseHeaderLines(reply)
     } catch (error) {

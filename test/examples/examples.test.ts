@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import WebSocket from 'ws'
 import { Example } from '../helpers/program.js'
+import { connectWs, type WsClient } from '../helpers/ws-client.js'
 
 const CHAT = 'chat/server.js'
 
@@ -115,5 +116,52 @@ t.test('states with a key: a reader that stops gets the latest of each, and neve
   t.equal(backwards, 0)
   t.match(await stats(), { dropped: 0, rejected: 0 })
   t.match(await (await fetch(address)).text(), '<title>Prices</title>')
+})
+
+t.test('single login: the newest wins, tokens expire and are refreshed, a route kicks', async (t) => {
+  const example = new Example(t, 'single-login.js', { PORT: '0', TOKEN_TTL: '4000' })
+  const address = await example.address()
+  const post = async (path: string, body?: object): Promise<{ status: number, body: Record<string, unknown> }> => {
+    const response = await fetch(address + path, { method: 'POST', ...body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) } })
+    return { status: response.status, body: await response.json() as Record<string, unknown> }
+  }
+  const login = async (user: string): Promise<string> => String((await post('/login', { user })).body['token'])
+  const url = (token: string): string => `${address.replace('http', 'ws')}/ws?token=${token}`
+  const connect = async (token: string): Promise<WsClient> => {
+    const client = await connectWs(t, url(token))
+    t.match(JSON.parse(await client.text()), { op: 'welcome' })
+    return client
+  }
+  const refused = async (token: string): Promise<unknown> => await connectWs(t, url(token)).then(() => 'admitted', (error: Error) => error.message)
+
+  const token = await login('ada')
+  const older = await connect(token)
+  const newer = await connect(token)
+  t.same(await older.closed, { code: 4502, reason: 'replaced' })
+
+  const bob = await connect(await login('bob'))
+  for (const [message, expected] of [
+    ['x', 'not a message'], ['null', 'not a message'], ['{"op":"sing"}', 'only refresh is understood'],
+    ['{"op":"refresh"}', 'not a token of yours'], [JSON.stringify({ op: 'refresh', token: await login('ada') }), 'not a token of yours']
+  ] as const) {
+    bob.send(message)
+    t.same(JSON.parse(await bob.text()), { op: 'error', message: expected })
+  }
+  const renewed = await post('/renew', { token })
+  newer.send(JSON.stringify({ op: 'refresh', token: renewed.body['token'] }))
+  t.same(JSON.parse(await newer.text()), { op: 'refreshed', expiresAt: renewed.body['expiresAt'] })
+  t.same(await bob.closed, { code: 4401, reason: 'credentials expired' })
+  t.match(await refused(token), /401/, 'an expired token')
+  t.match(await refused('nonsense'), /401/)
+  t.match(await post('/renew', { token }), { status: 401 })
+  t.match(await post('/login', {}), { status: 400 })
+
+  const last = await login('cid')
+  const cid = await connect(last)
+  t.same(await post('/users/cid/kick'), { status: 200, body: { kicked: 1 } })
+  t.same(await cid.closed, { code: 4501, reason: 'logged out by an administrator' })
+  t.match(await refused(last), /401/, 'its token has gone, too')
+  t.same(await post('/users/cid/kick'), { status: 200, body: { kicked: 0 } })
+  t.match(await (await fetch(address)).text(), /<title>Single login<\/title>/)
   t.match(await example.stop(), { code: 0 })
 })

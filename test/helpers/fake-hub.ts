@@ -17,6 +17,7 @@ export interface FakeHubOptions extends Partial<Handlers> {
   compression?: Partial<HubConfig['compression']>
   limits?: Partial<AdmissionLimits>
   drain?: Partial<HubConfig['drain']>
+  sessions?: HubConfig['sessions']
   clock?: FakeClock
   directory?: Directory
   presence?: Presence
@@ -45,6 +46,7 @@ export class FakeHub {
       compression: { level: 0, threshold: 0, ...options.compression },
       limits: { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0, ...options.limits },
       drain: { spread: 5_000, timeout: 15_000, ...options.drain },
+      sessions: options.sessions ?? 'many',
       handlers: { onConnect: options.onConnect, onMessage: options.onMessage, onDisconnect: options.onDisconnect },
       settings: {
         heartbeat: { interval: 0, timeout: 0 },

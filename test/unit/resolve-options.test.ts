@@ -29,6 +29,7 @@ t.test('defaults are those of the design', (t) => {
     subprotocols: [],
     requireSubprotocol: false,
     messages: 'any',
+    sessions: 'many',
     heartbeat: { interval: 30_000, timeout: 60_000 },
     deadlines: { admit: 10_000, write: 10_000, handler: 30_000, close: 5_000 },
     queue: { maxMessages: 64, maxBytes: 1024 * 1024, overflow: 'drop-oldest' },

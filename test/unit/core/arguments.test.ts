@@ -1,5 +1,6 @@
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { checkName, checkOverflow, exceptIds, isName } from '../../../lib/core/arguments.js'
+import { checkExpiry, checkName, checkOverflow, exceptIds, isName, toExpiry } from '../../../lib/core/arguments.js'
 import { describe } from '../../../lib/core/describe.js'
 
 t.test('names are 1 to 255 bytes of well-formed UTF-8', (t) => {
@@ -43,13 +44,30 @@ t.test('except takes connections, ids and lists of both', (t) => {
   t.end()
 })
 
+t.test('an expiry is a Date or milliseconds, and never seconds', (t) => {
+  const future = Date.UTC(2999, 0)
+  const foreign: unknown = runInNewContext(`new Date(${future})`)
+  for (const [value, time] of [[future, future], [new Date(future), future], [foreign, future], [1e11, 1e11], [1e11 + 0.5, 1e11 + 0.5], [8.64e15, 8.64e15], [Number.MAX_VALUE, Number.MAX_VALUE], [Infinity, null]]) {
+    t.equal(toExpiry(value), time)
+    t.equal(checkExpiry(value), time)
+  }
+  t.equal(checkExpiry(null), null)
+  const seconds = future / 1000
+  for (const wrong of [undefined, NaN, -Infinity, 0, -1, seconds, new Date(seconds), new Date(NaN), new Date('soon'), String(future), '2999-01-01', BigInt(future), {}, [future], true, { getTime: () => future }]) {
+    t.equal(toExpiry(wrong), undefined)
+    t.throws(() => checkExpiry(wrong), { code: 'FST_HUB_INVALID_ARGUMENT', message: /^expiresAt: expected a valid Date, or milliseconds \(not seconds\) since the Unix epoch, or null, got / })
+  }
+  t.equal(toExpiry(null), undefined)
+  t.end()
+})
+
 t.test('values in errors are recognisable and short', (t) => {
   class Thing {}
   const cases: Array<[unknown, string]> = [
     [undefined, 'undefined'], [null, 'null'], [true, 'true'], [1.5, '1.5'], [NaN, 'NaN'], [-Infinity, '-Infinity'], [12n, '12'],
     [Symbol('s'), 'Symbol(s)'], ['text', '"text"'], ['a\nb', '"a\\nb"'], ['x'.repeat(61), 'a string of 61 characters'],
     [() => {}, 'a function'], [Thing, 'a function'], [{ a: 1 }, 'an object'], [Object.create(null), 'an object'], [{ constructor: 1 }, 'an object'],
-    [new Thing(), 'an instance of Thing'], [new Map(), 'an instance of Map'], [[1, 'a'], '[1,"a"]'], [[], '[]'], [[1n], 'a list']
+    [new Thing(), 'an instance of Thing'], [new Map(), 'an instance of Map'], [new Date(5), 'the Date 1970-01-01T00:00:00.005Z'], [new Date(NaN), 'an invalid Date'], [[1, 'a'], '[1,"a"]'], [[], '[]'], [[1n], 'a list']
   ]
   for (const [value, expected] of cases) t.equal(describe(value), expected)
   t.equal(describe(new Array(100).fill(0)), `[${'0,'.repeat(38)}...`)

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { settled } from '../../helpers/fake-clock.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
+import { SlowDirectory } from '../../helpers/slow-directory.js'
 
 async function hubWith (count: number, options: FakeHubOptions): Promise<{ fake: FakeHub, peers: FakePeer[], closed: () => number }> {
   const fake = await startHub(options)
@@ -121,8 +122,7 @@ t.test('who is not in the hub yet is closed when it gets there, and waited for',
 })
 
 t.test('one that hangs on its way in is terminated at the timeout', async (t) => {
-  const hanging = new Promise<void>(() => {})
-  const fake = await startHub({ drain: { spread: 0, timeout: 1_000 }, directory: { add: () => hanging, remove: async () => true, user: async () => [], close: async () => {} } })
+  const fake = await startHub({ drain: { spread: 0, timeout: 1_000 }, directory: new SlowDirectory() })
   const { transport } = fake.accept()
   const drain = watch(fake.hub.drain())
   await fake.advance(1_200)

@@ -1,9 +1,9 @@
 import t from 'tap'
-import type { Directory } from '../../../lib/core/ports.js'
 import type { DisconnectInfo, HubEvents } from '../../../lib/core/types.js'
 import { MemoryDirectory } from '../../../lib/memory/directory.js'
 import { settled } from '../../helpers/fake-clock.js'
 import { FakeHub, startHub } from '../../helpers/fake-hub.js'
+import { SlowDirectory } from '../../helpers/slow-directory.js'
 
 t.test('a connection is in the hub from just before onConnect until it has ended', async (t) => {
   const seen: unknown[] = []
@@ -55,29 +55,30 @@ t.test('FAULTS 44: a socket that ends before it is in the hub never gets there',
 })
 
 t.test('a directory that fails to add: 1011, no onConnect', async (t) => {
-  const broken: Directory = {
-    add: async () => { throw new Error('away') },
-    remove: async () => { throw new Error('still away') },
-    user: async () => [],
-    close: async () => {}
-  }
+  const directory = new SlowDirectory()
   const calls: string[] = []
-  const fake = await startHub({ directory: broken, onConnect: () => { calls.push('connect') }, onDisconnect: () => { calls.push('disconnect') } })
-  const { transport } = await fake.connect()
+  const fake = await startHub({ directory, onConnect: () => { calls.push('connect') }, onDisconnect: () => { calls.push('disconnect') } })
+  const { transport } = await fake.connect({ user: 'ann' })
+  directory.calls[0]?.take()
+  directory.calls[0]?.lose(new Error('away'))
+  await settled()
   t.equal(transport.closed?.code, 1011)
+  t.equal(directory.calls[1]?.name, 'remove', 'it may have taken the claim all the same')
+  t.equal((await directory.inner.user('ann')).length, 1)
+  directory.calls[1]?.take()
+  directory.calls[1]?.lose(new Error('still away'))
   await fake.turn()
   t.same(calls, [])
   t.equal(fake.hub.admission.held, 0)
-  t.match(fake.errors, [{ message: 'away' }])
+  t.match(fake.errors, [{ message: 'away' }, { message: 'still away' }])
+  t.same(await directory.inner.user('ann'), [])
 })
 
 t.test('a directory that fails to remove is told, and stops nothing', async (t) => {
-  const directory: Directory = {
-    add: async () => {},
-    remove: async () => { throw new Error('away') },
-    user: async () => [],
-    close: async () => {}
+  class Failing extends MemoryDirectory {
+    override async remove (): Promise<boolean> { throw new Error('away') }
   }
+  const directory = new Failing()
   const infos: DisconnectInfo[] = []
   const fake = await startHub({ directory, onDisconnect: (_connection, info) => { infos.push(info) } })
   const { connection, transport } = await fake.connect()
