@@ -81,6 +81,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   readonly #deadlines: ConnectionDeadlines
   #state: Connection['state'] = 'connecting'
   #rate: PeerRate | null = null
+  /** The peer owes us a pong. */
+  #pinged = false
   /** How it ends, once this server or a protocol error has decided it. */
   #ending: DisconnectInfo | null = null
 
@@ -227,9 +229,12 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     }
   }
 
-  onControl (kind: 'ping' | 'pong'): void {
+  onControl (kind: 'ping' | 'pong', data: Buffer): void {
     const now = this.#deadlines.heard()
-    if (kind === 'ping' && this.#ending === null) this.#withinRate(0, now)
+    if (this.#ending !== null) return
+    // What it was asked for costs a peer nothing.
+    if (kind === 'pong' && this.#pinged) this.#pinged = false
+    else if (this.#withinRate(0, now) && kind === 'ping') this.#outbound.pong(data)
   }
 
   onDrain (): void { this.#outbound.drained() }
@@ -294,7 +299,10 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   onSilence (now: number): boolean {
     if (!this.#host.mayPing(now)) return false
-    if (this.#transport.writable) this.#transport.ping()
+    if (this.#transport.writable) {
+      this.#pinged = true
+      this.#transport.ping()
+    }
     return true
   }
 

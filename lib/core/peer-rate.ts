@@ -26,7 +26,7 @@ export class PeerRate {
     this.#bytes = new TokenBucket(limits.burstBytes, now)
   }
 
-  /** Counts one message, ping included. @returns whether it is within the rate */
+  /** Counts one message, or one ping or pong. @returns whether it is within the rate */
   take (bytes: number, now: number): boolean {
     const { messagesPerSecond, burst, bytesPerSecond, burstBytes } = this.#limits
     const within = (messagesPerSecond === 0 || this.#messages.take(1, messagesPerSecond, burst, now)) &&

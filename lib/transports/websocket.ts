@@ -28,7 +28,10 @@ const PROTOCOL_ERROR = 1002
  */
 const UNDER_WAY_BYTES = 256 * 1024
 
-/** A ws WebSocket as Transport: frames of ours are written to its socket as they are, beside the control frames of ws. */
+/**
+ * A ws WebSocket as Transport: frames of ours are written to its socket as they are, beside the control frames of ws. By
+ * itself ws would answer every ping, and at the 61st of one read destroy the socket without a code.
+ */
 export class WebSocketTransport implements Transport {
   readonly #ws: WebSocket
   readonly #socket: Duplex
@@ -57,6 +60,8 @@ export class WebSocketTransport implements Transport {
   attach (listener: TransportListener): void {
     this.#listener = listener
     const ws = this.#ws as Attached
+    // For this socket alone: other routes share the server, and its options.
+    ws._autoPong = false
     // @fastify/websocket has put its error listener on just before its handler was called. It would destroy the socket
     // before the Close frame with the reason is out, and keep request and reply alive.
     const foreign = ws.listeners('error').at(-1)
@@ -97,6 +102,12 @@ export class WebSocketTransport implements Transport {
 
   ping (): void { this.#ws.ping() }
 
+  pong (data: Buffer): void {
+    this.#writes++
+    this.#ws.pong(data, false, this.#onWritten ??= () => { this.#written() })
+    this.#blocked = this.#socket.writableLength > this.#tolerated
+  }
+
   close (code: number, reason: string): void { this.#ws.close(code, reason) }
 
   terminate (): void { this.#ws.terminate() }
@@ -107,7 +118,7 @@ export class WebSocketTransport implements Transport {
 
   #written (): void {
     this.#writes--
-    // A ping or pong of ws behind our last write may still be under way: no callback of ours would follow it.
+    // A ping of ws behind our last write may still be under way: no callback of ours would follow it.
     if (!this.#blocked || (this.#writes > 0 && this.#socket.writableLength > this.#tolerated)) return
     this.#blocked = false
     this.#listener?.onDrain()
@@ -118,13 +129,17 @@ export class WebSocketTransport implements Transport {
 
 const kListener = Symbol('fastify-hub.listener')
 
-interface Attached extends WebSocket { [kListener]: TransportListener }
+interface Attached extends WebSocket {
+  [kListener]: TransportListener
+  /** Not public in ws. */
+  _autoPong: boolean
+}
 
 function onMessage (this: WebSocket, data: RawData, isBinary: boolean): void { (this as Attached)[kListener].onMessage(data as Buffer, isBinary) }
 
-function onPing (this: WebSocket): void { (this as Attached)[kListener].onControl('ping') }
+function onPing (this: WebSocket, data: Buffer): void { (this as Attached)[kListener].onControl('ping', data) }
 
-function onPong (this: WebSocket): void { (this as Attached)[kListener].onControl('pong') }
+function onPong (this: WebSocket, data: Buffer): void { (this as Attached)[kListener].onControl('pong', data) }
 
 function onError (this: WebSocket, error: Error & { code?: string }): void {
   (this as Attached)[kListener].onError(error, PARSER_ERRORS[error.code ?? ''] ?? PROTOCOL_ERROR)
