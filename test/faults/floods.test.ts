@@ -84,10 +84,10 @@ t.test('24: without a rate, pongs for a peer that never reads take no memory', a
   t.same(ends, [])
   client.socket.resume()
   await until(() => serverSide.writableLength === 0, 'the socket to drain')
-  await client.roundTrip('reads again')
+  app.connections()[0]?.send('the end')
+  t.equal(await client.text(), 'the end')
   t.equal(client.pongs.length < 200_000, true, 'not every ping was answered')
-  const last = client.pongs.indexOf('reads again')
-  t.equal(client.pongs[last - 1], '999'.padEnd(125, '.'), 'the latest was')
+  t.equal(client.pongs.at(-1), '999'.padEnd(125, '.'), 'the latest was')
   await app.assertBaseline()
 })
 
