@@ -117,3 +117,47 @@ t.test('states with a key: a reader that stops gets the latest of each, and neve
   t.match(await (await fetch(address)).text(), '<title>Prices</title>')
   t.match(await example.stop(), { code: 0 })
 })
+
+t.test('a full hub lets people wait, refuses those beyond the line, and says so', async (t) => {
+  const example = new Example(t, 'admission-waiting-room.js', { PORT: '0', STAY: '600' })
+  const address = await example.address()
+  const health = async (): Promise<{ status: number, body: unknown }> => {
+    const response = await fetch(`${address}/health`)
+    return { status: response.status, body: await response.json() }
+  }
+  const in200 = { status: 200, body: { status: 'ok', reasons: [] } }
+  t.same(await health(), in200)
+  const page = await fetch(address)
+  t.equal(page.headers.get('content-type'), 'text/html; charset=utf-8')
+  t.match(await page.text(), /<title>Waiting room<\/title>/)
+
+  const sockets: WebSocket[] = []
+  const come = (): WebSocket => {
+    const socket = new WebSocket(`${address.replace('http', 'ws')}/ws`).on('error', () => {})
+    t.teardown(() => { socket.terminate() })
+    sockets.push(socket)
+    return socket
+  }
+  for (let i = 0; i < 2; i++) await once(come(), 'open')
+  // In line one after the other, so that their order is known.
+  for (let waiting = 0; waiting <= 3; waiting++) {
+    const reason = `all 2 slots are taken (limits.connections), ${waiting} of at most 3 upgrades wait in line`
+    let now = await health()
+    while (JSON.stringify(now.body).includes(`${waiting - 1} of at most`)) now = await health()
+    t.same(now, { status: 503, body: { status: 'degraded', reasons: [reason] } })
+    if (waiting < 3) come()
+  }
+  const [, refused] = await once(come(), 'unexpected-response')
+  t.equal(refused.statusCode, 503)
+  t.equal(refused.headers['retry-after'], '5')
+  refused.destroy()
+
+  const [first, , third, fourth, fifth] = sockets as [WebSocket, WebSocket, WebSocket, WebSocket, WebSocket]
+  const next = once(third, 'open')
+  first.close()
+  await next
+  t.same([fourth, fifth].map(({ readyState }) => readyState), [WebSocket.CONNECTING, WebSocket.CONNECTING], 'first come, first served')
+  const [drained] = await Promise.all([once(fourth, 'unexpected-response'), once(third, 'close'), example.stop()])
+  t.equal(drained[1].statusCode, 503, 'who waits while it ends is told, and does not wait for nothing')
+  t.match(await example.ended, { code: 0 })
+})

@@ -1,3 +1,4 @@
+import dns from 'node:dns'
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
@@ -98,4 +99,23 @@ t.test('HTTPS', async (t) => {
   await until(() => hub.stats().sockets.dropped === 1, 'the drop')
   plain.destroy()
   await until(() => hub.stats().sockets.open === 1, 'its end')
+})
+
+t.test('the second server that Fastify opens for localhost is neither counted nor limited', async (t) => {
+  // Not every machine has two addresses for it.
+  const { lookup } = dns
+  t.teardown(() => { dns.lookup = lookup })
+  dns.lookup = ((host: string, options: { all?: boolean }, done: (error: null, addresses: object[]) => void) => {
+    if (host !== 'localhost' || options.all !== true) lookup(host, options as dns.LookupOptions, done as never)
+    else done(null, [{ address: '127.0.0.1', family: 4 }, { address: '127.0.0.2', family: 4 }])
+  }) as unknown as typeof lookup
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  await app.register(fastifyHub, { limits: { sockets: 1 } })
+  await app.listen({ host: 'localhost', port: 0 })
+  const { address, port } = app.server.address() as AddressInfo
+  t.equal(address, '127.0.0.1')
+  for (const host of ['127.0.0.1', '127.0.0.2', '127.0.0.2']) await connectWs(t, `ws://${host}:${port}/ws`)
+  t.equal(app.hub.size, 3)
+  t.same(app.hub.stats().sockets, { open: 1, dropped: 0 })
 })
