@@ -17,9 +17,9 @@
  *       socket.on('error', () => {})
  *     }"
  *
- *     6 got 503 come again in 5 s
  *     1 is in
  *     2 is in
+ *     6 got 503 come again in 5 s
  *     1 is out: 4000 your time is up
  *     3 is in
  *     ...
@@ -45,8 +45,7 @@ await app.register(fastifyHub, {
     maxWaiting: 3,
     // Each of the three waits for two others at most, who stay for as long.
     waitTimeout: 2 * STAY_MS,
-    // Nobody comes in while the process is busy, and a flood of sockets that say nothing can not use up its files.
-    maxLoopDelay: 250,
+    // Two who are in, three who wait, and room for this page: a flood of sockets that say nothing can not use up the files.
     sockets: 100
   },
   onConnect: (connection) => {

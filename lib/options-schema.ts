@@ -73,7 +73,7 @@ export const optionsSchema: TObject = Type.Object({
     onFull: oneOf(['reject', 'wait'], 'reject', 'What happens at `connections`: 503 at once, or a place in a first-come line.'),
     waitTimeout: ms('How long an upgrade waits in line. Then 503. 0: no limit.', 5_000),
     maxWaiting: count('Places in the line. Then 503. 0: nobody waits.', 1_000),
-    maxLoopDelay: ms('While the event loop is later than this, upgrades get 503: how late the timer of the hub comes, averaged over the last ticks of 100 ms, so that a single pause must be twice as long. 0: they never do.', 0),
+    maxLoopDelay: ms('While the event loop is later than this, upgrades get 503: how late the timer of the hub comes, averaged over its last ticks of 50 ms, so that a single pause must be twice as long. 0: they never do.', 0),
     maxMessageBytes: count('Largest message of a peer, all fragments together. Then 1009. 0: no limit.', 64 * 1024),
     messagesPerSecond: Type.Optional(Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 100, description: 'Messages, pings and unasked pongs included, per second and connection. What is over it is dropped. 0: no limit.' })),
     burst: count('Messages that may come at once within that rate.', 200, 1),

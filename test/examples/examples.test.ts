@@ -48,13 +48,14 @@ t.test('the chat answers what it does not understand, and goes on', async (t) =>
   socket.send(JSON.stringify({ op: 'say', room: 'lobby', text: ' ', id: 1 }))
   socket.send(JSON.stringify({ op: 'say', room: 'elsewhere', text: 'hi', id: 2 }))
   socket.send(JSON.stringify({ op: 'say', room: 'lobby', text: 'hi', id: 3 }))
-  while (received.at(-1)?.['op'] !== 'said') await once(socket, 'message')
+  // It need not be the last: who is where is told when it likes.
+  while (!received.some(({ op }) => op === 'said')) await once(socket, 'message')
   t.match(received[0], { op: 'welcome', you: 'Zoë' })
   t.match(received[1], { op: 'joined', room: 'lobby', people: ['Zoë'] })
   const errors = received.filter(({ op }) => op === 'error')
   t.equal(errors.length, 10)
   t.match(errors.at(-1), { message: 'you are not in this room', id: 2 })
-  t.match(received.at(-1), { op: 'said', room: 'lobby', id: 3, reached: 0 })
+  t.match(received.find(({ op }) => op === 'said'), { op: 'said', room: 'lobby', id: 3, reached: 0 })
 
   const hasty = new WebSocket(`${address.replace('http', 'ws')}/ws?name=hasty`)
   await once(hasty, 'open')
@@ -121,15 +122,16 @@ t.test('states with a key: a reader that stops gets the latest of each, and neve
 t.test('a full hub lets people wait, refuses those beyond the line, and says so', async (t) => {
   const example = new Example(t, 'admission-waiting-room.js', { PORT: '0', STAY: '600' })
   const address = await example.address()
-  const health = async (): Promise<{ status: number, body: unknown }> => {
+  const health = async (): Promise<{ code: number, status: string, slots: string | undefined }> => {
     const response = await fetch(`${address}/health`)
-    return { status: response.status, body: await response.json() }
+    const { status, reasons } = await response.json() as { status: string, reasons: string[] }
+    // Beside it, a machine that is busy may be late.
+    return { code: response.status, status, slots: reasons.find((reason) => reason.includes('slots')) }
   }
-  const in200 = { status: 200, body: { status: 'ok', reasons: [] } }
-  t.same(await health(), in200)
   const page = await fetch(address)
   t.equal(page.headers.get('content-type'), 'text/html; charset=utf-8')
   t.match(await page.text(), /<title>Waiting room<\/title>/)
+  t.equal((await health()).slots, undefined)
 
   const sockets: WebSocket[] = []
   const come = (): WebSocket => {
@@ -141,10 +143,9 @@ t.test('a full hub lets people wait, refuses those beyond the line, and says so'
   for (let i = 0; i < 2; i++) await once(come(), 'open')
   // In line one after the other, so that their order is known.
   for (let waiting = 0; waiting <= 3; waiting++) {
-    const reason = `all 2 slots are taken (limits.connections), ${waiting} of at most 3 upgrades wait in line`
     let now = await health()
-    while (JSON.stringify(now.body).includes(`${waiting - 1} of at most`)) now = await health()
-    t.same(now, { status: 503, body: { status: 'degraded', reasons: [reason] } })
+    while (now.slots?.includes(`${waiting - 1} of at most`) === true) now = await health()
+    t.same(now, { code: 503, status: 'degraded', slots: `all 2 slots are taken (limits.connections), ${waiting} of at most 3 upgrades wait in line` })
     if (waiting < 3) come()
   }
   const [, refused] = await once(come(), 'unexpected-response')

@@ -9,6 +9,9 @@ import { selfSigned } from '../helpers/self-signed.js'
 import { until } from '../helpers/until.js'
 import { connectWs } from '../helpers/ws-client.js'
 
+/** Beside them, a machine that is busy may be late. */
+const dropReasons = (hub: Hub): string[] => hub.health().reasons.filter((reason) => reason.includes('dropped'))
+
 t.test('limits.sockets: sockets that never upgrade count too, and those dropped are counted', async (t) => {
   const app = await TestApp.start(t, { limits: { sockets: 4 } })
   t.equal(app.app.server.maxConnections, 4)
@@ -18,13 +21,14 @@ t.test('limits.sockets: sockets that never upgrade count too, and those dropped 
   half.write('GET /ws HTTP/1.1\r\n')
   await app.connect()
   t.same(app.hub.stats().sockets, { open: 4, dropped: 0 })
-  t.same(app.hub.health(), { status: 'ok', reasons: [] })
+  t.same(dropReasons(app.hub), [])
   for (let dropped = 1; dropped <= 3; dropped++) {
     t.equal((await (await app.open()).ended()).code, null)
     await until(() => app.hub.stats().sockets.dropped === dropped, 'the drop')
   }
   t.same(app.hub.stats().sockets, { open: 4, dropped: 3 })
-  t.match(app.hub.health(), { status: 'degraded', reasons: [/^the server dropped 3 sockets so far, the last \d+ s ago: 4 are open, at most 4 may be$/] })
+  t.equal(app.hub.health().status, 'degraded')
+  t.match(dropReasons(app.hub), [/^the server dropped 3 sockets so far, the last \d+ s ago: 4 are open, at most 4 may be$/])
   silent.destroy()
   await until(() => app.hub.stats().sockets.open === 3, 'a free place')
   await app.connect()

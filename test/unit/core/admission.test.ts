@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Admission, type AdmissionLimits, type Slot } from '../../../lib/core/admission.js'
-import { TICK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
+import { LOOK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
 import { FakeClock } from '../../helpers/fake-clock.js'
 
 const UNLIMITED: AdmissionLimits = { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0 }
@@ -284,14 +284,15 @@ function compare (limits: AdmissionLimits, steps: readonly Step[]): boolean {
     expected.push(`accept ${model.acquire(key, clock.monotonic())}`)
   }
 
-  function acceptReal (address: number): void {
+  function acceptReal (address: number, reaction: Reaction): void {
     const [ip] = ADDRESSES[address] as [string | null, string | null]
     const index = slots.length
+    reactions[index] = reaction
     try {
       const slot = admission.acquire(ip, (error) => {
         if (error !== null && slot.state !== 'released') throw new Error('refused, but not released')
         told.push(`${index} ${error === null ? slot.state : (error as Error & { code: string }).code}`)
-        react(index, (which) => { slots[which % slots.length]?.release() }, acceptReal)
+        react(index, (which) => { slots[which % slots.length]?.release() }, (address) => { acceptReal(address, { kind: 'stay' }) })
       })
       slots.push(slot)
       told.push(`accept ${slot.state}`)
@@ -309,11 +310,11 @@ function compare (limits: AdmissionLimits, steps: readonly Step[]): boolean {
     if (limits.connections > 0 && model.held > limits.connections) throw new Error('the model is over the cap')
   }
 
-  /** A wait ends at the first tick after its time, and those of one tick have no order. From tick to tick, so that both sides have the same time. */
+  /** A wait ends at the first look of the wheel after its time, and those of one look have no order. From look to look, so that both sides have the same time. */
   function advance (ms: number): void {
     for (const end = clock.monotonic() + ms; clock.monotonic() < end;) {
       const before = told.length
-      clock.advance(Math.min(TICK_MS - (clock.monotonic() - start) % TICK_MS, end - clock.monotonic()))
+      clock.advance(Math.min(LOOK_MS - (clock.monotonic() - start) % LOOK_MS, end - clock.monotonic()))
       const now = clock.monotonic()
       for (const line of told.slice(before)) {
         const [index, code] = line.split(' ') as [string, string]
@@ -322,14 +323,14 @@ function compare (limits: AdmissionLimits, steps: readonly Step[]): boolean {
         if (due > now || !model.line.includes(Number(index))) throw new Error(`${line} at ${now}, due at ${due}`)
         model.refuse(Number(index), code)
       }
-      if (model.line.some((index) => (model.slots[index] as Model['slots'][number]).due + TICK_MS <= now)) throw new Error('somebody waits for too long')
+      if (model.line.some((index) => (model.slots[index] as Model['slots'][number]).due + LOOK_MS <= now)) throw new Error('somebody waits for too long')
     }
   }
 
   for (const step of steps) {
     if (step.kind === 'accept') {
       acceptModel(step.address, step.reaction)
-      acceptReal(step.address)
+      acceptReal(step.address, step.reaction)
     } else if (step.kind === 'release') {
       const which = step.which % Math.max(1, slots.length)
       model.release(which)
