@@ -32,6 +32,8 @@ export const FST_HUB_UPGRADE_REQUIRED = coded<[string]>('FST_HUB_UPGRADE_REQUIRE
 export const FST_HUB_METHOD_NOT_ALLOWED = coded<[string]>('FST_HUB_METHOD_NOT_ALLOWED', 'Method %s is not allowed here, a WebSocket handshake is a GET', 405)
 /** The hub drains: come back to another node. */
 export const FST_HUB_DRAINING = coded('FST_HUB_DRAINING', 'This node is draining', 503)
+/** The event loop is later than `limits.maxLoopDelay`. */
+export const FST_HUB_OVERLOADED = coded('FST_HUB_OVERLOADED', 'This node is overloaded', 503)
 /** The Origin header is not in `origins`. */
 export const FST_HUB_ORIGIN_DENIED = coded('FST_HUB_ORIGIN_DENIED', 'Origin not allowed', 403)
 /** The client offered no subprotocol that the server speaks. */

@@ -91,15 +91,19 @@ export interface HubOptions {
     connectionsPerIp?: number | undefined
     /** Upgrades per second and address, with a burst of one second; then 429. Default `0`. 0: no limit. */
     upgradesPerSecond?: number | undefined
+    /** Open sockets of the HTTP server, plain ones included; sets `server.maxConnections` unless the app has. Default `0`. 0: nothing is set. */
+    sockets?: number | undefined
     /** What happens at `connections`: 503 at once, or a place in a first-come line. Default `'reject'`. */
     onFull?: 'reject' | 'wait' | undefined
     /** Milliseconds that an upgrade waits in line; then 503. Default `5_000` (5 s). 0: no limit. */
     waitTimeout?: number | undefined
     /** Places in the line; then 503. Default `1_000`. 0: nobody waits. */
     maxWaiting?: number | undefined
+    /** Milliseconds that the event loop may be late; beyond, upgrades get 503. Default `0`. 0: no limit. */
+    maxLoopDelay?: number | undefined
     /** Bytes of a peer's largest message, all fragments together; then 1009. Default `65_536`. 0: no limit. */
     maxMessageBytes?: number | undefined
-    /** Messages, pings included, per second and connection; what is over it is dropped. Default `100`. 0: no limit. */
+    /** Messages, pings and unasked pongs included, per second and connection; what is over it is dropped. Default `100`. 0: no limit. */
     messagesPerSecond?: number | undefined
     /** Messages, at least 1, that may come at once within that rate. Default `200`. */
     burst?: number | undefined

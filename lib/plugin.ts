@@ -11,6 +11,7 @@ import { MemoryPresence } from './memory/presence.js'
 import type { HubOptions, ResolvedOptions } from './options.js'
 import { resolveOptions } from './resolve-options.js'
 import { Handover } from './transports/handover.js'
+import { ServerSockets } from './transports/server-sockets.js'
 import { UpgradeGate } from './transports/upgrade-gate.js'
 import { addHandshakeHeaders, closeOtherSockets, provideWebSocketServer } from './transports/websocket-server.js'
 import { PathMatcher } from './upgrade/path-matcher.js'
@@ -47,8 +48,12 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     deflate: compression.level > 0
   })
   limitSlowHandshakes(app)
+  const sockets = ServerSockets.of(app.server, systemClock)
+  if (limits.sockets > 0 && !sockets.restrict(limits.sockets)) {
+    app.log.warn({ maxConnections: sockets.limit, sockets: limits.sockets }, 'limits.sockets is not applied: the app has given its server a maxConnections')
+  }
 
-  const hub = createHub(app, options)
+  const hub = createHub(app, options, sockets)
   const upgrades = new Upgrades(hub, options)
   app.decorate(decorateAs, hub)
   addHandshakeHeaders(app, (request) => upgrades.switching(request))
@@ -71,7 +76,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   app.addHook('onClose', async () => { await hub.stop() })
 }
 
-function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
+function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: ServerSockets): LocalHub {
   const { compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, sessions, onConnect, onMessage, onDisconnect } = options
   return new LocalHub({
     clock: systemClock,
@@ -80,6 +85,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
     budget: processBudget,
     compression,
     limits,
+    sockets,
     drain,
     sessions,
     handlers: { onConnect, onMessage, onDisconnect },

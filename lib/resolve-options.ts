@@ -53,6 +53,7 @@ export function resolveOptions (given: unknown, capacity: number): ResolvedOptio
   checkFunctions(options)
   const { path, origins, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, ...defaults(schema, options) }
   const resolved = { ...rest, paths: Array.isArray(path) ? path : [path], isOriginAllowed: compile(origins) } as unknown as ResolvedOptions
+  checkSockets(resolved.limits)
   resolved.limits.connections ??= capacity
   resolved.drain.spread ??= defaultSpread(resolved.drain.timeout)
   checkPaths(resolved.paths)
@@ -184,6 +185,13 @@ function checkPassedThrough ({ route, websocket }: ResolvedOptions): void {
 function checkKeys (path: string, options: object, known: readonly string[]): void {
   for (const [key, value] of Object.entries(options)) {
     if (!known.includes(key)) fail(`${path}.${key}`, `no such option; there are ${known.join(', ')}`, describe(value))
+  }
+}
+
+/** Before the default of `connections` is filled in: only a number that somebody has chosen can contradict. */
+function checkSockets ({ sockets, connections }: ResolvedOptions['limits']): void {
+  if (sockets > 0 && connections > sockets) {
+    fail('limits.sockets', `at least limits.connections (${connections}), with room for those who wait or are refused, or 0`, String(sockets))
   }
 }
 

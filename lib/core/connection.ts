@@ -85,6 +85,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   /** Made when somebody looks. */
   #data: HubConnectionData | null
   #rate: PeerRate | null = null
+  /** The peer owes us a pong. */
+  #pinged = false
   /** How it ends, once this server or a protocol error has decided it. */
   #ending: DisconnectInfo | null = null
 
@@ -254,9 +256,12 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     }
   }
 
-  onControl (kind: 'ping' | 'pong'): void {
+  onControl (kind: 'ping' | 'pong', data: Buffer): void {
     const now = this.#deadlines.heard()
-    if (kind === 'ping' && this.#ending === null) this.#withinRate(0, now)
+    if (this.#ending !== null) return
+    // What it was asked for costs a peer nothing.
+    if (kind === 'pong' && this.#pinged) this.#pinged = false
+    else if (this.#withinRate(0, now) && kind === 'ping') this.#outbound.pong(data)
   }
 
   onDrain (): void { this.#outbound.drained() }
@@ -325,7 +330,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   onSilence (now: number): boolean {
     if (!this.#host.mayPing(now)) return false
     if (this.#rate?.rested(now) === true) this.#rate = null
-    if (this.#transport.writable) this.#transport.ping()
+    this.#pinged = true
+    this.#outbound.ping()
     return true
   }
 

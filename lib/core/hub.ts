@@ -10,6 +10,7 @@ import { drainConnections, type DrainOptions } from './drain.js'
 import { HubEmitter } from './events.js'
 import { fanOut } from './fan-out.js'
 import { Flusher } from './flusher.js'
+import { judge, type SocketFigures } from './health.js'
 import type { InboundMessage } from './message.js'
 import type { OutboundShared } from './outbound.js'
 import { toPayload } from './payload.js'
@@ -47,7 +48,9 @@ export interface HubConfig {
   }
   readonly budget: QueueBudget
   readonly compression: CompressionOptions
-  readonly limits: AdmissionLimits
+  /** `maxLoopDelay`: milliseconds; 0 is no limit. */
+  readonly limits: AdmissionLimits & { readonly maxLoopDelay: number }
+  readonly sockets: SocketFigures
   readonly drain: DrainOptions
   readonly sessions: SessionPolicy
   readonly handlers: Handlers
@@ -126,6 +129,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
       waiting: this.admission.waiting,
       rooms: this.rooms.size,
       users: this.registry.users,
+      sockets: { open: this.#config.sockets.open, dropped: this.#config.sockets.dropped },
       admitted,
       refused: Object.fromEntries(this.refused),
       messages: { received, sent, queued, dropped, rejected, replaced, limited },
@@ -134,7 +138,9 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   }
 
   health (): HubHealth {
-    return this.admission.draining ? { status: 'draining', reasons: ['the hub drains'] } : { status: 'ok', reasons: [] }
+    const { limits, sockets } = this.#config
+    const { draining, held, waiting } = this.admission
+    return judge({ now: this.clock.monotonic(), draining, connections: this.size, loopDelay: this.wheel.delay.current, held, waiting, limits, sockets })
   }
 
   async drain (): Promise<void> {
@@ -171,6 +177,12 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     await this.broker.close()
     await this.presence.close()
     await this.directory.close()
+  }
+
+  /** Whether the event loop is so late that upgrades are refused. */
+  get overloaded (): boolean {
+    const { maxLoopDelay } = this.#config.limits
+    return maxLoopDelay > 0 && this.wheel.delay.current > maxLoopDelay
   }
 
   /** Counts a refused upgrade: by code where it is one of ours, for those of an application may be without number. */

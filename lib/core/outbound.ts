@@ -43,6 +43,8 @@ export class Outbound implements Flushable {
   #batch: Batch | null = null
   #queue: SendQueue | null = null
   #closing: { code: number, reason: string } | null = null
+  /** The latest ping that waits for an answer. */
+  #ping: Buffer | null = null
 
   constructor (host: OutboundHost) {
     this.#host = host
@@ -86,9 +88,35 @@ export class Outbound implements Flushable {
     this.#write()
   }
 
+  ping (): void {
+    const { transport } = this.#host
+    if (this.#ended || !transport.writable) return
+    const wasBlocked = transport.blocked
+    transport.ping()
+    if (!wasBlocked && transport.blocked) this.#host.onBlocked(true)
+  }
+
+  /**
+   * Answers a ping, at once or when a blocked socket has drained: then only the latest (RFC 6455 section 5.5.3), so that a
+   * peer that sends pings and does not read costs nothing.
+   */
+  pong (data: Buffer): void {
+    const { transport } = this.#host
+    if (this.#ended || !transport.writable) return
+    if (transport.blocked) {
+      this.#ping = Buffer.from(data)
+    } else {
+      transport.pong(data)
+      if (transport.blocked) this.#host.onBlocked(true)
+    }
+  }
+
   /** The socket has drained. */
   drained (): void {
     this.#host.onBlocked(false)
+    const ping = this.#ping
+    this.#ping = null
+    if (ping !== null) this.pong(ping)
     this.#write()
   }
 

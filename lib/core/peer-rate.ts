@@ -27,7 +27,7 @@ export class PeerRate {
     this.#bytes = limits.bytesPerSecond > 0 ? new TokenBucket(limits.burstBytes, now) : null
   }
 
-  /** Counts one message, ping included. @returns whether it is within the rate */
+  /** Counts one message, or one ping or pong. @returns whether it is within the rate */
   take (bytes: number, now: number): boolean {
     const { messagesPerSecond, burst, bytesPerSecond, burstBytes } = this.#limits
     const within = (this.#messages === null || this.#messages.take(1, messagesPerSecond, burst, now)) &&

@@ -34,8 +34,10 @@ export interface Transport {
   readonly deflate: boolean
   /** One write of complete frames. MUST NOT keep the list; MUST NOT throw after the socket has gone. */
   write (chunks: readonly Buffer[]): void
-  /** Sends a Ping frame. */
+  /** Sends a Ping frame, also while it is blocked. Counts as a write. */
   ping (): void
+  /** Sends a Pong frame. Counts as a write: it may block the socket. */
+  pong (data: Buffer): void
   /** Sends a Close frame; the socket ends when the peer's has come. */
   close (code: number, reason: string): void
   /** Destroys the socket. `onClose` follows. */
@@ -49,8 +51,8 @@ export interface Transport {
 export interface TransportListener {
   /** A complete message. The bytes are the listener's to keep. */
   onMessage (data: Buffer, isBinary: boolean): void
-  /** A ping or a pong came. */
-  onControl (kind: 'ping' | 'pong'): void
+  /** A ping or a pong came. A ping MUST NOT be answered by the transport itself. The bytes are lent: whoever keeps them copies. */
+  onControl (kind: 'ping' | 'pong', data: Buffer): void
   /** `blocked` has become false. */
   onDrain (): void
   /** The peer broke the protocol, and the transport closes with `code`. */

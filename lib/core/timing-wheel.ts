@@ -1,3 +1,4 @@
+import { LoopDelay } from './loop-delay.js'
 import type { Clock, Timer } from './ports.js'
 
 /** Something with a deadline. An entry is in the wheel at most once; the links belong to the wheel. */
@@ -28,6 +29,8 @@ export class TimingWheel {
   readonly #clock: Clock
   readonly #slots: Array<WheelEntry | null> = new Array<WheelEntry | null>(SLOTS).fill(null)
   readonly #onError: (error: unknown) => void
+  /** How late the event loop is, by this wheel's own timer. */
+  readonly delay: LoopDelay
   #timer: Timer | null = null
   /** Ticks that have been processed. */
   #tick: number
@@ -37,6 +40,7 @@ export class TimingWheel {
   constructor (clock: Clock, onError: (error: unknown) => void) {
     this.#clock = clock
     this.#onError = onError
+    this.delay = new LoopDelay(clock, LOOK_MS)
     this.#tick = Math.floor(clock.monotonic() / TICK_MS)
   }
 
@@ -46,13 +50,19 @@ export class TimingWheel {
   get running (): boolean { return this.#timer !== null }
 
   start (): void {
-    // After the poll phase of the turn: what came during a stall is heard before anybody is found silent.
-    this.#timer ??= this.#clock.every(LOOK_MS, () => { this.#clock.defer(() => { if (this.running) this.advance() }) })
+    if (this.running) return
+    this.delay.start()
+    this.#timer = this.#clock.every(LOOK_MS, () => {
+      this.delay.tick()
+      // After the poll phase of the turn: what came during a stall is heard before anybody is found silent.
+      this.#clock.defer(() => { if (this.running) this.advance() })
+    })
   }
 
   stop (): void {
     this.#timer?.cancel()
     this.#timer = null
+    this.delay.stop()
   }
 
   armed (entry: WheelEntry): boolean { return entry.wheelSlot !== NOT_ARMED }

@@ -251,6 +251,13 @@ export interface HubStats {
   rooms: number
   /** Gauge: users with a connection on this node. */
   users: number
+  /** Of the HTTP server, so the same for all its hubs. Not of the second server that Fastify opens for `localhost`. */
+  sockets: {
+    /** Gauge: open sockets, those included that never become a WebSocket. */
+    open: number
+    /** Sockets that the server closed on arrival, because as many as `limits.sockets` (its `maxConnections`) were open. */
+    dropped: number
+  }
   /** Upgrades that became a connection. */
   admitted: number
   /**
@@ -280,9 +287,13 @@ export interface HubStats {
 
 /** Whether this node should get traffic. */
 export interface HubHealth {
-  /** `'draining'` from `drain()` or `app.close()` on. `'degraded'` is not produced in this version. */
+  /**
+   * `'draining'` from `drain()` or `app.close()` on, whatever else is wrong. `'degraded'` while one of these holds: the event
+   * loop is later than `limits.maxLoopDelay`, or than 1 s when that is 0; all of `limits.connections` are taken; the server
+   * dropped a socket in the last 10 s.
+   */
   status: 'ok' | 'degraded' | 'draining'
-  /** Why it is not `'ok'`, for people to read; empty when it is. */
+  /** Why it is not `'ok'`: sentences with figures, for people to read, whose wording may change. Empty when it is. */
   reasons: string[]
 }
 

@@ -43,6 +43,9 @@ const OPCODE_BITS = 0x0f
 const OPCODE_CONTINUATION = 0x0
 const OPCODE_TEXT = 0x1
 const OPCODE_BINARY = 0x2
+export const OPCODE_CLOSE = 0x8
+export const OPCODE_PING = 0x9
+export const OPCODE_PONG = 0xa
 const LENGTH_16 = 126
 /** A fragment is always a 16-bit length frame. */
 const FRAGMENT_HEADER = 4
@@ -86,6 +89,14 @@ export function encodeBytes (payload: Uint8Array, opcode: number, compressed = f
     start = end
   } while (start < payload.length)
   return new Frame(chunks, bytes)
+}
+
+/** Encodes a control frame. @param body at most 125 bytes (RFC 6455 section 5.5) */
+export function encodeControl (opcode: number, body: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(2 + body.length)
+  writeHeader(frame, FIN | opcode, body.length)
+  frame.set(body, 2)
+  return frame
 }
 
 /** What a frame was made of: the way back, for an encoding of another kind. */

@@ -13,10 +13,7 @@ const LISTENERS = { data: 'socketOnData', end: 'socketOnEnd', error: 'socketOnEr
 /** With the defaults that ws puts in. */
 interface CompleteOptions {
   readonly allowSynchronousEvents: boolean
-  readonly autoPong: boolean
   readonly closeTimeout: number
-  /** Unknown to older versions of ws. */
-  readonly maxPendingAutoPongs?: number
 }
 
 /** Takes WebSockets over from @fastify/websocket, in the turn of their 101, and leaves behind what the handshake needed. */
@@ -27,9 +24,9 @@ export class Handover {
 
   constructor (server: WebSocketServer) {
     this.#server = server
-    const { allowSynchronousEvents, autoPong, maxPendingAutoPongs, closeTimeout, ...options } = server.options as ServerOptions & CompleteOptions
+    const { allowSynchronousEvents, closeTimeout, ...options } = server.options as ServerOptions & CompleteOptions
     const parsers = allowSynchronousEvents && options.WebSocket === WebSocket ? Parsers.with(options) : null
-    this.#lean = parsers === null ? null : { parsers, autoPong, maxPendingPongs: maxPendingAutoPongs ?? 0, closeTimeout }
+    this.#lean = parsers === null ? null : { parsers, closeTimeout }
   }
 
   /** To be called from the handler of the route. */

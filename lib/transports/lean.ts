@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { TransportListener } from '../core/ports.js'
+import { encodeControl, OPCODE_CLOSE } from '../protocol/frame.js'
 import { closeCodeOf } from './parser-error.js'
 import type { Parser, ParserOwner, Parsers } from './parsers.js'
 import { SocketTransport } from './socket-transport.js'
@@ -7,18 +8,10 @@ import { SocketTransport } from './socket-transport.js'
 /** What the connections of one WebSocketServer share. The rest of its options is with the parsers. */
 export interface LeanShared {
   readonly parsers: Parsers
-  readonly autoPong: boolean
-  /** Pongs that may wait for a peer that does not read; 0 is no limit. */
-  readonly maxPendingPongs: number
-  /** Milliseconds that a closing handshake may take. */
+  /** Milliseconds that the peer may take to end its half of the socket, once both Close frames are there. */
   readonly closeTimeout: number
 }
 
-const OPCODE_CLOSE = 0x8
-const OPCODE_PING = 0x9
-const OPCODE_PONG = 0xa
-const FIN = 0x80
-const PING = controlFrame(OPCODE_PING, Buffer.alloc(0))
 /** RFC 6455 section 7.4.1: no Close frame has come; one without a code has. */
 const ABNORMAL = 1006
 const NO_STATUS = 1005
@@ -33,7 +26,6 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
   #open = true
   /** Whether what comes is no longer read: it is behind a Close or an error. */
   #deaf = false
-  #pendingPongs = 0
   /** Only while the last message is not complete. */
   #parser: Parser | null = null
   /** The peer's Close frame. */
@@ -57,8 +49,6 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
 
   attach (listener: TransportListener): void { this.listener = listener }
 
-  ping (): void { if (this.writable) this.socket.write(PING) }
-
   close (code: number, reason: string): void {
     const body = Buffer.alloc(2 + Buffer.byteLength(reason))
     body.writeUInt16BE(code)
@@ -79,10 +69,7 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
 
   onMessage (data: Buffer, isBinary: boolean): void { this.listener?.onMessage(data, isBinary) }
 
-  onControl (kind: 'ping' | 'pong', data: Buffer): void {
-    if (kind === 'ping' && this.#shared.autoPong) this.#pong(data)
-    this.listener?.onControl(kind)
-  }
+  onControl (kind: 'ping' | 'pong', data: Buffer): void { this.listener?.onControl(kind, data) }
 
   onPeerClose (code: number, reason: Buffer): void {
     this.#peerClose = { code, reason: reason.toString() }
@@ -128,37 +115,17 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
   #sendClose (body: Buffer): void {
     if (!this.#open) return
     this.#open = false
-    this.socket.write(controlFrame(OPCODE_CLOSE, body))
-    this.#closeTimer = setTimeout(() => { this.socket.destroy() }, this.#shared.closeTimeout)
+    this.socket.write(encodeControl(OPCODE_CLOSE, body))
   }
 
   /** Both Closes are there, or there is nothing to wait for: the server ends first (RFC 6455 section 7.1.1). */
   #finish (): void {
     this.#deaf = true
+    this.#closeTimer ??= setTimeout(() => { this.socket.destroy() }, this.#shared.closeTimeout)
     this.socket.end()
     // Until the peer's FIN. It is seen only by who reads.
     this.socket.resume()
   }
-
-  #pong (data: Buffer): void {
-    if (!this.writable) return
-    const { maxPendingPongs } = this.#shared
-    if (maxPendingPongs > 0 && this.#pendingPongs >= maxPendingPongs) {
-      this.terminate()
-      return
-    }
-    this.#pendingPongs++
-    this.socket.write(controlFrame(OPCODE_PONG, data), () => { this.#pendingPongs-- })
-  }
-}
-
-/** A control frame has at most 125 bytes (RFC 6455 section 5.5). */
-function controlFrame (opcode: number, body: Buffer): Buffer {
-  const frame = Buffer.allocUnsafe(2 + body.length)
-  frame[0] = FIN | opcode
-  frame[1] = body.length
-  body.copy(frame, 2)
-  return frame
 }
 
 /* Listeners that all sockets share: a closure for each event of each idle connection adds up. */

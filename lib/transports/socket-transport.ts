@@ -2,6 +2,9 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { Transport, TransportListener } from '../core/ports.js'
+import { encodeControl, OPCODE_PING, OPCODE_PONG } from '../protocol/frame.js'
+
+const PING = encodeControl(OPCODE_PING, Buffer.alloc(0))
 
 /** Up to this size the chunks of a write are joined: one buffer costs the kernel less than a list of many. */
 const JOIN_BYTES = 16 * 1024
@@ -31,13 +34,16 @@ export abstract class SocketTransport implements Transport {
   abstract attach (listener: TransportListener): void
   abstract readonly deflate: boolean
   abstract readonly writable: boolean
-  abstract ping (): void
   abstract close (code: number, reason: string): void
   abstract terminate (): void
   abstract pause (): void
   abstract resume (): void
 
   get blocked (): boolean { return this.#blocked }
+
+  ping (): void { this.write([PING]) }
+
+  pong (data: Buffer): void { this.write([encodeControl(OPCODE_PONG, data)]) }
 
   write (chunks: readonly Buffer[]): void {
     const { socket } = this
@@ -66,7 +72,7 @@ export abstract class SocketTransport implements Transport {
 
   #written (): void {
     this.#writes--
-    // A control frame behind our last write may still be under way: no callback of ours would follow it.
+    // A Close frame of ws behind our last write may still be under way: no callback of ours would follow it.
     if (!this.#blocked || (this.#writes > 0 && this.socket.writableLength > this.#tolerated)) return
     this.#blocked = false
     this.listener?.onDrain()

@@ -25,6 +25,8 @@ export class WebSocketTransport extends SocketTransport {
   attach (listener: TransportListener): void {
     this.listener = listener
     const ws = this.#ws as Attached
+    // Pings are answered by the hub, within the rate. For this socket alone: other routes share the server, and its options.
+    ws._autoPong = false
     ws[kListener] = listener
     ws.on('message', onMessage)
     ws.on('ping', onPing)
@@ -34,8 +36,6 @@ export class WebSocketTransport extends SocketTransport {
     // The stream of injectWS, unlike a socket, does not destroy itself when both halves have ended, and no 'close' comes.
     if (!(this.socket instanceof Socket)) finished(this.socket, () => { this.socket.destroy() })
   }
-
-  ping (): void { this.#ws.ping() }
 
   close (code: number, reason: string): void {
     this.#ws.close(code, reason)
@@ -54,13 +54,17 @@ export class WebSocketTransport extends SocketTransport {
 
 const kListener = Symbol('fastify-hub.listener')
 
-interface Attached extends WebSocket { [kListener]: TransportListener }
+interface Attached extends WebSocket {
+  [kListener]: TransportListener
+  /** Not public in ws. */
+  _autoPong: boolean
+}
 
 function onMessage (this: WebSocket, data: RawData, isBinary: boolean): void { (this as Attached)[kListener].onMessage(data as Buffer, isBinary) }
 
-function onPing (this: WebSocket): void { (this as Attached)[kListener].onControl('ping') }
+function onPing (this: WebSocket, data: Buffer): void { (this as Attached)[kListener].onControl('ping', data) }
 
-function onPong (this: WebSocket): void { (this as Attached)[kListener].onControl('pong') }
+function onPong (this: WebSocket, data: Buffer): void { (this as Attached)[kListener].onControl('pong', data) }
 
 function onError (this: WebSocket, error: Error): void { (this as Attached)[kListener].onError(error, closeCodeOf(error)) }
 

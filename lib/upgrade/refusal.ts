@@ -1,16 +1,16 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import {
-  FST_HUB_DRAINING, FST_HUB_FULL, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_TOO_MANY_CONNECTIONS_PER_IP, FST_HUB_UPGRADE_RATE,
+  FST_HUB_DRAINING, FST_HUB_FULL, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_OVERLOADED, FST_HUB_TOO_MANY_CONNECTIONS_PER_IP, FST_HUB_UPGRADE_RATE,
   FST_HUB_UPGRADE_REQUIRED, FST_HUB_WAIT_TIMEOUT, FST_HUB_ADMIT_TIMEOUT
 } from '../errors.js'
 
 /** An error that is the answer to an upgrade. */
 export interface RefusalError extends Error { code?: string, statusCode?: number }
 
-/** Seconds. Draining: another node takes over at once. Full: give it time to empty. */
+/** Seconds. Draining: another node takes over at once. Full, overloaded: give it time. */
 const RETRY_AFTER: ReadonlyMap<unknown, number> = new Map<unknown, number>([
   [FST_HUB_DRAINING, 1], [FST_HUB_UPGRADE_RATE, 1], [FST_HUB_TOO_MANY_CONNECTIONS_PER_IP, 5],
-  [FST_HUB_FULL, 5], [FST_HUB_WAIT_TIMEOUT, 5], [FST_HUB_ADMIT_TIMEOUT, 5]
+  [FST_HUB_OVERLOADED, 5], [FST_HUB_FULL, 5], [FST_HUB_WAIT_TIMEOUT, 5], [FST_HUB_ADMIT_TIMEOUT, 5]
 ])
 
 /**

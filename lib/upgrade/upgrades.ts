@@ -7,7 +7,7 @@ import { negotiate, parseSubprotocols } from '../core/subprotocol.js'
 import type { Identity } from '../core/types.js'
 import {
   FST_HUB_ADMIT_TIMEOUT, FST_HUB_BAD_HANDSHAKE, FST_HUB_DRAINING, FST_HUB_NO_SUBPROTOCOL,
-  FST_HUB_ORIGIN_DENIED, FST_HUB_UPGRADE_REQUIRED
+  FST_HUB_ORIGIN_DENIED, FST_HUB_OVERLOADED, FST_HUB_UPGRADE_REQUIRED
 } from '../errors.js'
 import type { ResolvedOptions } from '../options.js'
 import type { SocketTransport } from '../transports/socket-transport.js'
@@ -61,6 +61,7 @@ export class Upgrades {
       if (!request.ws) throw new FST_HUB_UPGRADE_REQUIRED('this is a WebSocket')
       checkHandshake(request.raw)
       if (this.#hub.admission.draining) throw new FST_HUB_DRAINING()
+      if (this.#hub.overloaded) throw new FST_HUB_OVERLOADED()
       const allowed = this.#isOriginAllowed(request)
       if (allowed instanceof Promise) this.#awaitOrigin(request, reply, allowed, done)
       else this.#takeSlot(request, reply, allowed, done)

@@ -49,13 +49,14 @@ t.test('the chat answers what it does not understand, and goes on', async (t) =>
   socket.send(JSON.stringify({ op: 'say', room: 'lobby', text: ' ', id: 1 }))
   socket.send(JSON.stringify({ op: 'say', room: 'elsewhere', text: 'hi', id: 2 }))
   socket.send(JSON.stringify({ op: 'say', room: 'lobby', text: 'hi', id: 3 }))
-  while (received.at(-1)?.['op'] !== 'said') await once(socket, 'message')
+  // It need not be the last: who is where is told when it likes.
+  while (!received.some(({ op }) => op === 'said')) await once(socket, 'message')
   t.match(received[0], { op: 'welcome', you: 'Zoë' })
   t.match(received[1], { op: 'joined', room: 'lobby', people: ['Zoë'] })
   const errors = received.filter(({ op }) => op === 'error')
   t.equal(errors.length, 10)
   t.match(errors.at(-1), { message: 'you are not in this room', id: 2 })
-  t.match(received.at(-1), { op: 'said', room: 'lobby', id: 3, reached: 0 })
+  t.match(received.find(({ op }) => op === 'said'), { op: 'said', room: 'lobby', id: 3, reached: 0 })
 
   const hasty = new WebSocket(`${address.replace('http', 'ws')}/ws?name=hasty`)
   await once(hasty, 'open')
@@ -164,4 +165,48 @@ t.test('single login: the newest wins, tokens expire and are refreshed, a route 
   t.same(await post('/users/cid/kick'), { status: 200, body: { kicked: 0 } })
   t.match(await (await fetch(address)).text(), /<title>Single login<\/title>/)
   t.match(await example.stop(), { code: 0 })
+})
+
+t.test('a full hub lets people wait, refuses those beyond the line, and says so', async (t) => {
+  const example = new Example(t, 'admission-waiting-room.js', { PORT: '0', STAY: '600' })
+  const address = await example.address()
+  const health = async (): Promise<{ code: number, status: string, slots: string | undefined }> => {
+    const response = await fetch(`${address}/health`)
+    const { status, reasons } = await response.json() as { status: string, reasons: string[] }
+    // Beside it, a machine that is busy may be late.
+    return { code: response.status, status, slots: reasons.find((reason) => reason.includes('slots')) }
+  }
+  const page = await fetch(address)
+  t.equal(page.headers.get('content-type'), 'text/html; charset=utf-8')
+  t.match(await page.text(), /<title>Waiting room<\/title>/)
+  t.equal((await health()).slots, undefined)
+
+  const sockets: WebSocket[] = []
+  const come = (): WebSocket => {
+    const socket = new WebSocket(`${address.replace('http', 'ws')}/ws`).on('error', () => {})
+    t.teardown(() => { socket.terminate() })
+    sockets.push(socket)
+    return socket
+  }
+  for (let i = 0; i < 2; i++) await once(come(), 'open')
+  // In line one after the other, so that their order is known.
+  for (let waiting = 0; waiting <= 3; waiting++) {
+    let now = await health()
+    while (now.slots?.includes(`${waiting - 1} of at most`) === true) now = await health()
+    t.same(now, { code: 503, status: 'degraded', slots: `all 2 slots are taken (limits.connections), ${waiting} of at most 3 upgrades wait in line` })
+    if (waiting < 3) come()
+  }
+  const [, refused] = await once(come(), 'unexpected-response')
+  t.equal(refused.statusCode, 503)
+  t.equal(refused.headers['retry-after'], '5')
+  refused.destroy()
+
+  const [first, , third, fourth, fifth] = sockets as [WebSocket, WebSocket, WebSocket, WebSocket, WebSocket]
+  const next = once(third, 'open')
+  first.close()
+  await next
+  t.same([fourth, fifth].map(({ readyState }) => readyState), [WebSocket.CONNECTING, WebSocket.CONNECTING], 'first come, first served')
+  const [drained] = await Promise.all([once(fourth, 'unexpected-response'), once(third, 'close'), example.stop()])
+  t.equal(drained[1].statusCode, 503, 'who waits while it ends is told, and does not wait for nothing')
+  t.match(await example.ended, { code: 0 })
 })

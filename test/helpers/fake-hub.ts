@@ -1,4 +1,4 @@
-import type { AdmissionLimits, Slot } from '../../lib/core/admission.js'
+import type { Slot } from '../../lib/core/admission.js'
 import type { ConnectionSettings, HubConnection } from '../../lib/core/connection.js'
 import { LocalHub, type Handlers, type HubConfig } from '../../lib/core/hub.js'
 import type { Broker, BrokerListener, Directory, Presence } from '../../lib/core/ports.js'
@@ -15,7 +15,8 @@ export interface FakeHubOptions extends Partial<Handlers> {
   queue?: Partial<HubConfig['queue']>
   budget?: QueueBudget
   compression?: Partial<HubConfig['compression']>
-  limits?: Partial<AdmissionLimits>
+  limits?: Partial<HubConfig['limits']>
+  sockets?: HubConfig['sockets']
   drain?: Partial<HubConfig['drain']>
   sessions?: HubConfig['sessions']
   clock?: FakeClock
@@ -44,7 +45,8 @@ export class FakeHub {
       queue: { maxMessages: 64, maxBytes: 1024 * 1024, maxTotalBytes: undefined, ...options.queue },
       budget: options.budget ?? new QueueBudget(),
       compression: { level: 0, threshold: 0, ...options.compression },
-      limits: { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0, ...options.limits },
+      limits: { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0, maxLoopDelay: 0, ...options.limits },
+      sockets: options.sockets ?? { open: 0, dropped: 0, droppedAt: -Infinity, limit: 0 },
       drain: { spread: 5_000, timeout: 15_000, ...options.drain },
       sessions: options.sessions ?? 'many',
       handlers: { onConnect: options.onConnect, onMessage: options.onMessage, onDisconnect: options.onDisconnect },

@@ -18,6 +18,9 @@ export class FakeTransport implements Transport {
   readonly calls: string[] = []
   readonly writes: Buffer[] = []
   pings = 0
+  readonly pongs: string[] = []
+  /** Pongs that the socket takes before it blocks. */
+  takesPongs = Infinity
   closed: { code: number, reason: string } | null = null
   terminated = false
   readonly #clock: Clock
@@ -63,6 +66,14 @@ export class FakeTransport implements Transport {
     this.calls.push('ping')
   }
 
+  pong (data: Buffer): void {
+    if (this.blocked) throw new Error('answered while blocked')
+    if (!this.writable) throw new Error('answered after the end')
+    this.calls.push(`pong ${data.toString()}`)
+    this.pongs.push(data.toString())
+    if (this.pongs.length >= this.takesPongs) this.blocked = true
+  }
+
   close (code: number, reason: string): void {
     this.calls.push(`close ${code}`)
     this.closed = { code, reason }
@@ -106,9 +117,9 @@ export class FakeTransport implements Transport {
     this.#listener?.onMessage(Buffer.from(data as Uint8Array), typeof data !== 'string')
   }
 
-  peerPing (): void { this.#listener?.onControl('ping') }
+  peerPing (data = ''): void { this.#listener?.onControl('ping', Buffer.from(data)) }
 
-  peerPong (): void { this.#listener?.onControl('pong') }
+  peerPong (data = ''): void { this.#listener?.onControl('pong', Buffer.from(data)) }
 
   /** The peer's Close frame: answered by the transport, then the socket ends. */
   peerClose (code = 1000, reason = ''): void {

@@ -39,9 +39,11 @@ t.test('defaults are those of the design', (t) => {
       connections: CAPACITY,
       connectionsPerIp: 0,
       upgradesPerSecond: 0,
+      sockets: 0,
       onFull: 'reject',
       waitTimeout: 5_000,
       maxWaiting: 1_000,
+      maxLoopDelay: 0,
       maxMessageBytes: 64 * 1024,
       messagesPerSecond: 100,
       burst: 200,
@@ -223,6 +225,7 @@ t.test('contradictions', (t) => {
     [{ heartbeat: { timeout: 1 } }, 'heartbeat.timeout: expected more than heartbeat.interval (30000), or 0, got 1'],
     [{ limits: { connections: 5, connectionsPerIp: 6 } }, 'limits.connectionsPerIp: expected at most limits.connections (5), got 6'],
     [{ limits: { connectionsPerIp: CAPACITY + 1 } }, `limits.connectionsPerIp: expected at most limits.connections (${CAPACITY}), got ${CAPACITY + 1}`],
+    [{ limits: { connections: 5, sockets: 4 } }, 'limits.sockets: expected at least limits.connections (5), with room for those who wait or are refused, or 0, got 4'],
     [{ limits: { onFull: 'wait', maxWaiting: 0 } }, "limits.maxWaiting: expected at least 1 while limits.onFull is 'wait', got 0"],
     [{ limits: { bytesPerSecond: 5, maxMessageBytes: 0 } }, 'limits.maxMessageBytes: expected a limit while limits.bytesPerSecond is set: a larger message could never pass, got 0'],
     [{ drain: { spread: 400, timeout: 400 } }, 'drain.spread: expected less than drain.timeout (400): connections that were not reached by then would be terminated, got 400'],
@@ -231,7 +234,7 @@ t.test('contradictions', (t) => {
   ] as const) t.throws(() => resolve(options), { code: 'FST_HUB_INVALID_OPTIONS', statusCode: 500, message: `fastify-hub option ${message}` })
   for (const options of [
     { heartbeat: { interval: 0, timeout: 1 } }, { heartbeat: { interval: 100_000, timeout: 0 } }, { heartbeat: { interval: 0, timeout: 0 } }, { limits: { connections: 0, connectionsPerIp: 6 } },
-    { limits: { connections: 5, connectionsPerIp: 5 } }, { limits: { maxWaiting: 0 } }, { queue: { maxMessages: 0, maxBytes: 0 } }, { queue: { maxMessages: 0, overflow: 'disconnect' } }
+    { limits: { connections: 5, connectionsPerIp: 5 } }, { limits: { sockets: 1 } }, { limits: { connections: 0, sockets: 1 } }, { limits: { connections: 5, sockets: 5 } }, { limits: { connections: 5, sockets: 0 } }, { limits: { maxWaiting: 0 } }, { queue: { maxMessages: 0, maxBytes: 0 } }, { queue: { maxMessages: 0, overflow: 'disconnect' } }
   ]) t.doesNotThrow(() => resolve(options), JSON.stringify(options))
   t.end()
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Admission, type AdmissionLimits, type Slot } from '../../../lib/core/admission.js'
-import { TICK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
+import { LOOK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
 import { FakeClock } from '../../helpers/fake-clock.js'
 
 const UNLIMITED: AdmissionLimits = { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0 }
@@ -141,78 +141,218 @@ t.test('nobody is granted a slot by a drain, even when a refused one gives back 
   t.end()
 })
 
-t.test('random interleavings: never over the cap, never leaked, first come first served', (t) => {
-  const IPS = ['10.0.0.1', '::ffff:10.0.0.1', '2001:db8::1', '2001:db8::2', null]
-  const op = fc.oneof(
-    { weight: 6, arbitrary: fc.record({ kind: fc.constant('acquire' as const), ip: fc.constantFrom(...IPS) }) },
-    { weight: 5, arbitrary: fc.record({ kind: fc.constant('release' as const), which: fc.nat(30) }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.nat(900) }) },
-    { weight: 1, arbitrary: fc.constant({ kind: 'releaseTwice' as const }) }
-  )
-  const limits = fc.record({
-    connections: fc.nat(5),
-    connectionsPerIp: fc.nat(4),
-    upgradesPerSecond: fc.constantFrom(0, 0, 5),
-    onFull: fc.constantFrom('reject' as const, 'wait' as const),
-    waitTimeout: fc.constantFrom(0, 1_000),
-    maxWaiting: fc.nat(4)
+/* ---- against a plain model ---- */
+
+/** What a plain reading of the rules says: lists, and counting by looking. */
+class Model {
+  readonly slots: Array<{ key: string | null, state: 'waiting' | 'held' | 'released', due: number }> = []
+  line: number[] = []
+  draining = false
+  readonly #buckets = new Map<string, { tokens: number, last: number }>()
+  readonly #limits: AdmissionLimits
+  /** Told of each slot that waited, once. */
+  readonly #settled: (slot: number, outcome: string) => void
+
+  constructor (limits: AdmissionLimits, settled: (slot: number, outcome: string) => void) {
+    this.#limits = limits
+    this.#settled = settled
+  }
+
+  get held (): number { return this.slots.filter(({ state }) => state === 'held').length }
+
+  of (key: string): number { return this.slots.filter((slot) => slot.key === key && slot.state !== 'released').length }
+
+  get addresses (): number { return new Set(this.slots.filter(({ key, state }) => key !== null && state !== 'released').map(({ key }) => key)).size }
+
+  /** @returns what becomes of it, or the code of the error */
+  acquire (key: string | null, now: number): string {
+    const { connections, connectionsPerIp, onFull, waitTimeout, maxWaiting } = this.#limits
+    if (this.draining) return 'FST_HUB_DRAINING'
+    if (key !== null && connectionsPerIp > 0 && this.of(key) === connectionsPerIp) return 'FST_HUB_TOO_MANY_CONNECTIONS_PER_IP'
+    if (key !== null && !this.#takeToken(key, now)) return 'FST_HUB_UPGRADE_RATE'
+    const state = connections === 0 || this.held < connections ? 'held' : 'waiting'
+    if (state === 'waiting' && (onFull === 'reject' || this.line.length >= maxWaiting)) return 'FST_HUB_FULL'
+    this.slots.push({ key, state, due: waitTimeout > 0 ? now + waitTimeout : Infinity })
+    if (state === 'waiting') this.line.push(this.slots.length - 1)
+    return state
+  }
+
+  release (index: number): void {
+    const slot = this.slots[index]
+    if (slot === undefined || slot.state === 'released') return
+    const gaveBack = slot.state === 'held'
+    slot.state = 'released'
+    this.line = this.line.filter((waiting) => waiting !== index)
+    const next = this.line[0]
+    if (!gaveBack || next === undefined || this.draining) return
+    this.line = this.line.slice(1)
+    this.#slot(next).state = 'held'
+    this.#settled(next, 'held')
+  }
+
+  refuse (index: number, code: string): void {
+    this.#slot(index).state = 'released'
+    this.line = this.line.filter((waiting) => waiting !== index)
+    this.#settled(index, code)
+  }
+
+  drain (): void {
+    this.draining = true
+    // One that is ended because another was refused is not refused itself.
+    for (let next = this.line[0]; next !== undefined; next = this.line[0]) this.refuse(next, 'FST_HUB_DRAINING')
+  }
+
+  #slot (index: number): Model['slots'][number] { return this.slots[index] as Model['slots'][number] }
+
+  #takeToken (key: string, now: number): boolean {
+    const { upgradesPerSecond } = this.#limits
+    if (upgradesPerSecond === 0) return true
+    const bucket = this.#buckets.get(key) ?? { tokens: upgradesPerSecond, last: now }
+    this.#buckets.set(key, bucket)
+    bucket.tokens = Math.min(upgradesPerSecond, bucket.tokens + (now - bucket.last) * upgradesPerSecond / 1000)
+    bucket.last = now
+    if (bucket.tokens < 1) return false
+    bucket.tokens--
+    return true
+  }
+}
+
+/** Addresses, and whose they are for limits per address. */
+const ADDRESSES: ReadonlyArray<[ip: string | null, key: string | null]> = [
+  ['10.0.0.1', 'one'], ['::ffff:10.0.0.1', 'one'], ['10.0.0.2', 'two'], ['2001:db8::1', 'net'], ['2001:db8::ffff:1', 'net'], ['2001:db8:0:1::1', 'other net'], [null, null]
+]
+
+/** What an upgrade does when its wait is over: a client that has left, a hook that ends others, or one that comes again. */
+type Reaction = { readonly kind: 'stay' | 'leave' } | { readonly kind: 'end', readonly which: number } | { readonly kind: 'come', readonly address: number }
+
+type Step =
+  | { readonly kind: 'accept', readonly address: number, readonly reaction: Reaction }
+  | { readonly kind: 'release', readonly which: number }
+  | { readonly kind: 'advance', readonly ms: number }
+  | { readonly kind: 'drain' }
+
+const address = fc.nat(ADDRESSES.length - 1)
+const which = fc.nat(40)
+const reaction: fc.Arbitrary<Reaction> = fc.oneof(
+  { weight: 5, arbitrary: fc.constant({ kind: 'stay' as const }) },
+  { weight: 2, arbitrary: fc.constant({ kind: 'leave' as const }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('end' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('come' as const), address }) }
+)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ kind: fc.constant('accept' as const), address, reaction }) },
+  // While it waits this is an abort, while it is held a close, and after that nothing.
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant('release' as const), which }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.nat(900) }) }
+)
+/** A drain, where there is one, comes late: after it everybody is refused. */
+const steps: fc.Arbitrary<Step[]> = fc.tuple(fc.array(step, { maxLength: 120, size: 'max' }), fc.boolean(), fc.array(step, { maxLength: 20, size: 'max' }))
+  .map(([before, drains, after]) => drains ? [...before, { kind: 'drain' }, ...after] : before)
+const anyLimits: fc.Arbitrary<AdmissionLimits> = fc.record({
+  connections: fc.nat(5),
+  connectionsPerIp: fc.nat(4),
+  upgradesPerSecond: fc.constantFrom(0, 0, 1, 5),
+  onFull: fc.constantFrom('reject' as const, 'wait' as const, 'wait' as const),
+  waitTimeout: fc.constantFrom(0, 1_000),
+  maxWaiting: fc.nat(6)
+})
+
+/** Runs the same steps on the model and on the real thing. Whatever differs is an error. */
+function compare (limits: AdmissionLimits, steps: readonly Step[]): boolean {
+  const { admission, clock, wheel } = setup(limits)
+  const start = clock.monotonic()
+  const reactions: Reaction[] = []
+  const slots: Slot[] = []
+  /** What happened, in order. */
+  const told: string[] = []
+  const expected: string[] = []
+  const model = new Model(limits, (index, outcome) => {
+    expected.push(`${index} ${outcome}`)
+    react(index, (which) => { model.release(which % model.slots.length) }, (address) => { acceptModel(address, { kind: 'stay' }) })
   })
-  fc.assert(fc.property(limits, fc.array(op, { maxLength: 120, size: 'max' }), fc.boolean(), (limits, ops, drain) => {
-    const { admission, clock, wheel } = setup(limits)
-    const slots: Slot[] = []
-    /** Waiting, in order of arrival. */
-    let line: Slot[] = []
-    const granted: Slot[] = []
-    let last: Slot | undefined
-    const check = (): void => {
-      const held = slots.filter(({ state }) => state === 'held').length
-      const waiting = slots.filter(({ state }) => state === 'waiting').length
-      if (admission.held !== held || admission.waiting !== waiting) throw new Error(`${admission.held}/${admission.waiting} instead of ${held}/${waiting}`)
-      if (limits.connections > 0 && held > limits.connections) throw new Error('over the cap')
-      if (waiting > 0 && held < limits.connections) throw new Error('somebody waits while a slot is free')
-      if (waiting > limits.maxWaiting) throw new Error('too many wait')
-      line = line.filter(({ state }) => state === 'waiting')
-      if (wheel.size !== (limits.waitTimeout > 0 ? waiting : 0)) throw new Error('a timer leaked')
+
+  function react (index: number, release: (which: number) => void, come: (address: number) => void): void {
+    const reaction = reactions[index] as Reaction
+    if (reaction.kind === 'leave') release(index)
+    else if (reaction.kind === 'end') release(reaction.which)
+    else if (reaction.kind === 'come') come(reaction.address)
+  }
+
+  function acceptModel (address: number, reaction: Reaction): void {
+    const [, key] = ADDRESSES[address] as [string | null, string | null]
+    reactions[model.slots.length] = reaction
+    expected.push(`accept ${model.acquire(key, clock.monotonic())}`)
+  }
+
+  function acceptReal (address: number, reaction: Reaction): void {
+    const [ip] = ADDRESSES[address] as [string | null, string | null]
+    const index = slots.length
+    reactions[index] = reaction
+    try {
+      const slot = admission.acquire(ip, (error) => {
+        if (error !== null && slot.state !== 'released') throw new Error('refused, but not released')
+        told.push(`${index} ${error === null ? slot.state : (error as Error & { code: string }).code}`)
+        react(index, (which) => { slots[which % slots.length]?.release() }, (address) => { acceptReal(address, { kind: 'stay' }) })
+      })
+      slots.push(slot)
+      told.push(`accept ${slot.state}`)
+    } catch (error) {
+      told.push(`accept ${(error as { code?: string }).code ?? String(error)}`)
     }
-    for (const step of ops) {
-      if (step.kind === 'acquire') {
-        let settledOnce = false
-        try {
-          const slot: Slot = admission.acquire(step.ip, (error) => {
-            if (settledOnce) throw new Error('settled twice')
-            settledOnce = true
-            if (error === null) {
-              if (line.find(({ state }) => state !== 'released') !== slot) throw new Error('jumped the line')
-              granted.push(slot)
-              line.splice(line.indexOf(slot), 1)
-            } else if (slot.state !== 'released') {
-              throw new Error('refused, but not released')
-            }
-          })
-          slots.push(slot)
-          last = slot
-          if (slot.state === 'waiting') line.push(slot)
-        } catch (error) {
-          const { code } = error as { code?: string }
-          if (code === undefined) throw error
-        }
-      } else if (step.kind === 'advance') {
-        clock.advance(step.ms)
-      } else {
-        const slot = step.kind === 'release' ? slots[step.which % Math.max(1, slots.length)] : last
-        slot?.release()
-        if (step.kind === 'releaseTwice') slot?.release()
+  }
+
+  function check (): void {
+    const [got, wanted] = [told.join(', '), expected.join(', ')]
+    if (got !== wanted) throw new Error(`got ${got}; expected ${wanted}`)
+    const figures = { held: admission.held, waiting: admission.waiting, addresses: admission.addresses, armed: wheel.size, states: slots.map(({ state }) => state).join() }
+    const right = { held: model.held, waiting: model.line.length, addresses: model.addresses, armed: limits.waitTimeout > 0 ? model.line.length : 0, states: model.slots.map(({ state }) => state).join() }
+    if (JSON.stringify(figures) !== JSON.stringify(right)) throw new Error(`got ${JSON.stringify(figures)}; expected ${JSON.stringify(right)}`)
+    if (limits.connections > 0 && model.held > limits.connections) throw new Error('the model is over the cap')
+  }
+
+  /** A wait ends at the first look of the wheel after its time, and those of one look have no order. From look to look, so that both sides have the same time. */
+  function advance (ms: number): void {
+    for (const end = clock.monotonic() + ms; clock.monotonic() < end;) {
+      const before = told.length
+      clock.advance(Math.min(LOOK_MS - (clock.monotonic() - start) % LOOK_MS, end - clock.monotonic()))
+      const now = clock.monotonic()
+      for (const line of told.slice(before)) {
+        const [index, code] = line.split(' ') as [string, string]
+        if (code !== 'FST_HUB_WAIT_TIMEOUT') continue
+        const { due } = model.slots[Number(index)] as Model['slots'][number]
+        if (due > now || !model.line.includes(Number(index))) throw new Error(`${line} at ${now}, due at ${due}`)
+        model.refuse(Number(index), code)
       }
-      check()
+      if (model.line.some((index) => (model.slots[index] as Model['slots'][number]).due + LOOK_MS <= now)) throw new Error('somebody waits for too long')
     }
-    if (drain) {
+  }
+
+  for (const step of steps) {
+    if (step.kind === 'accept') {
+      acceptModel(step.address, step.reaction)
+      acceptReal(step.address, step.reaction)
+    } else if (step.kind === 'release') {
+      const which = step.which % Math.max(1, slots.length)
+      model.release(which)
+      slots[which]?.release()
+    } else if (step.kind === 'advance') {
+      advance(step.ms)
+    } else {
+      model.drain()
       admission.drain()
-      check()
-      if (admission.waiting !== 0) throw new Error('somebody waits while it drains')
     }
-    for (const slot of slots) slot.release()
-    clock.advance(limits.waitTimeout + 2 * TICK_MS)
-    return admission.held === 0 && admission.waiting === 0 && admission.addresses === 0 && wheel.size === 0
-  }), { numRuns: 300 })
+    check()
+  }
+  // Those that come while others leave are released, too.
+  for (let i = 0; i < slots.length; i++) {
+    model.release(i)
+    slots[i]?.release()
+    check()
+  }
+  return admission.held === 0 && admission.waiting === 0 && admission.addresses === 0 && wheel.size === 0
+}
+
+t.test('random interleavings of accept, wait, refuse, abort, close, drain and time do what a plain model does', (t) => {
+  fc.assert(fc.property(anyLimits, steps, compare), { numRuns: 500 })
   t.end()
 })

@@ -163,14 +163,33 @@ t.test('over the rate: dropped and counted, and 1008 after so many in a row', as
   t.equal(fake.hub.stats().messages.limited, 5)
 })
 
-t.test('FAULTS 25: pings count, pongs do not', async (t) => {
-  const { fake, transport } = await connected({ settings: { rate } })
-  for (let i = 0; i < 100; i++) transport.peerPong()
-  t.equal(transport.closed, null)
-  for (let i = 0; i < 5; i++) transport.peerPing()
+t.test('FAULTS 25: pings count, and pongs that nobody asked for; beyond the rate a ping gets no answer', async (t) => {
+  for (const kind of ['peerPing', 'peerPong'] as const) {
+    const { fake, transport } = await connected({ settings: { rate } })
+    for (const name of ['a', 'b', 'c', 'd']) transport[kind](name)
+    t.equal(transport.closed, null)
+    fake.clock.advance(200)
+    for (const name of ['e', 'f', 'g', 'h', 'i']) transport[kind](name)
+    t.equal(transport.closed?.code, 1008)
+    fake.clock.advance(200)
+    transport[kind]('j')
+    t.same(transport.pongs, kind === 'peerPing' ? ['a', 'b', 'e', 'f'] : [])
+    t.equal(fake.hub.stats().messages.limited, 5)
+  }
+})
+
+t.test('FAULTS 25: the answer to a ping of ours costs nothing, once', async (t) => {
+  const slow = { ...rate, messagesPerSecond: 0.000_001, burst: 1, violations: 1 }
+  const { fake, transport } = await connected({ settings: { rate: slow, heartbeat: { interval: 1_000, timeout: 0 } } })
+  transport.message('the burst')
+  for (let i = 1; i <= 20; i++) {
+    fake.clock.advance(1_200)
+    t.equal(transport.pings, i)
+    transport.peerPong()
+  }
+  t.equal(transport.closed, null, 'a rate below that of the heartbeat ends no peer that answers it')
+  transport.peerPong()
   t.equal(transport.closed?.code, 1008)
-  transport.peerPing()
-  t.equal(fake.hub.stats().messages.limited, 3)
 })
 
 t.test('violations 0: dropped for ever, never closed; bytes have their own rate', async (t) => {

@@ -149,10 +149,12 @@ t.test('order: per connection the order of calls, whatever they are', async (t) 
 })
 
 t.test('statistics and health', async (t) => {
-  const fake = await startHub({ limits: { connections: 1, onFull: 'wait', maxWaiting: 5 } })
+  const sockets = { open: 7, dropped: 2, droppedAt: 34, limit: 7 }
+  const fake = await startHub({ limits: { connections: 2, onFull: 'wait', maxWaiting: 5 }, sockets })
   const { hub } = fake
   const { connection } = await fake.connect({ user: 'ann' })
   await connection.join('room')
+  const second = hub.admission.acquire(null, () => {})
   hub.admission.acquire(null, () => {})
   hub.refuse({ code: 'FST_HUB_FULL', statusCode: 503 })
   hub.refuse({ code: 'FST_HUB_FULL', statusCode: 503 })
@@ -164,12 +166,28 @@ t.test('statistics and health', async (t) => {
     waiting: 1,
     rooms: 1,
     users: 1,
+    sockets: { open: 7, dropped: 2 },
     admitted: 1,
     refused: { FST_HUB_FULL: 2, 403: 3, 500: 1 },
     messages: { received: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, limited: 0 },
     queuedBytes: 0
   })
-  t.same(hub.health(), { status: 'ok', reasons: [] })
+  t.same(hub.health(), {
+    status: 'degraded',
+    reasons: [
+      'all 2 slots are taken (limits.connections), 1 of at most 5 upgrades wait in line',
+      'the server dropped 2 sockets so far, the last 1 s ago: 7 are open, at most 7 may be'
+    ]
+  })
+  fake.clock.advance(10_000)
+  fake.clock.stall(2_300)
+  t.match(hub.health().reasons, [/^the event loop is 1\d\d\d ms late$/, /^all 2 slots/])
+  fake.clock.advance(1_000)
+  second.release()
+  second.release()
+  t.equal(hub.health().status, 'degraded', 'who waited has the slot')
+  hub.admission.drain()
+  t.same(hub.health(), { status: 'draining', reasons: ['the hub drains, 1 connection left'] })
   const drained = hub.drain()
   t.equal(hub.health().status, 'draining')
   await fake.turn()

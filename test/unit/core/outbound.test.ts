@@ -322,3 +322,49 @@ t.test('the host is told of each write that blocks, and when the socket is free 
   t.same(way.blocked, [true, false, true, false])
   t.end()
 })
+
+t.test('FAULTS 24: pings are answered at once, and while the socket is blocked only the latest, when it has drained', (t) => {
+  const { clock, open } = setup()
+  const way = open()
+  const { outbound, transport, blocked } = way
+  push(way, 'first')
+  outbound.pong(Buffer.from('a'))
+  t.same(transport.calls, ['pong a'], 'does not wait for the end of the turn, and does not end it')
+  clock.turn()
+  transport.block()
+  const data = Buffer.from('b')
+  for (const name of ['x', 'y', 'b']) {
+    data.write(name)
+    outbound.pong(data)
+  }
+  data.write('?')
+  t.same(transport.pongs, ['a'])
+  push(way, 'second')
+  transport.drain()
+  t.same(transport.pongs, ['a', 'b'], 'a copy: the bytes are lent')
+  t.same(transport.messages, ['first', 'second'])
+  transport.drain()
+  t.same(transport.pongs, ['a', 'b'], 'once')
+  t.same(blocked, [false, false])
+
+  transport.takesPongs = 3
+  outbound.pong(Buffer.from('c'))
+  t.same(blocked, [false, false, true], 'a pong that blocks the socket is a write with a deadline')
+  push(way, 'third')
+  clock.turn()
+  t.same(transport.messages, ['first', 'second'])
+  transport.takesPongs = Infinity
+  transport.drain()
+  t.same(transport.messages, ['first', 'second', 'third'])
+  t.same(blocked, [false, false, true, false])
+
+  transport.block()
+  outbound.pong(Buffer.from('d'))
+  transport.peerClose()
+  transport.drain()
+  outbound.pong(Buffer.from('e'))
+  outbound.end()
+  outbound.pong(Buffer.from('f'))
+  t.same(transport.pongs, ['a', 'b', 'c'], 'nothing after the end')
+  t.end()
+})
