@@ -2,13 +2,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Admission, type AdmissionLimits, type Slot } from '../../../lib/core/admission.js'
 import { TICK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
-import { FakeClock } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 
 const UNLIMITED: AdmissionLimits = { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0 }
 const noop = (): void => {}
 
-function setup (limits: Partial<AdmissionLimits>): { admission: Admission, clock: FakeClock, wheel: TimingWheel } {
-  const clock = new FakeClock()
+function setup (limits: Partial<AdmissionLimits>): { admission: Admission, clock: TestClock, wheel: TimingWheel } {
+  const clock = new TestClock()
   const wheel = new TimingWheel(clock, (error) => { throw error })
   wheel.start()
   return { admission: new Admission({ ...UNLIMITED, ...limits }, clock, wheel), clock, wheel }
@@ -58,7 +58,7 @@ t.test('upgrades per second and address', (t) => {
   t.throws(() => admission.acquire('::ffff:1.1.1.1', noop), { code: 'FST_HUB_UPGRADE_RATE' }, 'the same address')
   admission.acquire('1.1.1.2', noop)
   for (let i = 0; i < 5; i++) admission.acquire(null, noop)
-  clock.advance(500)
+  clock.advanceSync(500)
   t.equal(admission.acquire('1.1.1.1', noop).state, 'held')
   t.end()
 })
@@ -88,15 +88,15 @@ t.test('waiting ends at waitTimeout; 0 is no limit', (t) => {
   const held = admission.acquire('1.1.1.1', noop)
   const errors: Array<Error | null> = []
   const slot = admission.acquire('1.1.1.1', (error) => { errors.push(error) })
-  clock.advance(900)
+  clock.advanceSync(900)
   t.equal(slot.state, 'waiting')
-  clock.advance(300)
+  clock.advanceSync(300)
   t.match(errors, [{ code: 'FST_HUB_WAIT_TIMEOUT', statusCode: 503 }])
   t.equal(slot.state, 'released')
   t.equal(admission.waiting, 0)
   const lucky = admission.acquire('1.1.1.1', (error) => { errors.push(error) })
   held.release()
-  clock.advance(2_000)
+  clock.advanceSync(2_000)
   t.equal(lucky.state, 'held', 'a granted slot has no timeout any more')
   lucky.release()
   t.same([errors.length, wheel.size, admission.addresses], [2, 0, 0])
@@ -104,7 +104,7 @@ t.test('waiting ends at waitTimeout; 0 is no limit', (t) => {
   const patient = setup({ connections: 1, onFull: 'wait', maxWaiting: 1 })
   patient.admission.acquire(null, noop)
   const waiting = patient.admission.acquire(null, noop)
-  patient.clock.advance(1_000_000)
+  patient.clock.advanceSync(1_000_000)
   t.equal(waiting.state, 'waiting')
   t.end()
 })
@@ -197,7 +197,7 @@ t.test('random interleavings: never over the cap, never leaked, first come first
           if (code === undefined) throw error
         }
       } else if (step.kind === 'advance') {
-        clock.advance(step.ms)
+        clock.advanceSync(step.ms)
       } else {
         const slot = step.kind === 'release' ? slots[step.which % Math.max(1, slots.length)] : last
         slot?.release()
@@ -211,7 +211,7 @@ t.test('random interleavings: never over the cap, never leaked, first come first
       if (admission.waiting !== 0) throw new Error('somebody waits while it drains')
     }
     for (const slot of slots) slot.release()
-    clock.advance(limits.waitTimeout + 2 * TICK_MS)
+    clock.advanceSync(limits.waitTimeout + 2 * TICK_MS)
     return admission.held === 0 && admission.waiting === 0 && admission.addresses === 0 && wheel.size === 0
   }), { numRuns: 300 })
   t.end()

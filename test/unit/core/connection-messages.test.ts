@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { DisconnectInfo } from '../../../lib/core/types.js'
-import { settled } from '../../helpers/fake-clock.js'
+import { settled } from '../../helpers/until.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
 
 interface World extends FakePeer { fake: FakeHub, log: string[], errors: unknown[] }
@@ -153,7 +153,7 @@ t.test('over the rate: dropped and counted, and 1008 after so many in a row', as
   for (let i = 0; i < 4; i++) transport.message(`a${i}`)
   t.same(log, ['connect', 'a0', 'a1'])
   t.equal(fake.hub.stats().messages.limited, 2)
-  fake.clock.advance(100)
+  fake.clock.advanceSync(100)
   transport.message('b')
   t.equal(log.at(-1), 'b', 'within the rate again: the count starts anew')
   for (let i = 0; i < 3; i++) transport.message('c')

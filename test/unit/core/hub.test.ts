@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Directory } from '../../../lib/core/ports.js'
 import type { DisconnectInfo, HubEvents } from '../../../lib/core/types.js'
 import { MemoryDirectory } from '../../../lib/memory/directory.js'
-import { settled } from '../../helpers/fake-clock.js'
+import { settled } from '../../helpers/until.js'
 import { FakeHub, startHub } from '../../helpers/fake-hub.js'
 
 t.test('a connection is in the hub from just before onConnect until it has ended', async (t) => {
