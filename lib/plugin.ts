@@ -72,9 +72,9 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
 }
 
 function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
-  const { compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, onConnect, onMessage, onDisconnect } = options
+  const { clock = systemClock, compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, onConnect, onMessage, onDisconnect } = options
   return new LocalHub({
-    clock: systemClock,
+    clock,
     log: app.log,
     queue,
     budget: processBudget,
@@ -92,7 +92,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions): LocalHub {
     },
     directory: new MemoryDirectory(),
     presence: new MemoryPresence(),
-    broker: (listener) => new MemoryBroker(new MemoryBus(systemClock), listener)
+    broker: (listener) => new MemoryBroker(new MemoryBus(clock), listener)
   })
 }
 
