@@ -53,7 +53,7 @@ t.test('a peer that vanishes is closed with 4408, to the tick', async (t) => {
   const gone = await connect(app.hub, { kernel: 1_000_000 })
   gone.vanish()
   t.equal(gone.connection.send('into the void'), 'sent')
-  await clock.advance(60_000)
+  await clock.advance(59_900)
   t.same(ends, [])
   await clock.advance(200)
   t.same(ends, [{ code: 4408, reason: 'heartbeat timeout', initiator: 'server' }])
@@ -93,15 +93,31 @@ t.test('a stuck peer: the queue is full, and each policy does what it says', asy
   t.same(await peer.closed, { code: 1006, reason: '' }, 'a Close frame can not overtake what blocks the socket')
 })
 
+t.test('deadlines.write: who takes a write too slowly is ended with 4429, who is just quick enough is not', async (t) => {
+  const { app, clock, ends } = await start(t, { deadlines: { write: 10_000 } })
+  const [stuck, slow, quick] = [await connect(app.hub), await connect(app.hub), await connect(app.hub)]
+  stuck.stuck()
+  slow.slow(900)
+  quick.slow(1_100)
+  await app.hub.broadcast('x'.repeat(9_996))
+  await clock.advance(9_900)
+  t.same(ends, [])
+  await clock.advance(400)
+  const cut = { code: 4429, reason: 'slow reader', initiator: 'server' }
+  t.same(ends, [cut, cut])
+  t.match([stuck.ended, slow.ended, quick.ended], [{ code: 1006 }, { code: 1006 }, null])
+  t.equal(quick.messages.length, 1)
+})
+
 t.test('a slow reader gets the newest, in order, and the drops are counted', async (t) => {
   const { app, clock, overflows, ends } = await start(t, { queue: { maxMessages: 10 } })
   const slow = await connect(app.hub)
   const quick = await connect(app.hub)
-  slow.slow(1_000)
-  // 10 messages of 1,000 bytes each second, for 20 seconds.
+  slow.slow(10_000)
+  // 10 messages of 10,000 bytes each second, for 20 seconds.
   const sums = { sent: 0, queued: 0, dropped: 0 }
   for (let i = 0; i < 200; i++) {
-    const { sent, queued, dropped } = await app.hub.broadcast(String(i).padEnd(996, '.'))
+    const { sent, queued, dropped } = await app.hub.broadcast(String(i).padEnd(9_996, '.'))
     sums.sent += sent
     sums.queued += queued
     sums.dropped += dropped
