@@ -86,5 +86,6 @@ export const optionsSchema: TObject = Type.Object({
     timeout: ms('What is left then is terminated. 0: wait for ever.', 15_000)
   }, 'How the hub empties itself when the app closes.'),
   route: special('an object with schema, config, constraints, preValidation, preHandler or logLevel', "Passed to Fastify's route: `schema`, `config`, `constraints`, `preValidation`, `preHandler`, `logLevel`."),
-  websocket: special('an object: options of @fastify/websocket', 'Options of @fastify/websocket, which this plugin registers unless the app has done so before. Of its `options`, those that this plugin sets or relies on are refused: `server`, `noServer`, `path`, `maxPayload` (it is `limits.maxMessageBytes`), `handleProtocols`, `perMessageDeflate` (it is `compression`), `skipUTF8Validation`.')
+  websocket: special('an object: options of @fastify/websocket', 'Options of @fastify/websocket, which this plugin registers unless the app has done so before. Of its `options`, those that this plugin sets or relies on are refused: `server`, `noServer`, `path`, `maxPayload` (it is `limits.maxMessageBytes`), `handleProtocols`, `perMessageDeflate` (it is `compression`), `skipUTF8Validation`.'),
+  clock: special('a Clock: an object with now, monotonic, every and defer', 'Time. For tests: a `TestClock` of `fastify-hub/testing`, which moves only when the test moves it; see [testing.md](testing.md).')
 }, { additionalProperties: false })

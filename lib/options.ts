@@ -1,5 +1,6 @@
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
+import type { Clock } from './core/ports.js'
 import type { OriginMatcher, OriginRuleOf } from './core/origin.js'
 import type { Awaitable, Connection, DisconnectInfo, Identity, Message, Overflow } from './core/types.js'
 
@@ -123,6 +124,8 @@ export interface HubOptions {
   route?: Pick<RouteShorthandOptions, 'schema' | 'config' | 'constraints' | 'preValidation' | 'preHandler' | 'logLevel'> | undefined
   /** Options of @fastify/websocket, which is registered unless the app has done so. */
   websocket?: WebsocketPluginOptions | undefined
+  /** Time. For tests: a `TestClock` of `fastify-hub/testing`. */
+  clock?: Clock | undefined
 }
 
 /** Every member is there, and none is undefined. */
@@ -131,7 +134,7 @@ type Complete<T> = { [K in keyof T]-?: NonNullable<T[K]> }
 /** Options with every default in its place. */
 export interface ResolvedOptions extends
   Complete<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages' | 'sessions' | 'route' | 'websocket'>>,
-  Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect'> {
+  Pick<HubOptions, 'clock' | 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect'> {
   paths: string[]
   /** `origins`, compiled. */
   isOriginAllowed: OriginMatcher<FastifyRequest>

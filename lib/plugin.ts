@@ -77,9 +77,9 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
 }
 
 function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: ServerSockets): LocalHub {
-  const { compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, sessions, onConnect, onMessage, onDisconnect } = options
+  const { clock = systemClock, compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, sessions, onConnect, onMessage, onDisconnect } = options
   return new LocalHub({
-    clock: systemClock,
+    clock,
     log: app.log,
     queue,
     budget: processBudget,
@@ -99,7 +99,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: Ser
     },
     directory: new MemoryDirectory(),
     presence: new MemoryPresence(),
-    broker: (listener) => new MemoryBroker(new MemoryBus(systemClock), listener)
+    broker: (listener) => new MemoryBroker(new MemoryBus(clock), listener)
   })
 }
 

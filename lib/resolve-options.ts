@@ -51,6 +51,7 @@ export function resolveOptions (given: unknown, capacity: number): ResolvedOptio
   const options = withoutUndefined(given ?? {})
   checkSchema(options)
   checkFunctions(options)
+  checkClock(options)
   const { path, origins, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, ...defaults(schema, options) }
   const resolved = { ...rest, paths: Array.isArray(path) ? path : [path], isOriginAllowed: compile(origins) } as unknown as ResolvedOptions
   checkSockets(resolved.limits)
@@ -118,6 +119,12 @@ function checkFunctions (options: Record<string, unknown>): void {
   for (const key of ['identify', 'onConnect', 'onMessage', 'onDisconnect']) {
     if (options[key] !== undefined && typeof options[key] !== 'function') fail(key, 'a function', describe(options[key]))
   }
+}
+
+function checkClock ({ clock }: Record<string, unknown>): void {
+  if (clock === undefined) return
+  const isClock = typeof clock === 'object' && clock !== null && ['now', 'monotonic', 'every', 'defer'].every((method) => typeof (clock as Record<string, unknown>)[method] === 'function')
+  if (!isClock) fail('clock', schema.properties?.['clock']?.expected as string, describe(clock))
 }
 
 /** Copies what is given, and fills in the schema's defaults. */

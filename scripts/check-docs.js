@@ -13,6 +13,8 @@ const OPTIONS = 'docs/options.md'
 const ERRORS = 'docs/errors.md'
 /** What a client may see although this server never chooses it: from the parser, another route, or no peer at all. */
 const FOREIGN_CODES = [1001, 1002, 1005, 1006, 1007, 1009]
+/** Milliseconds for a program of the manual that tests. */
+const PROGRAM_TIMEOUT = 60_000
 
 if (process.argv.includes('--write')) {
   writeFileSync(root + OPTIONS, optionsDoc(optionsSchema, expectation))
@@ -28,8 +30,8 @@ function check () {
   const blocks = pages.flatMap(completeBlocks)
   const links = pages.flatMap(linksOf)
   report(
-    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...links.flatMap(linkProblems), ...compileProblems(blocks)],
-    `${pages.length} pages: options, errors and close codes are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile`
+    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...links.flatMap(linkProblems), ...programProblems(blocks)],
+    `${pages.length} pages: options, errors and close codes are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile, ${blocks.filter(isTest).length} of them pass`
   )
 }
 
@@ -134,8 +136,13 @@ function completeBlocks (page) {
     .map((code, i) => ({ name: `${page.replaceAll('/', '-')}-${i + 1}.ts`, code }))
 }
 
-/** Compiled below build/, where 'fastify-hub' is this package and its types are those of dist/. */
-function compileProblems (blocks) {
+/** A program that tests with peers of ours ends by itself. */
+function isTest ({ code }) {
+  return code.includes("'fastify-hub/testing'")
+}
+
+/** Compiled below build/, where 'fastify-hub' is this package and its types are those of dist/; those that test are run. */
+function programProblems (blocks) {
   if (blocks.length === 0) return []
   const folder = `${root}build/docs-check`
   rmSync(folder, { recursive: true, force: true })
@@ -143,9 +150,13 @@ function compileProblems (blocks) {
   for (const { name, code } of blocks) writeFileSync(`${folder}/${name}`, code)
   writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({
     extends: '../../tsconfig.base.json',
-    compilerOptions: { noEmit: true, noUnusedLocals: false, noUnusedParameters: false },
+    compilerOptions: { rootDir: '.', outDir: 'out', noUnusedLocals: false, noUnusedParameters: false },
     include: ['*.ts']
   }))
   const { status, stdout } = spawnSync('npx', ['--no-install', 'tsc', '-p', folder], { cwd: folder, encoding: 'utf8' })
-  return status === 0 ? [] : [stdout]
+  if (status !== 0) return [stdout]
+  return blocks.filter(isTest).flatMap(({ name }) => {
+    const { status, signal, stdout, stderr } = spawnSync(process.execPath, [`out/${name.replace(/\.ts$/, '.js')}`], { cwd: folder, encoding: 'utf8', timeout: PROGRAM_TIMEOUT })
+    return status === 0 ? [] : [`${name} ended with ${status ?? signal}:\n${stdout}${stderr}`]
+  })
 }

@@ -1,5 +1,5 @@
-// Packs the package as a release would, and uses the tarball as a stranger would: contents, metadata, types, and a program
-// in an empty folder that imports it, or requires it, and speaks with a WebSocket client.
+// Packs the package as a release would, and uses the tarball as a stranger would: contents, metadata, types, and programs
+// in an empty folder that import it, or require it: a server that speaks with a WebSocket client, and a test without one.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -26,6 +26,10 @@ const consumer = install()
 compile()
 await talk('a compiled ES module that imports it', 'out/consumer.js')
 await talk('a CommonJS module that requires it', 'consumer.cjs')
+for (const file of ['out/testing.js', 'testing.cjs']) {
+  run(process.execPath, [file], { cwd: consumer })
+  console.log(`${file} tests its handlers with fastify-hub/testing`)
+}
 
 function pack () {
   run('npm', ['pack', '--pack-destination', temporary], { env })
@@ -64,7 +68,7 @@ function install () {
 }
 
 function compile () {
-  const strict = ['consumer.ts', '--ignoreConfig', '--target', 'ES2022', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck', 'false']
+  const strict = ['consumer.ts', 'testing.ts', '--ignoreConfig', '--target', 'ES2022', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck', 'false']
   for (const [name, options] of Object.entries({
     NodeNext: ['--module', 'NodeNext', '--moduleResolution', 'NodeNext', '--outDir', 'out'],
     Bundler: ['--module', 'ESNext', '--moduleResolution', 'Bundler', '--noEmit']

@@ -6,8 +6,11 @@ import type { StreamPosition } from './types.js'
  * test/contract.
  */
 
-/** A running timer of a Clock. Opaque. */
-export interface Timer { readonly cancel: () => void }
+/** A running timer of a Clock. */
+export interface Timer {
+  /** Ends it. Repeating it is harmless. */
+  readonly cancel: () => void
+}
 
 /** Time. Tests drive their own. */
 export interface Clock {

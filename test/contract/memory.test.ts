@@ -2,14 +2,14 @@ import t from 'tap'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import { MemoryDirectory } from '../../lib/memory/directory.js'
 import { MemoryPresence } from '../../lib/memory/presence.js'
-import { FakeClock } from '../helpers/fake-clock.js'
+import { TestClock } from '../../lib/testing/test-clock.js'
 import { brokerContract } from './broker.js'
 import { directoryContract } from './directory.js'
 import { presenceContract } from './presence.js'
 
 t.test('MemoryBroker', async (t) => {
   brokerContract(t, () => {
-    const bus = new MemoryBus(new FakeClock())
+    const bus = new MemoryBus(new TestClock())
     return { node: (listener) => new MemoryBroker(bus, listener), close: () => {} }
   })
 })

@@ -7,7 +7,8 @@ import type { Identity } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import { MemoryDirectory } from '../../lib/memory/directory.js'
 import { MemoryPresence } from '../../lib/memory/presence.js'
-import { FakeClock, settled } from './fake-clock.js'
+import { TestClock } from '../../lib/testing/test-clock.js'
+import { settled } from './until.js'
 import { FakeTransport } from './fake-transport.js'
 
 export interface FakeHubOptions extends Partial<Handlers> {
@@ -19,7 +20,7 @@ export interface FakeHubOptions extends Partial<Handlers> {
   sockets?: HubConfig['sockets']
   drain?: Partial<HubConfig['drain']>
   sessions?: HubConfig['sessions']
-  clock?: FakeClock
+  clock?: TestClock
   directory?: Directory
   presence?: Presence
   broker?: (listener: BrokerListener) => Broker
@@ -31,12 +32,12 @@ export interface FakePeer { connection: HubConnection, transport: FakeTransport,
 
 /** A LocalHub on fake time, whose peers are FakeTransports. */
 export class FakeHub {
-  readonly clock: FakeClock
+  readonly clock: TestClock
   readonly hub: LocalHub
   readonly log: LogLine[] = []
 
   constructor (options: FakeHubOptions = {}) {
-    const clock = this.clock = options.clock ?? new FakeClock()
+    const clock = this.clock = options.clock ?? new TestClock()
     const bus = new MemoryBus(clock)
     const logAt = (level: LogLine['level']) => (details: object, message: string): void => { this.log.push({ level, details, message }) }
     this.hub = new LocalHub({
@@ -95,13 +96,8 @@ export class FakeHub {
     await settled()
   }
 
-  /** Lets time pass in steps, and promises settle after each. */
-  async advance (ms: number, step = 100): Promise<void> {
-    for (let left = ms; left > 0; left -= step) {
-      this.clock.advance(Math.min(step, left))
-      await settled()
-    }
-  }
+  /** Lets time pass, and promises settle after each timer. */
+  async advance (ms: number): Promise<void> { await this.clock.advance(ms) }
 }
 
 export async function startHub (options?: FakeHubOptions): Promise<FakeHub> {

@@ -1,9 +1,10 @@
 import type { Clock, Transport, TransportListener } from '../../lib/core/ports.js'
-import { FakeDecoder } from './fake-decoder.js'
+import { FrameReader, type ReadMessage } from '../../lib/testing/frame-reader.js'
 
 /**
- * A Transport whose peer is the test. Like a real socket it calls nobody back from within a call: the end that follows
- * `close` or `terminate` comes with the clock's next turn.
+ * A Transport that the test plays by hand, one call at a time: what the peer does is heard within the call. TestPeer, in
+ * contrast, is a peer with a network between. Like a real socket it calls nobody back from within a call of the hub: the
+ * end that follows `close` or `terminate` comes with the clock's next turn.
  */
 export class FakeTransport implements Transport {
   blocked = false
@@ -24,7 +25,8 @@ export class FakeTransport implements Transport {
   closed: { code: number, reason: string } | null = null
   terminated = false
   readonly #clock: Clock
-  readonly #decoder = new FakeDecoder()
+  readonly #reader = new FrameReader()
+  readonly #messages: ReadMessage[] = []
   #listener: TransportListener | null = null
   #ended = false
 
@@ -39,14 +41,14 @@ export class FakeTransport implements Transport {
 
   /** The messages that are completely written; text as string. */
   get messages (): Array<string | Buffer> {
-    return this.#decoder.messages.map(({ isBinary, data }) => isBinary ? data : data.toString())
+    return this.#messages.map(({ isBinary, data }) => isBinary ? data : data.toString())
   }
 
   /** Fragments of each message. */
-  get fragments (): number[] { return this.#decoder.messages.map(({ fragments }) => fragments) }
+  get fragments (): number[] { return this.#messages.map(({ fragments }) => fragments) }
 
   /** Whether what was written ends with a complete message. */
-  get complete (): boolean { return this.#decoder.complete }
+  get complete (): boolean { return this.#reader.complete }
 
   /* ---- Transport ---- */
 
@@ -57,7 +59,10 @@ export class FakeTransport implements Transport {
     const bytes = Buffer.concat(chunks)
     this.writes.push(bytes)
     this.calls.push(`write ${bytes.length}`)
-    this.#decoder.push(bytes)
+    for (const read of this.#reader.push(bytes)) {
+      if (read.kind !== 'message') throw new Error(`a ${read.kind} frame among the data frames`)
+      this.#messages.push(read)
+    }
     if (this.writes.length >= this.takes) this.blocked = true
   }
 

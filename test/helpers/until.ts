@@ -18,3 +18,8 @@ export function gate<T = void> (): { promise: Promise<T>, open: (value: T) => vo
   const promise = new Promise<T>((resolve) => { open = resolve })
   return { promise, open }
 }
+
+/** Lets every promise that can settle do so. */
+export async function settled (): Promise<void> {
+  await new Promise<void>((resolve) => { setImmediate(resolve) })
+}

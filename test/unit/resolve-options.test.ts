@@ -1,7 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import t from 'tap'
+import { systemClock } from '../../lib/core/clock.js'
 import { optionsSchema } from '../../lib/options-schema.js'
 import { expectation, resolveOptions } from '../../lib/resolve-options.js'
+import { TestClock } from '../../lib/testing/test-clock.js'
 
 const CAPACITY = 5_000
 const resolve = (given: unknown): ReturnType<typeof resolveOptions> => resolveOptions(given, CAPACITY)
@@ -55,6 +57,15 @@ t.test('defaults are those of the design', (t) => {
     websocket: {}
   })
   for (const nothing of [null, {}, { limits: {} }, Object.create(null)]) t.same(resolve(nothing), resolve(undefined))
+  t.end()
+})
+
+t.test('clock: a Clock, with methods of its own or of its class', (t) => {
+  const clock = new TestClock()
+  t.equal(resolve({ clock }).clock, clock)
+  t.equal(resolve({ clock: systemClock }).clock, systemClock)
+  const message = /^fastify-hub option clock: expected a Clock: an object with now, monotonic, every and defer, got /
+  for (const wrong of [5, null, 'now', [], {}, Date, { ...systemClock, defer: undefined }]) t.throws(() => resolve({ clock: wrong }), { code: 'FST_HUB_INVALID_OPTIONS', message })
   t.end()
 })
 
@@ -148,7 +159,7 @@ t.test('bounds', (t) => {
 })
 
 t.test('unknown options, and what there is instead', (t) => {
-  t.throws(() => resolve({ pth: '/x' }), { code: 'FST_HUB_INVALID_OPTIONS', message: /^fastify-hub option pth: expected no such option; there are path, decorateAs, .*websocket, got "\/x"$/ })
+  t.throws(() => resolve({ pth: '/x' }), { code: 'FST_HUB_INVALID_OPTIONS', message: /^fastify-hub option pth: expected no such option; there are path, decorateAs, .*websocket, clock, got "\/x"$/ })
   t.throws(() => resolve({ limits: { conections: 1 } }), { message: /^fastify-hub option limits\.conections: expected no such option; there are connections, .*violations, got 1$/ })
   t.throws(() => resolve({ route: { handler: 1 } }), { message: /^fastify-hub option route\.handler: expected no such option; there are schema, config/ })
   for (const key of ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'a/b', 'a~b', 'a~1b', '', 'a.b', '0']) {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { DisconnectInfo } from '../../../lib/core/types.js'
-import { settled } from '../../helpers/fake-clock.js'
+import { settled } from '../../helpers/until.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
 
 interface World extends FakePeer { fake: FakeHub, log: string[], errors: unknown[] }
@@ -153,7 +153,7 @@ t.test('over the rate: dropped and counted, and 1008 after so many in a row', as
   for (let i = 0; i < 4; i++) transport.message(`a${i}`)
   t.same(log, ['connect', 'a0', 'a1'])
   t.equal(fake.hub.stats().messages.limited, 2)
-  fake.clock.advance(100)
+  fake.clock.advanceSync(100)
   transport.message('b')
   t.equal(log.at(-1), 'b', 'within the rate again: the count starts anew')
   for (let i = 0; i < 3; i++) transport.message('c')
@@ -168,10 +168,10 @@ t.test('FAULTS 25: pings count, and pongs that nobody asked for; beyond the rate
     const { fake, transport } = await connected({ settings: { rate } })
     for (const name of ['a', 'b', 'c', 'd']) transport[kind](name)
     t.equal(transport.closed, null)
-    fake.clock.advance(200)
+    fake.clock.advanceSync(200)
     for (const name of ['e', 'f', 'g', 'h', 'i']) transport[kind](name)
     t.equal(transport.closed?.code, 1008)
-    fake.clock.advance(200)
+    fake.clock.advanceSync(200)
     transport[kind]('j')
     t.same(transport.pongs, kind === 'peerPing' ? ['a', 'b', 'e', 'f'] : [])
     t.equal(fake.hub.stats().messages.limited, 5)
@@ -183,7 +183,7 @@ t.test('FAULTS 25: the answer to a ping of ours costs nothing, once', async (t) 
   const { fake, transport } = await connected({ settings: { rate: slow, heartbeat: { interval: 1_000, timeout: 0 } } })
   transport.message('the burst')
   for (let i = 1; i <= 20; i++) {
-    fake.clock.advance(1_200)
+    fake.clock.advanceSync(1_200)
     t.equal(transport.pings, i)
     transport.peerPong()
   }

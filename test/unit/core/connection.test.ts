@@ -1,7 +1,8 @@
 import t from 'tap'
 import { disconnects } from '../../../lib/protocol/disconnect.js'
 import type { Connection, DisconnectInfo, Overflow } from '../../../lib/core/types.js'
-import { FakeClock, settled } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
+import { settled } from '../../helpers/until.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
 
 interface World extends FakePeer { fake: FakeHub, ends: DisconnectInfo[] }
@@ -32,7 +33,7 @@ t.test('knows when it came and when it was heard, in wall-clock time', async (t)
   t.equal(connection.connectedAt, start)
   t.equal(connection.lastSeen, start)
   for (const hear of [() => { transport.message('x') }, () => { transport.peerPing() }, () => { transport.peerPong() }]) {
-    fake.clock.advance(1_000)
+    fake.clock.advanceSync(1_000)
     hear()
     t.equal(connection.lastSeen, fake.clock.now())
   }
@@ -41,7 +42,7 @@ t.test('knows when it came and when it was heard, in wall-clock time', async (t)
 
 t.test('when it came does not tremble with the phase of two clocks', async (t) => {
   let phase = 0
-  class Trembling extends FakeClock {
+  class Trembling extends TestClock {
     override now (): number { return super.now() + phase }
   }
   const { connection } = await connected({ clock: new Trembling() })
@@ -176,7 +177,7 @@ t.test('deadlines.close: a peer that does not answer is terminated; 0 waits', as
   const { fake, transport, connection, ends } = await connected()
   transport.answersClose = false
   connection.close(1001)
-  fake.clock.advance(4_900)
+  fake.clock.advanceSync(4_900)
   t.equal(transport.terminated, false)
   await fake.advance(300)
   t.equal(transport.terminated, true)
@@ -186,7 +187,7 @@ t.test('deadlines.close: a peer that does not answer is terminated; 0 waits', as
   const patient = await connected({ settings: { deadlines: { write: 0, handler: 0, close: 0 } } })
   patient.transport.answersClose = false
   patient.connection.close(1001)
-  patient.fake.clock.advance(1_000_000)
+  patient.fake.clock.advanceSync(1_000_000)
   t.equal(patient.transport.terminated, false)
 })
 

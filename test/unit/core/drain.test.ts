@@ -1,5 +1,5 @@
 import t from 'tap'
-import { settled } from '../../helpers/fake-clock.js'
+import { settled } from '../../helpers/until.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
 import { SlowDirectory } from '../../helpers/slow-directory.js'
 

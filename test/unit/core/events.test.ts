@@ -1,6 +1,6 @@
 import t from 'tap'
 import { HubEmitter } from '../../../lib/core/events.js'
-import { settled } from '../../helpers/fake-clock.js'
+import { settled } from '../../helpers/until.js'
 
 t.test('listeners that add and remove listeners', (t) => {
   const events = new HubEmitter(() => { t.fail('an error') })

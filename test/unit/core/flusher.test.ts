@@ -1,9 +1,9 @@
 import t from 'tap'
 import { Flusher } from '../../../lib/core/flusher.js'
-import { FakeClock } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 
 t.test('flushes in order, at the end of the turn; one that throws stops no other', (t) => {
-  const clock = new FakeClock()
+  const clock = new TestClock()
   const errors: unknown[] = []
   const flusher = new Flusher(clock, (error) => { errors.push(error) })
   const order: string[] = []

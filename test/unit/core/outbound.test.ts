@@ -7,13 +7,13 @@ import { QueueBudget } from '../../../lib/core/queue-budget.js'
 import { REJECTED, type QueueLimits } from '../../../lib/core/send-queue.js'
 import type { Overflow } from '../../../lib/core/types.js'
 import { encodeFrame, MAX_FRAME_BYTES } from '../../../lib/protocol/frame.js'
-import { FakeClock } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 import { FakeTransport } from '../../helpers/fake-transport.js'
 
 interface Way { outbound: Outbound, transport: FakeTransport, blocked: boolean[] }
 
-function setup (limits: Partial<QueueLimits> = {}): { clock: FakeClock, shared: OutboundShared, open: () => Way } {
-  const clock = new FakeClock()
+function setup (limits: Partial<QueueLimits> = {}): { clock: TestClock, shared: OutboundShared, open: () => Way } {
+  const clock = new TestClock()
   const shared: OutboundShared = {
     flusher: new Flusher(clock, (error) => { throw error }),
     compression: new Compression({ level: 0, threshold: 0 }),

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { StreamPosition } from '../../../lib/core/types.js'
 import { FakeBroker } from '../../helpers/fake-broker.js'
-import { FakeClock } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 import { startHub } from '../../helpers/fake-hub.js'
 
 t.test('a room is a handle: nothing exists for it before somebody is in', async (t) => {
@@ -29,7 +29,7 @@ t.test('history of a room', async (t) => {
 })
 
 t.test('publications of a broker that keeps some are shown with offset and data', async (t) => {
-  const clock = new FakeClock()
+  const clock = new TestClock()
   class Keeping extends FakeBroker {
     override async history (): Promise<{ position: StreamPosition, publications: Array<{ offset: number, payload: string, options: object }>, recovered: boolean }> {
       return { position: { epoch: 'e', offset: 2 }, publications: [{ offset: 2, payload: 'two', options: {} }], recovered: true }

@@ -4,11 +4,12 @@ import { fanOut } from '../../../lib/core/fan-out.js'
 import type { HubConnection } from '../../../lib/core/connection.js'
 import type { Presence } from '../../../lib/core/ports.js'
 import { FakeBroker } from '../../helpers/fake-broker.js'
-import { FakeClock, settled } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
+import { settled } from '../../helpers/until.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
 
 async function setup (options: FakeHubOptions = {}): Promise<{ fake: FakeHub, broker: FakeBroker }> {
-  const clock = new FakeClock()
+  const clock = new TestClock()
   let broker: FakeBroker | undefined
   const fake = await startHub({ clock, broker: (listener) => { broker = new FakeBroker(clock, listener); return broker }, ...options })
   const made = broker as unknown as FakeBroker

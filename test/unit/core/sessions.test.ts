@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Connection, DisconnectInfo } from '../../../lib/core/types.js'
-import { settled } from '../../helpers/fake-clock.js'
+import { settled } from '../../helpers/until.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
 import { SlowDirectory, type DirectoryCall } from '../../helpers/slow-directory.js'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Deadline, TICK_MS, Timeout, TimingWheel } from '../../../lib/core/timing-wheel.js'
-import { FakeClock } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 
 const REVOLUTION = 512 * TICK_MS
 
@@ -14,8 +14,8 @@ class Entry extends Deadline {
   }
 }
 
-function setup (start?: number): { clock: FakeClock, wheel: TimingWheel, errors: unknown[] } {
-  const clock = new FakeClock(start)
+function setup (start?: number): { clock: TestClock, wheel: TimingWheel, errors: unknown[] } {
+  const clock = new TestClock(undefined, start)
   const errors: unknown[] = []
   const wheel = new TimingWheel(clock, (error) => { errors.push(error) })
   wheel.start()
@@ -33,10 +33,10 @@ t.test('starts and stops one timer', (t) => {
   t.equal(clock.timers, 0)
   const entry = new Entry()
   wheel.arm(entry, 100)
-  clock.advance(10_000)
+  clock.advanceSync(10_000)
   t.same(entry.fired, [])
   wheel.start()
-  clock.advance(TICK_MS)
+  clock.advanceSync(TICK_MS)
   t.equal(entry.fired.length, 1, 'started again, it catches up')
   t.end()
 })
@@ -48,7 +48,7 @@ t.test('never early, less than two ticks late, in any phase and over several rev
       const entry = new Entry()
       wheel.arm(entry, ms)
       const due = clock.monotonic() + ms
-      clock.advance(ms + 2 * TICK_MS)
+      clock.advanceSync(ms + 2 * TICK_MS)
       t.equal(entry.fired.length, 1, `${ms} ms from ${start}`)
       const late = (entry.fired[0] as number) - due
       // The clock's own timer ticks out of phase with the wheel: that is the second tick.
@@ -70,9 +70,9 @@ t.test('arming again moves the deadline, disarming removes it', (t) => {
   t.equal(wheel.armed(b), false)
   wheel.arm(a, 1_000)
   t.equal(wheel.size, 2)
-  clock.advance(900)
+  clock.advanceSync(900)
   t.same([a.fired, b.fired, c.fired], [[], [], [500]])
-  clock.advance(100)
+  clock.advanceSync(100)
   t.same(a.fired, [1_000])
   t.end()
 })
@@ -87,11 +87,11 @@ t.test('callbacks may arm and disarm themselves and others', (t) => {
   }
   // The last that is armed is called first.
   for (const entry of [late, victim, killer, again]) wheel.arm(entry, 100)
-  clock.advance(500)
+  clock.advanceSync(500)
   t.equal(again.fired.length, 9, 'once a look, not for ever within one')
   t.same(victim.fired, [])
   t.same(late.fired, [], 're-armed into the same slot, a revolution later')
-  clock.advance(REVOLUTION)
+  clock.advanceSync(REVOLUTION)
   t.equal(late.fired.length, 1)
   t.end()
 })
@@ -101,7 +101,7 @@ t.test('an entry that throws stops no other', (t) => {
   const [before, bad, after] = [new Entry(), new Entry(), new Entry()]
   bad.then = () => { throw new Error('bad') }
   for (const entry of [before, bad, after]) wheel.arm(entry, 100)
-  clock.advance(100)
+  clock.advanceSync(100)
   t.equal(before.fired.length + after.fired.length, 2)
   t.match(errors, [new Error('bad')])
   t.equal(wheel.armed(bad), false)
@@ -121,7 +121,7 @@ t.test('a stall, of any length, fires what is due once, and the rest in time', (
     clock.stall(stall)
     t.ok(overdue.every(({ fired }) => fired.length === 1), `${stall}: all that was due`)
     t.same(later.fired, [], `${stall}: nothing early`)
-    clock.advance(400)
+    clock.advanceSync(400)
     t.equal(later.fired.length, 1, `${stall}: and the next is in time`)
   }
   t.end()
@@ -134,7 +134,7 @@ t.test('what a callback arms in the tick after a long stall is not lost for a re
   entry.then = () => { if (entry.fired.length === 1) wheel.arm(entry, 0) }
   // It ends at a slot before the entry's own.
   clock.stall(2 * REVOLUTION + 5_000)
-  clock.advance(2 * TICK_MS)
+  clock.advanceSync(2 * TICK_MS)
   t.equal(entry.fired.length, 2)
   t.end()
 })
@@ -145,13 +145,13 @@ t.test('a Timeout is a function with a deadline', (t) => {
   const timeout = new Timeout(wheel, () => { calls++ })
   timeout.start(200)
   timeout.cancel()
-  clock.advance(300)
+  clock.advanceSync(300)
   t.equal(calls, 0)
   timeout.start(200)
   timeout.start(400)
-  clock.advance(300)
+  clock.advanceSync(300)
   t.equal(calls, 0)
-  clock.advance(300)
+  clock.advanceSync(300)
   t.equal(calls, 1)
   t.end()
 })
@@ -214,7 +214,7 @@ t.test('random arming, disarming, time and stalls, against a sorted list', (t) =
         stalled = step.ms
         clock.stall(step.ms)
       } else {
-        clock.advance(step.ms)
+        clock.advanceSync(step.ms)
       }
       if (wheel.size !== due.size) throw new Error(`size ${wheel.size} instead of ${due.size}`)
       for (const [i, at] of due) if (at + 2 * TICK_MS <= clock.monotonic() && step.kind === 'advance') throw new Error(`entry ${i} was forgotten`)

@@ -1,11 +1,11 @@
 import t from 'tap'
 import { EVERYONE } from '../../../lib/core/ports.js'
 import { MemoryBroker, MemoryBus, POSITION_TTL_MS } from '../../../lib/memory/broker.js'
-import { FakeClock } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 import { FakeListener } from '../../helpers/fake-listener.js'
 
-function setup (): { clock: FakeClock, bus: MemoryBus, listener: FakeListener, broker: MemoryBroker } {
-  const clock = new FakeClock()
+function setup (): { clock: TestClock, bus: MemoryBus, listener: FakeListener, broker: MemoryBroker } {
+  const clock = new TestClock()
   const bus = new MemoryBus(clock)
   const listener = new FakeListener()
   return { clock, bus, listener, broker: new MemoryBroker(bus, listener) }
@@ -27,11 +27,11 @@ t.test('a room nobody listens to is forgotten a while after its last use, and co
   const kept = await broker.subscribe('kept')
   const { position: first } = await broker.publish('quiet', 'x', {})
   t.equal(bus.rooms, 3)
-  clock.advance(POSITION_TTL_MS - 1)
+  clock.advanceSync(POSITION_TTL_MS - 1)
   t.equal((await broker.history('quiet', undefined)).position.epoch, first?.epoch, 'being asked for counts as a use')
-  clock.advance(POSITION_TTL_MS - 1)
+  clock.advanceSync(POSITION_TTL_MS - 1)
   t.equal(bus.rooms, 3)
-  clock.advance(POSITION_TTL_MS + 1)
+  clock.advanceSync(POSITION_TTL_MS + 1)
   t.equal(bus.rooms, 2)
   const { position: again } = await broker.history('quiet', first ?? undefined)
   t.not(again.epoch, first?.epoch)
@@ -42,9 +42,9 @@ t.test('a room nobody listens to is forgotten a while after its last use, and co
 t.test('a room whose last subscriber left keeps its position for a while', async (t) => {
   const { clock, broker } = setup()
   const { epoch } = await broker.subscribe('room')
-  clock.advance(10 * POSITION_TTL_MS)
+  clock.advanceSync(10 * POSITION_TTL_MS)
   await broker.unsubscribe('room')
-  clock.advance(POSITION_TTL_MS - 1)
+  clock.advanceSync(POSITION_TTL_MS - 1)
   t.equal((await broker.subscribe('room')).epoch, epoch)
 })
 
