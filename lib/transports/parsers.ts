@@ -75,12 +75,11 @@ export class Parsers {
     this.#options = options
   }
 
-  /** null where ws is not as we know it: then a parser may not be shared. */
-  static with (options: ParserOptions): Parsers | null {
-    if (Receiver === undefined) return null
-    const parsers = new Parsers(Receiver, options)
-    const parser = parsers.lend()
-    return parser.free ? parsers : null
+  /** @returns null where ws is not as we know it, and nobody could tell when a parser is free */
+  static with (options: ParserOptions, Kind: ReceiverClass | null = Receiver ?? null): Parsers | null {
+    if (Kind === null) return null
+    const parsers = new Parsers(Kind, options)
+    return parsers.takeBack(parsers.lend()) ? parsers : null
   }
 
   lend (): Parser {

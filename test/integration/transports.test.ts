@@ -1,0 +1,99 @@
+import fastifyWebsocket from '@fastify/websocket'
+import t, { type Test } from 'tap'
+import { WebSocket } from 'ws'
+import type { HubOptions } from '../../lib/index.js'
+import { TestApp, type AppOptions } from '../helpers/app.js'
+import { gc } from '../helpers/gc.js'
+import { lives } from '../helpers/lives.js'
+import { closeFrame, textFrame } from '../helpers/raw-frames.js'
+import { gate, until } from '../helpers/until.js'
+
+class OfTheApp extends WebSocket {}
+
+/** What decides which transport a connection gets: whether ws's WebSocket stays. */
+const ways: Record<string, { stays: boolean, websocket?: HubOptions['websocket'], app?: AppOptions }> = {
+  'as it comes': { stays: false },
+  'the @fastify/websocket of the app': { stays: false, app: { before: async (app) => { await app.register(fastifyWebsocket, { options: { maxPayload: 64 * 1024 } }) } } },
+  'without client tracking': { stays: false, websocket: { options: { clientTracking: false } } },
+  'a WebSocket class of the app': { stays: true, websocket: { options: { WebSocket: OfTheApp as never } } },
+  'events in turns of their own': { stays: true, websocket: { options: { allowSynchronousEvents: false } } },
+  'a listener of the app': { stays: true, app: { after: ({ websocketServer }) => { websocketServer.on('connection', (ws) => { ws.on('pong', () => {}) }) } } }
+}
+
+async function start (t: Test, way: string, options: HubOptions): Promise<TestApp> {
+  const { websocket, app } = ways[way] as (typeof ways)[string]
+  return await TestApp.start(t, { ...options, ...websocket !== undefined && { websocket: { ...websocket, ...options.websocket, options: { ...websocket.options, ...options.websocket?.options } } } }, app)
+}
+
+for (const [way, { stays, app: appOptions = {}, websocket }] of Object.entries(ways)) {
+  t.test(`${way}: ${stays ? 'the WebSocket of ws stays' : 'the WebSocket of ws is left to the collector'}`, async (t) => {
+    let ref: WeakRef<object> | null = null
+    const app = await TestApp.start(t, { ...websocket !== undefined && { websocket }, onMessage: (connection, message) => { connection.send(message) } }, {
+      ...appOptions,
+      after: (app) => {
+        appOptions.after?.(app)
+        app.websocketServer.on('connection', (ws) => { ref = new WeakRef(ws) })
+      }
+    })
+    const client = await app.connect()
+    client.sendText('hello')
+    t.equal(await client.text(), 'hello')
+    const isThere = (): boolean => {
+      gc()
+      return ref?.deref() !== undefined
+    }
+    if (!stays) await until(() => !isThere(), 'the end of it')
+    t.equal(isThere(), stays)
+    await client.roundTrip('still here')
+    await app.assertBaseline()
+  })
+}
+
+for (const way of ['as it comes', 'a WebSocket class of the app']) {
+  for (const [how, last, code] of [['a reset', [], 1006], ['a Close and a reset', [closeFrame(4001, 'bye')], 4001]] as const) {
+    t.test(`${way}: what came while we did not read is handled, although the peer is gone, with ${how}`, async (t) => {
+      const { received, ends, handlers } = lives()
+      const handling = gate()
+      const app = await start(t, way, { ...handlers, onMessage: async (_, message) => { received.push(message.text()); await handling.promise }, inbound: { maxPending: 1 } })
+      const client = await app.connect()
+      for (const message of ['first', 'second']) client.sendText(message)
+      await until(() => received.length === 1, 'the first message')
+      const [, socket] = [...app.sockets]
+      await until(() => socket?.isPaused() === true, 'the pause')
+      const unread = Buffer.concat([textFrame('third'), ...last])
+      client.write(unread)
+      await until(() => socket?.readableLength === unread.length, 'what is not read')
+      client.reset()
+      await until(() => socket?.destroyed === true, 'the end of the socket')
+      handling.open()
+      await until(() => ends.length === 1, 'onDisconnect')
+      t.same(received, ['first', 'second', 'third'])
+      t.match(ends, [{ code }])
+      await app.assertBaseline()
+    })
+  }
+
+  t.test(`${way}: a peer that keeps its half of the socket after both Closes is cut off, in the time of ws`, async (t) => {
+    const { ends, handlers } = lives()
+    const app = await start(t, way, { ...handlers, heartbeat: { interval: 0, timeout: 0 }, deadlines: { close: 0 }, websocket: { options: { closeTimeout: 50 } as object } })
+    const client = await app.connect()
+    // RawClient sends no FIN by itself.
+    client.sendClose(4001, 'bye')
+    t.same(await client.ended(), { code: 4001, reason: 'bye', tcp: 'fin' })
+    await until(() => ends.length === 1, 'the end')
+    t.match(ends, [{ code: 4001, initiator: 'peer' }])
+    await app.assertBaseline()
+  })
+
+  t.test(`${way}: a FIN without a Close`, async (t) => {
+    const { ends, handlers } = lives()
+    const app = await start(t, way, handlers)
+    const client = await app.connect()
+    client.write(textFrame('half a message').subarray(0, 9))
+    client.finish()
+    t.equal((await client.ended()).tcp, 'fin')
+    await until(() => ends.length === 1, 'onDisconnect')
+    t.match(ends, [{ code: 1006, initiator: 'network' }])
+    await app.assertBaseline()
+  })
+}
