@@ -23,6 +23,8 @@ export interface Vitals {
   readonly held: number
   readonly limits: { readonly connections: number, readonly onFull: 'reject' | 'wait', readonly maxWaiting: number, readonly maxLoopDelay: number }
   readonly sockets: SocketFigures
+  /** Of all queues of the process, in bytes. */
+  readonly budget: { readonly bytes: number, readonly limit: number, readonly shed: number, readonly shedding: boolean }
 }
 
 /** A loop that is later than this is told of when `limits.maxLoopDelay` says nothing: clients notice a second. */
@@ -31,7 +33,7 @@ const LATE_MS = 1_000
 const RECENT_MS = 10_000
 
 /** Each answers a sentence with its figures, or null. */
-const CHECKS: ReadonlyArray<(vitals: Vitals) => string | null> = [loop, slots, sockets]
+const CHECKS: ReadonlyArray<(vitals: Vitals) => string | null> = [loop, slots, sockets, queues]
 
 /** Draining wins: nothing that is degraded matters on a node that is about to go. */
 export function judge (vitals: Vitals): HubHealth {
@@ -56,6 +58,11 @@ function sockets ({ now, sockets: { open, dropped, droppedAt, limit } }: Vitals)
   const ago = now - droppedAt
   if (ago >= RECENT_MS) return null
   return `the server dropped ${count(dropped, 'socket')} so far, the last ${Math.round(ago / 1000)} s ago: ${open} are open, at most ${limit} may be`
+}
+
+function queues ({ budget: { bytes, limit, shed, shedding } }: Vitals): string | null {
+  if (!shedding) return null
+  return `the queues of this process are full, the fattest gave way ${count(shed, 'time')} so far: ${bytes} of ${limit} bytes are taken (queue.maxTotalBytes)`
 }
 
 function count (n: number, thing: string): string { return `${n} ${thing}${n === 1 ? '' : 's'}` }

@@ -138,9 +138,9 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   }
 
   health (): HubHealth {
-    const { limits, sockets } = this.#config
+    const { budget, limits, sockets } = this.#config
     const { draining, held, waiting } = this.admission
-    return judge({ now: this.clock.monotonic(), draining, connections: this.size, loopDelay: this.wheel.delay.current, held, waiting, limits, sockets })
+    return judge({ now: this.clock.monotonic(), draining, connections: this.size, loopDelay: this.wheel.delay.current, held, waiting, limits, sockets, budget })
   }
 
   async drain (): Promise<void> {

@@ -1,4 +1,6 @@
 import type { Frame } from '../protocol/frame.js'
+import { systemClock } from './clock.js'
+import type { Clock } from './ports.js'
 import type { Overflow } from './types.js'
 
 /** Default of `queue.maxTotalBytes`. */
@@ -12,6 +14,8 @@ export interface Overhead {
   readonly place: number
 }
 const OVERHEAD: Overhead = { message: 384, place: 128 }
+/** Milliseconds for which it is told that something had to give way. */
+const RECENT_MS = 10_000
 
 /** A queue as the budget sees it. */
 export interface BudgetedQueue {
@@ -36,12 +40,16 @@ export class QueueBudget {
   readonly #limits = new Map<object, number | undefined>()
   readonly #heap: BudgetedQueue[] = []
   readonly #overhead: Overhead
+  readonly #clock: Clock
   #limit = DEFAULT_TOTAL_BYTES
   #bytes = 0
   #shed = 0
+  /** Monotonic milliseconds. */
+  #shedAt = -Infinity
 
-  constructor (overhead = OVERHEAD) {
+  constructor (overhead = OVERHEAD, clock = systemClock) {
     this.#overhead = overhead
+    this.#clock = clock
   }
 
   /** Memory of what waits. */
@@ -55,6 +63,9 @@ export class QueueBudget {
 
   /** How often a message, or a whole queue, had to give way. */
   get shed (): number { return this.#shed }
+
+  /** Whether something had to give way within the last 10 s. */
+  get shedding (): boolean { return this.#clock.monotonic() - this.#shedAt < RECENT_MS }
 
   /**
    * A hub uses the budget. Of the limits that hubs of the process ask for the smallest holds; where none does, the default.
@@ -87,6 +98,7 @@ export class QueueBudget {
     let dropped = 0
     for (let fattest = this.#heap[0]; fattest !== undefined && !this.fits(frame, 0); fattest = this.#heap[0]) {
       this.#shed++
+      this.#shedAt = this.#clock.monotonic()
       if (overflow === 'drop-oldest') {
         fattest.shedOldest()
         dropped++

@@ -290,7 +290,7 @@ export interface HubHealth {
   /**
    * `'draining'` from `drain()` or `app.close()` on, whatever else is wrong. `'degraded'` while one of these holds: the event
    * loop is later than `limits.maxLoopDelay`, or than 1 s when that is 0; all of `limits.connections` are taken; the server
-   * dropped a socket in the last 10 s.
+   * dropped a socket in the last 10 s; `queue.maxTotalBytes` made the queues of this process drop something in the last 10 s.
    */
   status: 'ok' | 'degraded' | 'draining'
   /** Why it is not `'ok'`: sentences with figures, for people to read, whose wording may change. Empty when it is. */

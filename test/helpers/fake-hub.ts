@@ -44,7 +44,7 @@ export class FakeHub {
       clock,
       log: { info: logAt('info'), error: logAt('error') },
       queue: { maxMessages: 64, maxBytes: 1024 * 1024, maxTotalBytes: undefined, ...options.queue },
-      budget: options.budget ?? new QueueBudget(),
+      budget: options.budget ?? new QueueBudget(undefined, clock),
       compression: { level: 0, threshold: 0, ...options.compression },
       limits: { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0, maxLoopDelay: 0, ...options.limits },
       sockets: options.sockets ?? { open: 0, dropped: 0, droppedAt: -Infinity, limit: 0 },

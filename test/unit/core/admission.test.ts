@@ -162,7 +162,11 @@ class Model {
 
   of (key: string): number { return this.slots.filter((slot) => slot.key === key && slot.state !== 'released').length }
 
-  get addresses (): number { return this.#limits.connectionsPerIp === 0 ? 0 : new Set(this.slots.filter(({ key, state }) => key !== null && state !== 'released').map(({ key }) => key)).size }
+  /** Nobody counts them without a limit. */
+  get addresses (): number {
+    if (this.#limits.connectionsPerIp === 0) return 0
+    return new Set(this.slots.filter(({ key, state }) => key !== null && state !== 'released').map(({ key }) => key)).size
+  }
 
   /** @returns what becomes of it, or the code of the error */
   acquire (key: string | null, now: number): string {

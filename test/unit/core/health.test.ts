@@ -9,7 +9,8 @@ const WELL: Vitals = {
   waiting: 0,
   held: 0,
   limits: { connections: 0, onFull: 'reject', maxWaiting: 10, maxLoopDelay: 0 },
-  sockets: { open: 0, dropped: 0, droppedAt: -Infinity, limit: 0 }
+  sockets: { open: 0, dropped: 0, droppedAt: -Infinity, limit: 0 },
+  budget: { bytes: 0, limit: 1_000, shed: 0, shedding: false }
 }
 
 const limits = (given: Partial<Vitals['limits']>): Vitals['limits'] => ({ ...WELL.limits, ...given })
@@ -59,9 +60,18 @@ t.test('sockets were dropped a moment ago', (t) => {
   t.end()
 })
 
+t.test('the queues of the process had to give way', (t) => {
+  t.equal(judge({ ...WELL, budget: { bytes: 900, limit: 1_000, shed: 5, shedding: false } }).status, 'ok')
+  t.same(judge({ ...WELL, budget: { bytes: 900, limit: 1_000, shed: 5, shedding: true } }), {
+    status: 'degraded',
+    reasons: ['the queues of this process are full, the fattest gave way 5 times so far: 900 of 1000 bytes are taken (queue.maxTotalBytes)']
+  })
+  t.end()
+})
+
 t.test('everything at once: one sentence each', (t) => {
-  const { status, reasons } = judge({ ...WELL, loopDelay: 2_000, held: 1, limits: limits({ connections: 1 }), sockets: { open: 1, dropped: 1, droppedAt: WELL.now, limit: 1 } })
+  const { status, reasons } = judge({ ...WELL, loopDelay: 2_000, held: 1, limits: limits({ connections: 1 }), sockets: { open: 1, dropped: 1, droppedAt: WELL.now, limit: 1 }, budget: { bytes: 1, limit: 1, shed: 1, shedding: true } })
   t.equal(status, 'degraded')
-  t.same(reasons.map((reason) => reason.slice(0, 14)), ['the event loop', 'all 1 slots ar', 'the server dro'])
+  t.same(reasons.map((reason) => reason.slice(0, 14)), ['the event loop', 'all 1 slots ar', 'the server dro', 'the queues of '])
   t.end()
 })

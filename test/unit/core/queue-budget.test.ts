@@ -2,6 +2,7 @@ import t from 'tap'
 import { DEFAULT_TOTAL_BYTES, QueueBudget } from '../../../lib/core/queue-budget.js'
 import { DISCONNECT, REJECTED, SendQueue, type QueueOwner } from '../../../lib/core/send-queue.js'
 import { encodeFrame, Frame } from '../../../lib/protocol/frame.js'
+import { FakeClock } from '../../helpers/fake-clock.js'
 
 const frame = (bytes: number): Frame => new Frame([], bytes)
 
@@ -120,5 +121,24 @@ t.test('what V8 needs beside the bytes counts, too', (t) => {
   for (const queue of queues) queue.end()
   t.equal(budget.bytes, 0)
   t.equal(queues[0]?.offer(frame(99_500), 'drop-oldest', null), REJECTED, 'with it, it is more than the budget')
+  t.end()
+})
+
+t.test('that something had to give way is told for 10 s', (t) => {
+  const clock = new FakeClock()
+  const budget = new QueueBudget({ message: 0, place: 0 }, clock)
+  budget.join({}, 100)
+  const queue = open(budget)
+  queue.offer(frame(100), 'drop-oldest', null)
+  t.equal(budget.shedding, false, 'it is full, and nothing was lost')
+  queue.offer(frame(1), 'reject-new', null)
+  t.equal(budget.shedding, false, 'nothing that waited was lost')
+  queue.offer(frame(10), 'drop-oldest', null)
+  t.equal(budget.shedding, true)
+  clock.advance(9_999)
+  t.equal(budget.shedding, true)
+  clock.advance(1)
+  t.equal(budget.shedding, false)
+  t.equal(budget.shed, 1)
   t.end()
 })
