@@ -2,7 +2,7 @@ import t from 'tap'
 import { DEFAULT_TOTAL_BYTES, QueueBudget } from '../../../lib/core/queue-budget.js'
 import { DISCONNECT, REJECTED, SendQueue, type QueueOwner } from '../../../lib/core/send-queue.js'
 import { encodeFrame, Frame } from '../../../lib/protocol/frame.js'
-import { FakeClock } from '../../helpers/fake-clock.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 
 const frame = (bytes: number): Frame => new Frame([], bytes)
 
@@ -125,7 +125,7 @@ t.test('what V8 needs beside the bytes counts, too', (t) => {
 })
 
 t.test('that something had to give way is told for 10 s', (t) => {
-  const clock = new FakeClock()
+  const clock = new TestClock()
   const budget = new QueueBudget({ message: 0, place: 0 }, clock)
   budget.join({}, 100)
   const queue = open(budget)
@@ -135,9 +135,9 @@ t.test('that something had to give way is told for 10 s', (t) => {
   t.equal(budget.shedding, false, 'nothing that waited was lost')
   queue.offer(frame(10), 'drop-oldest', null)
   t.equal(budget.shedding, true)
-  clock.advance(9_999)
+  clock.advanceSync(9_999)
   t.equal(budget.shedding, true)
-  clock.advance(1)
+  clock.advanceSync(1)
   t.equal(budget.shedding, false)
   t.equal(budget.shed, 1)
   t.end()
