@@ -370,7 +370,10 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#rate ??= new PeerRate(rate, now)
     if (this.#rate.take(bytes, now)) return true
     counters.limited++
-    if (rate.violations > 0 && this.#rate.violations >= rate.violations) this.disconnect(disconnects.policy)
+    if (rate.violations > 0 && this.#rate.violations >= rate.violations) {
+      this.#transport.ignore()
+      this.disconnect(disconnects.policy)
+    }
     return false
   }
 

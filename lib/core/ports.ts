@@ -43,6 +43,11 @@ export interface Transport {
   pong (data: Buffer): void
   /** Sends a Close frame; the socket ends when the peer's has come. */
   close (code: number, reason: string): void
+  /**
+   * Throws away what comes from now on, the peer's Close included, as cheaply as can be: the peer floods. After `close` the
+   * socket ends without waiting for an answer (RFC 6455 section 7.1.7).
+   */
+  ignore (): void
   /** Destroys the socket. `onClose` follows. */
   terminate (): void
   /** Stops reading. What has been read already may still be delivered. */

@@ -34,6 +34,8 @@ export class MemoryTransport implements Transport {
   #blocked = false
   #writable = true
   #paused = false
+  /** The server throws away what comes. */
+  #ignored = false
   /** By the server, or because it is over: nothing arrives any more. */
   #destroyed = false
   #ended = false
@@ -81,7 +83,10 @@ export class MemoryTransport implements Transport {
     frame.set(text, 4)
     this.#put(frame)
     this.#writable = false
+    if (this.#ignored) this.#clock.defer(() => { this.#end(code, reason) })
   }
+
+  ignore (): void { this.#ignored = true }
 
   terminate (): void {
     this.#destroyed = true
@@ -192,7 +197,7 @@ export class MemoryTransport implements Transport {
     while (!this.#paused && !this.#cut && !this.#destroyed && this.#listener !== null) {
       const arrival = this.#arriving.shift()
       if (arrival === undefined) return
-      arrival(this.#listener)
+      if (!this.#ignored) arrival(this.#listener)
     }
   }
 

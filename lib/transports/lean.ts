@@ -54,7 +54,10 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
     body.writeUInt16BE(code)
     body.write(reason, 2)
     this.#sendClose(body)
+    if (this.#deaf) this.#finish()
   }
+
+  ignore (): void { this.#deaf = true }
 
   terminate (): void {
     this.#open = false
@@ -67,11 +70,12 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
 
   /* ---- ParserOwner ---- */
 
-  onMessage (data: Buffer, isBinary: boolean): void { this.listener?.onMessage(data, isBinary) }
+  onMessage (data: Buffer, isBinary: boolean): void { if (!this.#deaf) this.listener?.onMessage(data, isBinary) }
 
-  onControl (kind: 'ping' | 'pong', data: Buffer): void { this.listener?.onControl(kind, data) }
+  onControl (kind: 'ping' | 'pong', data: Buffer): void { if (!this.#deaf) this.listener?.onControl(kind, data) }
 
   onPeerClose (code: number, reason: Buffer): void {
+    if (this.#deaf) return
     this.#peerClose = { code, reason: reason.toString() }
     if (code === NO_STATUS) this.#sendClose(Buffer.alloc(0))
     else this.close(code, this.#peerClose.reason)
@@ -106,8 +110,8 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
 
   #fail (error: Error): void {
     const code = closeCodeOf(error)
+    this.#deaf = true
     this.close(code, '')
-    this.#finish()
     this.listener?.onError(error, code)
   }
 

@@ -35,6 +35,7 @@ export abstract class SocketTransport implements Transport {
   abstract readonly deflate: boolean
   abstract readonly writable: boolean
   abstract close (code: number, reason: string): void
+  abstract ignore (): void
   abstract terminate (): void
   abstract pause (): void
   abstract resume (): void

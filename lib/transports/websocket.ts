@@ -43,6 +43,9 @@ export class WebSocketTransport extends SocketTransport {
     clearTimeout((this.#ws as unknown as { _closeTimer: NodeJS.Timeout | null })._closeTimer ?? undefined)
   }
 
+  /** ws has no way to read without parsing. The deadline of the connection ends it. */
+  ignore (): void { this.#ws.pause() }
+
   terminate (): void { this.#ws.terminate() }
 
   pause (): void { this.#ws.pause() }

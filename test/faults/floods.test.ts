@@ -105,3 +105,20 @@ t.test('24: without a rate, a peer that does not read its pongs meets the deadli
   t.match(ends, [{ code: 4429, initiator: 'server' }])
   await app.assertBaseline()
 })
+
+t.test('a flood that goes on after its Close is not read, and its answer not waited for', async (t) => {
+  const { ends, handlers } = lives()
+  // Deadlines that would end it are off: it ends by itself.
+  const app = await TestApp.start(t, { ...handlers, limits: SLOW, deadlines: { close: 0 }, heartbeat: { interval: 0, timeout: 0 } })
+  const client = await app.connect()
+  client.polite = false
+  const flood = Buffer.concat(names(1_000).map(textFrame))
+  client.write(flood)
+  for (let i = 0; i < 20 && client.socket.writable; i++) client.write(flood)
+  t.match(await client.ended(), { code: 1008, tcp: 'fin' })
+  client.destroy()
+  await until(() => ends.length === 1, 'onDisconnect')
+  t.match(ends, [{ code: 1008, initiator: 'server' }])
+  t.equal(app.hub.stats().messages.limited, 10, 'what came behind was not even counted')
+  await app.assertBaseline()
+})

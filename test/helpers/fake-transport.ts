@@ -86,6 +86,8 @@ export class FakeTransport implements Transport {
     if (this.answersClose) this.#clock.defer(() => { this.end(code, reason) })
   }
 
+  ignore (): void { this.calls.push('ignore') }
+
   terminate (): void {
     this.calls.push('terminate')
     this.terminated = true

@@ -38,6 +38,8 @@ export class Program {
     return await Promise.race([printed, ended])
   }
 
+  signal (signal: NodeJS.Signals): void { this.#child.kill(signal) }
+
   /** Asks it to end, as Ctrl+C and service managers do. */
   async stop (signal: 'SIGINT' | 'SIGTERM' = 'SIGTERM'): Promise<Ended> {
     this.#child.kill(signal)

@@ -65,7 +65,7 @@ async function readAll (client: RawClient, last: number): Promise<number[]> {
   return numbers
 }
 
-t.test('drop-oldest: the newest survive, in order, and the counts are exact', async (t) => {
+t.test('31: never reads, drop-oldest: the newest survive, in order, and the counts are exact', async (t) => {
   const { app, client, connection, overflows, count, results } = await flood(t, { queue: { maxMessages: 64 } }, overflown)
   const { sent, queued, dropped, rejected } = app.hub.stats().messages
   t.equal(dropped, overflows.reduce((sum, info) => sum + info.dropped, 0), 'each eviction is told')
@@ -84,7 +84,7 @@ t.test('drop-oldest: the newest survive, in order, and the counts are exact', as
   await app.assertBaseline()
 })
 
-t.test('reject-new: the queued ones survive', async (t) => {
+t.test('32: reject-new: the queued ones survive', async (t) => {
   const { app, client, overflows, accepted, results } = await flood(t, { queue: { overflow: 'reject-new' } }, overflown)
   const { dropped, rejected } = app.hub.stats().messages
   t.equal(dropped, 0)
@@ -94,7 +94,7 @@ t.test('reject-new: the queued ones survive', async (t) => {
   await app.assertBaseline()
 })
 
-t.test('disconnect: reported as 4429', async (t) => {
+t.test('33: disconnect: reported as 4429', async (t) => {
   const { ends, handlers } = lives()
   const { app, client, results } = await flood(t, { ...handlers, queue: { overflow: 'disconnect' } }, ({ results }) => (results['closed'] ?? 0) >= 10)
   await until(() => ends.length === 1, 'onDisconnect')
@@ -105,7 +105,7 @@ t.test('disconnect: reported as 4429', async (t) => {
   await app.assertBaseline()
 })
 
-t.test('a reader that comes back before anything overflows loses nothing', async (t) => {
+t.test('35: a reader that comes back before anything overflows loses nothing', async (t) => {
   const { app, client, overflows, count } = await flood(t, { queue: { maxMessages: 0, maxBytes: 0 } }, ({ connection }) => connection.queued.messages >= 500, Infinity)
   t.same(overflows, [])
   t.same(await readAll(client, count - 1), Array.from({ length: count }, (_, i) => i))
@@ -140,5 +140,64 @@ t.test('memory stays bounded, and others are served', async (t) => {
     collectGarbage()
     return buffers() < 32 * MIB
   }, () => `buffers of this process to shrink: ${buffers()}`)
+  await app.assertBaseline()
+})
+
+t.test('34: reads a byte now and then: ended by the write deadline', async (t) => {
+  const { ends, handlers } = lives()
+  const app = await TestApp.start(t, { ...handlers, deadlines: { write: 500 }, queue: { maxMessages: 0, maxBytes: 0 } })
+  const client = await app.connect()
+  client.socket.pause()
+  const trickle = setInterval(() => { client.socket.read(1) }, 50)
+  t.teardown(() => { clearInterval(trickle) })
+  const [connection] = app.connections() as [Connection]
+  while (connection.queued.messages === 0) {
+    connection.send(numbered(0))
+    await turn()
+  }
+  await until(() => ends.length === 1, 'onDisconnect')
+  t.match(ends, [{ code: 4429, reason: 'slow reader', initiator: 'server' }])
+  t.equal(app.hub.stats().queuedBytes, 0)
+  clearInterval(trickle)
+  client.destroy()
+  await app.assertBaseline()
+})
+
+t.test('37: one message larger than the queue is rejected at once, slow reader or not', async (t) => {
+  const app = await TestApp.start(t, { queue: { maxBytes: 100_000 } })
+  const client = await app.connect()
+  const [connection] = app.connections() as [Connection]
+  t.equal(connection.send('x'.repeat(200_000)), 'rejected')
+  t.match(await app.hub.broadcast(Buffer.alloc(200_000)), { sent: 0, queued: 0, dropped: 0, rejected: 2 })
+  t.equal(connection.send('fits'), 'sent')
+  t.equal(await client.text(), 'fits')
+  t.equal(connection.queued.messages, 0)
+  await app.assertBaseline()
+})
+
+t.test('the queues of the process share one budget: the fattest gives way', async (t) => {
+  const told: string[] = []
+  const app = await TestApp.start(t, { queue: { maxMessages: 0, maxBytes: 0, maxTotalBytes: 2 * MIB }, deadlines: { write: 0 } })
+  app.hub.on('overflow', ({ id }, { policy, dropped }) => { told.push(`${id} ${policy} ${dropped}`) })
+  const clients = [await app.connect(), await app.connect()]
+  const [fat, thin] = app.connections() as [Connection, Connection]
+  for (const { socket } of clients) socket.pause()
+  for (const [connection, messages] of [[fat, 50], [thin, 5]] as const) {
+    for (let i = 0; connection.queued.messages < messages; i++) {
+      if (i === ENDLESS) throw new Error('never blocked')
+      connection.send(numbered(i))
+      if (i % 4 === 0) await turn()
+    }
+  }
+  t.same(told, [], 'there is room for both')
+  const before = fat.queued.messages
+  for (let i = 0; i < 20; i++) t.equal(thin.send(numbered(i)), 'queued')
+  await turn()
+  t.ok(fat.queued.messages < before, 'the fat one gave way')
+  t.equal(thin.queued.messages, 25, 'and the thin one lost nothing')
+  t.ok(told.length > 0 && told.every((line) => line.startsWith(`${fat.id} drop-oldest`)))
+  t.equal(app.hub.stats().messages.dropped, before - fat.queued.messages)
+  t.match(app.hub.health(), { status: 'degraded' })
+  for (const client of clients) client.destroy()
   await app.assertBaseline()
 })
