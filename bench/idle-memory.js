@@ -3,11 +3,11 @@
 //   npm run bench:idle [-- --connections 19000 --repetitions 3 --servers ws,fastify,hub]
 // Servers and clients are child processes, one of each at a time, because open files are limited per process. Each client has an
 // address of its own in 127.0.0.0/8 (Linux answers to all of them), as in real life, and sends the headers of a browser.
-import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { writeHeapSnapshot } from 'node:v8'
+import { answer, child, median, verdict } from './lib.js'
 
 const { values } = parseArgs({
   options: {
@@ -15,11 +15,12 @@ const { values } = parseArgs({
     repetitions: { type: 'string', default: '3' },
     servers: { type: 'string', default: 'ws,fastify,hub' },
     server: { type: 'string' },
-    client: { type: 'string' },
-    snapshot: { type: 'boolean', default: false }
+    client: { type: 'string' }
   }
 })
 const NAMES = { ws: 'bare ws', fastify: '@fastify/websocket', hub: 'fastify-hub' }
+const FRESH = 'just connected'
+const USED = 'after an echo and a ping'
 const ORIGIN = 'https://app.example.com'
 /** Upgrades before the measurement, so that it finds compiled code and warm pools. */
 const WARM_UP = 500
@@ -39,54 +40,46 @@ async function main () {
   for (let i = 0; i < Number(values.repetitions); i++) {
     for (const kind of kinds) results[kind].push(await measure(kind, connections))
   }
-  console.log(`${connections} connections, medians of ${values.repetitions} runs, Node ${process.version}`)
-  for (const [row, unit] of [['fresh', 'bytes'], ['used', 'bytes'], ['accept', 'us']]) {
-    for (const column of Object.keys(results[kinds[0]][0][row])) {
-      const medianOf = (kind) => median(results[kind].map((result) => result[row][column]))
-      const cells = kinds.map((kind) => `${NAMES[kind]} ${medianOf(kind).toFixed(unit === 'us' ? 1 : 0)} (${(medianOf(kind) / medianOf(kinds[0])).toFixed(2)})`)
-      console.log(`${row}, ${column}, ${unit} each: ${cells.join(', ')}`)
+  console.log(`${connections} connections, medians of ${values.repetitions} runs, ratios to ${NAMES[kinds[0]]}, Node ${process.version}`)
+  for (const row of Object.keys(results[kinds[0]][0])) {
+    const cells = kinds.map((kind) => ({ name: NAMES[kind], value: median(results[kind].map((result) => result[row])) }))
+    const ratio = (value) => cells[0].value < 1 ? '' : ` (${(value / cells[0].value).toFixed(2)})`
+    console.log(`${row}: ${cells.map(({ name, value }) => `${name} ${value.toFixed(0)}${ratio(value)}`).join(', ')}`)
+  }
+  if (kinds.includes('ws') && kinds.includes('hub')) {
+    for (const state of [FRESH, USED]) {
+      const [ws, hub] = ['ws', 'hub'].map((kind) => median(results[kind].map((result) => result[`${state}, bytes of live heap each`])))
+      verdict(hub <= ws, `${state}, an idle connection of fastify-hub has no more live heap than one of bare ws`)
     }
   }
 }
 
-function median (numbers) {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
-}
-
 async function measure (kind, connections) {
-  const server = fork(new URL(import.meta.url), ['--server', kind, '--connections', String(connections)], { execArgv: ['--expose-gc'] })
-  const { port } = await answerOf(server)
-  const client = fork(new URL(import.meta.url), ['--client', String(port)])
-  const ask = async (child, question) => {
-    child.send(question)
-    return await answerOf(child)
+  const file = new URL(import.meta.url)
+  const server = child(file, ['--server', kind, '--connections', String(connections)], { execArgv: ['--expose-gc'] })
+  const { port } = await server.ask()
+  const client = child(file, ['--client', String(port)])
+  await client.ask({ open: WARM_UP })
+  await client.ask({ say: true })
+  await client.ask({ close: true })
+  const before = { ...await server.ask({ memory: true }), ...await server.ask({ cpu: true }) }
+  await client.ask({ open: connections })
+  const { cpu } = await server.ask({ cpu: true })
+  const fresh = await server.ask({ memory: true })
+  await client.ask({ say: true })
+  const used = await server.ask({ memory: true })
+  await client.end()
+  await server.end()
+  const each = (after, name) => (after[name] - before[name]) / connections
+  return {
+    [`${FRESH}, bytes of live heap each`]: each(fresh, 'heap'),
+    [`${FRESH}, bytes of buffers each`]: each(fresh, 'buffers'),
+    [`${FRESH}, bytes of RSS each`]: each(fresh, 'rss'),
+    [`${USED}, bytes of live heap each`]: each(used, 'heap'),
+    [`${USED}, bytes of buffers each`]: each(used, 'buffers'),
+    [`${USED}, bytes of RSS each`]: each(used, 'rss'),
+    'upgrade, microseconds of server CPU each': (cpu - before.cpu) / connections
   }
-  await ask(client, { open: WARM_UP })
-  await ask(client, { say: true })
-  await ask(client, { close: true })
-  const before = await ask(server, { measure: true })
-  await ask(client, { open: connections })
-  const opened = await ask(server, { cpu: true })
-  const fresh = await ask(server, { measure: true })
-  await ask(client, { say: true })
-  const used = await ask(server, { measure: true, snapshot: values.snapshot })
-  const per = (after) => Object.fromEntries(Object.keys(after.memory).map((name) => [name, (after.memory[name] - before.memory[name]) / connections]))
-  client.disconnect()
-  await once(client, 'exit')
-  server.disconnect()
-  await once(server, 'exit')
-  return { fresh: per(fresh), used: per(used), accept: { 'server CPU': (opened.cpu - before.cpu) / connections } }
-}
-
-/** What a child process says next. */
-async function answerOf (child) {
-  const ended = new AbortController()
-  const [answer] = await Promise.race([
-    once(child, 'message', { signal: ended.signal }),
-    once(child, 'exit', { signal: ended.signal }).then(([code]) => { throw new Error(`a child process ended with ${code}`) })
-  ]).finally(() => { ended.abort() })
-  return answer
 }
 
 /* ---- the clients ---- */
@@ -105,12 +98,12 @@ function attend (port) {
       'Accept-Language: en-US,en;q=0.9', `Cookie: session=${String(i).padStart(64, 's')}`, 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
       'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits', '', ''
     ].join('\r\n'))
-    const [answer] = await once(socket, 'data')
-    if (!answer.toString().startsWith('HTTP/1.1 101') || !answer.toString().endsWith('\r\n\r\n')) throw new Error(answer.toString())
+    const response = String(await once(socket, 'data'))
+    if (!response.startsWith('HTTP/1.1 101') || !response.endsWith('\r\n\r\n')) throw new Error(response)
     socket.on('data', onData)
     sockets.push(socket)
   }
-  const tasks = {
+  answer({
     open: async (count) => {
       for (let done = 0; done < count; done += AT_ONCE) {
         await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - done) }, async () => { await open(opened++) }))
@@ -128,38 +121,21 @@ function attend (port) {
       sockets = []
       await pause(200)
     }
-  }
-  process.on('message', (question) => {
-    const [[task, argument]] = Object.entries(question)
-    tasks[task](argument).then(() => { process.send({}) })
   })
-  process.on('disconnect', () => { process.exit() })
 }
-
-function pause (ms) { return new Promise((resolve) => { setTimeout(resolve, ms) }) }
 
 /* ---- the servers ---- */
 
 async function serve (kind) {
   const port = await { ws: startWs, fastify: startFastify, hub: startHub }[kind]()
-  process.on('message', ({ measure, snapshot }) => {
-    const cpu = cpuUsed()
-    if (!measure) {
-      process.send({ cpu })
-      return
+  answer({
+    memory: settled,
+    cpu: () => {
+      const { user, system } = process.cpuUsage()
+      return { cpu: user + system }
     }
-    settled().then((memory) => {
-      if (snapshot) writeHeapSnapshot(`${kind}.heapsnapshot`)
-      process.send({ memory, cpu: cpuUsed() })
-    })
   })
-  process.on('disconnect', () => { process.exit() })
   process.send({ port })
-}
-
-function cpuUsed () {
-  const { user, system } = process.cpuUsage()
-  return user + system
 }
 
 /** Collects garbage until nothing is left of it. */
@@ -171,7 +147,7 @@ async function settled () {
     now = process.memoryUsage().heapUsed
   }
   const { heapUsed, external, rss } = process.memoryUsage()
-  return { 'live heap': heapUsed, external, RSS: rss }
+  return { heap: heapUsed, buffers: external, rss }
 }
 
 function echo (data, isBinary) { this.send(data, { binary: isBinary }) }

@@ -10,6 +10,8 @@ const OPEN = 1
 /** What ws puts on the socket of a WebSocket, by the names of its functions. */
 const LISTENERS = { data: 'socketOnData', end: 'socketOnEnd', error: 'socketOnError', close: 'socketOnClose' } as const
 
+const EVENTS = Object.keys(LISTENERS) as Array<keyof typeof LISTENERS>
+
 /** With the defaults that ws puts in. */
 interface CompleteOptions {
   readonly allowSynchronousEvents: boolean
@@ -21,6 +23,8 @@ export class Handover {
   readonly #server: WebSocketServer
   /** null where ws is used in a way that LeanTransport does not know. */
   readonly #lean: LeanShared | null
+  /** The same on every socket: found on the first. */
+  #marks: Marks | null = null
 
   constructor (server: WebSocketServer) {
     this.#server = server
@@ -36,12 +40,14 @@ export class Handover {
     const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse | null }
     response?.detachSocket(socket as Socket)
     if (this.#lean === null || !(socket instanceof Socket) || !isPlain(ws)) return new WebSocketTransport(ws)
-    const own = listenersOf(ws, socket)
-    if (own === null) return new WebSocketTransport(ws)
+    const marks = this.#marks ??= findMarks(ws, socket)
+    if (marks === null || !bears(marks, ws, socket)) return new WebSocketTransport(ws)
+    const { link, listeners } = marks
+    ;(socket as Linked)[link] = undefined
     // Where two listeners have been at once, Node keeps room for twenty: 'end' has one of Node's already.
-    socket.removeListener('end', own.end)
+    socket.removeListener('end', listeners.end)
     const transport = new LeanTransport(socket, this.#lean)
-    for (const event of ['data', 'error', 'close'] as const) socket.removeListener(event, own[event])
+    for (const event of ['data', 'error', 'close'] as const) socket.removeListener(event, listeners[event])
     return transport
   }
 
@@ -65,17 +71,21 @@ function isPlain (ws: WebSocket): boolean {
   return ws.readyState === OPEN && ws.extensions === '' && !ws.isPaused && ws.eventNames().length === 0
 }
 
+type Linked = Socket & Record<symbol, unknown>
+type Event = keyof typeof LISTENERS
 type Listener = () => void
 
-/**
- * What ws has put on a socket, and cuts the socket's link to the WebSocket.
- * @returns null when that is not as we know it
- */
-function listenersOf (ws: WebSocket, socket: Socket): Record<keyof typeof LISTENERS, Listener> | null {
-  const links = socket as unknown as Record<symbol, unknown>
-  const link = Object.getOwnPropertySymbols(socket).find((symbol) => links[symbol] === ws)
-  const own = Object.entries(LISTENERS).map(([event, name]) => [event, socket.listeners(event).findLast((listener) => listener.name === name)])
-  if (link === undefined || own.some(([, listener]) => listener === undefined)) return null
-  links[link] = undefined
-  return Object.fromEntries(own) as Record<keyof typeof LISTENERS, Listener>
+/** What tells that a socket belongs to a WebSocket of ws. */
+interface Marks { readonly link: symbol, readonly listeners: Readonly<Record<Event, Listener>> }
+
+/** @returns null when they are not as we know them */
+function findMarks (ws: WebSocket, socket: Socket): Marks | null {
+  const link = Object.getOwnPropertySymbols(socket).find((symbol) => (socket as Linked)[symbol] === ws)
+  const listeners = Object.entries(LISTENERS).map(([event, name]) => [event, socket.listeners(event).find((listener) => listener.name === name)])
+  if (link === undefined || listeners.some(([, listener]) => listener === undefined)) return null
+  return { link, listeners: Object.fromEntries(listeners) as Record<Event, Listener> }
+}
+
+function bears ({ link, listeners }: Marks, ws: WebSocket, socket: Socket): boolean {
+  return (socket as Linked)[link] === ws && EVENTS.every((event) => socket.listenerCount(event, listeners[event]) === 1)
 }
