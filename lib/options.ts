@@ -133,8 +133,8 @@ type Complete<T> = { [K in keyof T]-?: NonNullable<T[K]> }
 
 /** Options with every default in its place. */
 export interface ResolvedOptions extends
-  Complete<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages' | 'sessions' | 'route' | 'websocket'>>,
-  Pick<HubOptions, 'clock' | 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect'> {
+  Complete<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages' | 'sessions' | 'route' | 'websocket' | 'clock'>>,
+  Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect'> {
   paths: string[]
   /** `origins`, compiled. */
   isOriginAllowed: OriginMatcher<FastifyRequest>

@@ -1,6 +1,5 @@
 import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { systemClock } from './core/clock.js'
 import { LocalHub } from './core/hub.js'
 import { processBudget } from './core/queue-budget.js'
 import { connectionCapacity, openFileLimit } from './core/open-file-limit.js'
@@ -48,7 +47,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     deflate: compression.level > 0
   })
   limitSlowHandshakes(app)
-  const sockets = ServerSockets.of(app.server, systemClock)
+  const sockets = ServerSockets.of(app.server, options.clock)
   if (limits.sockets > 0 && !sockets.restrict(limits.sockets)) {
     app.log.warn({ maxConnections: sockets.limit, sockets: limits.sockets }, 'limits.sockets is not applied: the app has given its server a maxConnections')
   }
@@ -77,7 +76,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
 }
 
 function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: ServerSockets): LocalHub {
-  const { clock = systemClock, compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, sessions, onConnect, onMessage, onDisconnect } = options
+  const { clock, compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, sessions, onConnect, onMessage, onDisconnect } = options
   return new LocalHub({
     clock,
     log: app.log,

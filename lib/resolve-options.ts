@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
 import { Value } from 'typebox/value'
+import { systemClock } from './core/clock.js'
 import { describe } from './core/describe.js'
 import { compileOrigins } from './core/origin.js'
 import { isToken } from './core/subprotocol.js'
@@ -52,7 +53,7 @@ export function resolveOptions (given: unknown, capacity: number): ResolvedOptio
   checkSchema(options)
   checkFunctions(options)
   checkClock(options)
-  const { path, origins, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, ...defaults(schema, options) }
+  const { path, origins, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, clock: systemClock, ...defaults(schema, options) }
   const resolved = { ...rest, paths: Array.isArray(path) ? path : [path], isOriginAllowed: compile(origins) } as unknown as ResolvedOptions
   checkSockets(resolved.limits)
   resolved.limits.connections ??= capacity

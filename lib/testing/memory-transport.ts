@@ -2,7 +2,7 @@ import type { Clock, Timer, Transport, TransportListener } from '../core/ports.j
 
 /** The peer behind the network of a MemoryTransport. */
 export interface FarEnd {
-  /** It has read these bytes. Called from within `write`, `ping` and `close`, too: MUST NOT call the server's side. */
+  /** It has read these bytes. Called from within `write`, `ping`, `pong` and `close`, too: MUST NOT call the server's side. */
   onBytes (bytes: Buffer): void
   /** The server's socket is over: with the code of the peer's Close frame, or 1006. */
   onEnd (code: number, reason: string): void
@@ -11,13 +11,13 @@ export interface FarEnd {
 /** How often a slow reader reads, in milliseconds. */
 const SLOW_STEP_MS = 100
 
-/* Control frames of a server without mask: RFC 6455 section 5.5. */
-const PING = Buffer.from([0x89, 0])
-const PONG = 0x8a
-const NOTHING = Buffer.alloc(0)
+/* First bytes of control frames: RFC 6455 section 5.5. */
 const CLOSE = 0x88
+const PING = 0x89
+const PONG = 0x8a
 /** No Close frame came: RFC 6455 section 7.1.5. */
 const ABNORMAL = 1006
+const NOTHING = Buffer.alloc(0)
 
 /**
  * The server's socket and the network behind it, without either. Bytes that the peer has not read lie in the kernel as
@@ -71,17 +71,14 @@ export class MemoryTransport implements Transport {
 
   write (chunks: readonly Buffer[]): void { this.#put(Buffer.concat(chunks)) }
 
-  ping (): void { this.#put(PING) }
+  ping (): void { this.#putControl(PING, NOTHING) }
 
-  pong (data: Buffer): void { this.#put(Buffer.concat([Buffer.from([PONG, data.length]), data])) }
+  pong (data: Buffer): void { this.#putControl(PONG, data) }
 
   close (code: number, reason: string): void {
-    const text = Buffer.from(reason)
-    const frame = Buffer.alloc(4 + text.length)
-    frame.set([CLOSE, 2 + text.length])
-    frame.writeUInt16BE(code, 2)
-    frame.set(text, 4)
-    this.#put(frame)
+    const status = Buffer.alloc(2)
+    status.writeUInt16BE(code)
+    this.#putControl(CLOSE, Buffer.concat([status, Buffer.from(reason)]))
     this.#writable = false
     if (this.#ignored) this.#clock.defer(() => { this.#end(code, reason) })
   }
@@ -135,16 +132,14 @@ export class MemoryTransport implements Transport {
     if (this.#arriving.length === 1) this.#clock.defer(() => { this.#deliver() })
   }
 
-  sendPing (): void { this.send((listener) => { listener.onControl('ping', NOTHING) }) }
-
-  sendPong (): void { this.send((listener) => { listener.onControl('pong', NOTHING) }) }
-
   /** The peer's Close frame. The server answers, and what it has not written by then is lost. */
   sendClose (code: number, reason: string): void {
     this.send(() => { this.#end(code, reason) })
   }
 
   /* ---- */
+
+  #putControl (first: number, data: Buffer): void { this.#put(Buffer.concat([Buffer.from([first, data.length]), data])) }
 
   #put (bytes: Buffer): void {
     if (!this.#writable) return

@@ -15,6 +15,8 @@ export interface PeerEnd {
   reason: string
 }
 
+const NOTHING = Buffer.alloc(0)
+
 interface Waiting { readonly resolve: (message: Message) => void, readonly reject: (error: Error) => void }
 
 /**
@@ -99,7 +101,8 @@ export class TestPeer {
     if (!this.#closing) this.#transport.send((listener) => { listener.onMessage(bytes, isBinary) })
   }
 
-  ping (): void { if (!this.#closing) this.#transport.sendPing() }
+  /** Sends a Ping frame, which the server answers within the rate of the peer. */
+  ping (): void { if (!this.#closing) this.#transport.send((listener) => { listener.onControl('ping', NOTHING) }) }
 
   /**
    * Sends a Close frame, which the server answers.
@@ -145,7 +148,7 @@ export class TestPeer {
     for (const read of this.#reader.push(bytes)) {
       if (read.kind === 'message') this.#receive(new InboundMessage(read.data, read.isBinary))
       else if (read.kind === 'close') this.#answerClose({ code: read.code, reason: read.reason })
-      else if (read.kind === 'ping') this.#answerPing()
+      else if (read.kind === 'ping') this.#answerPing(read.data)
       else this.#pongs++
     }
   }
@@ -155,9 +158,9 @@ export class TestPeer {
     this.#waiting.shift()?.resolve(message)
   }
 
-  #answerPing (): void {
+  #answerPing (data: Buffer): void {
     this.#pings++
-    this.#transport.sendPong()
+    this.#transport.send((listener) => { listener.onControl('pong', data) })
   }
 
   #answerClose (close: PeerEnd): void {

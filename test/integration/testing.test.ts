@@ -177,6 +177,29 @@ t.test('a handler that hangs: its deadline passes without waiting', async (t) =>
   t.match(ends, [{ code: 1011 }])
 })
 
+t.test('credentials expire in the time of the clock', async (t) => {
+  const { app, clock } = await start(t)
+  const peer = await connect(app.hub, { user: 'ada', expiresAt: clock.now() + 60_000 })
+  await clock.advance(59_900)
+  t.equal(peer.ended, null)
+  await clock.advance(1_100)
+  t.equal(peer.ended?.code, 4401)
+})
+
+t.test('health is judged in the time of the clock: a late event loop, and dropped sockets', async (t) => {
+  const { app, clock } = await start(t)
+  t.equal(app.hub.health().status, 'ok')
+  clock.stall(5_000)
+  t.match(app.hub.health(), { status: 'degraded', reasons: [/late/] })
+  await clock.advance(2_000)
+  t.equal(app.hub.health().status, 'ok')
+  // As Node does beyond maxConnections.
+  app.server.emit('drop')
+  t.match(app.hub.health(), { status: 'degraded', reasons: [/the last 0 s ago/] })
+  await clock.advance(11_000)
+  t.equal(app.hub.health().status, 'ok')
+})
+
 t.test('closing the app: those who read see 1012, those who do not are terminated in the time of the clock', async (t) => {
   const { app, clock, ends } = await start(t, { drain: { spread: 0, timeout: 15_000 }, deadlines: { close: 0 } })
   const reading = await connect(app.hub)

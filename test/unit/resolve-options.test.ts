@@ -54,7 +54,8 @@ t.test('defaults are those of the design', (t) => {
     },
     drain: { spread: 5_000, timeout: 15_000 },
     route: {},
-    websocket: {}
+    websocket: {},
+    clock: systemClock
   })
   for (const nothing of [null, {}, { limits: {} }, Object.create(null)]) t.same(resolve(nothing), resolve(undefined))
   t.end()

@@ -93,6 +93,7 @@ t.test('refuses wrong options', async (t) => {
     [{ constructor: 1 }, /^options.constructor: expected no such option/],
     [{ user: '' }, /^options.user: expected a string of 1 to 255 bytes of UTF-8, got ""/],
     [{ device: 5 }, /^options.device: expected a string of 1 to 255 bytes/],
+    [{ expiresAt: 1_700_000_000 }, /^options.expiresAt: expected a valid Date, or milliseconds/],
     [{ data: null }, /^options.data: expected an object, got null/],
     [{ ip: 'localhost' }, /^options.ip: expected an IP address, or null, got "localhost"/],
     [{ subprotocol: '' }, /^options.subprotocol: expected a string, or null, got ""/],

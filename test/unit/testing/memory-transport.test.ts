@@ -18,7 +18,7 @@ function setup (kernel = 0): World {
   })
   transport.attach({
     onMessage: (data, isBinary) => { heard.push(`${isBinary ? 'bytes' : 'text'} ${data.toString()}`) },
-    onControl: (kind) => { heard.push(kind) },
+    onControl: (kind, data) => { heard.push(`${kind} ${data.toString()}`) },
     onDrain: () => { heard.push(transport.blocked ? 'drain while blocked' : 'drain') },
     onError: (error) => { throw error },
     onClose: (code, reason) => { heard.push(`close ${code}${reason}`) }
@@ -91,12 +91,12 @@ t.test('a slow one: progress within a write is not seen', (t) => {
 t.test('what the peer sends is heard in the next turn, in order; while the server does not read, later', (t) => {
   const { clock, transport, heard, received } = setup()
   transport.send(message('a'))
-  transport.sendPing()
+  transport.send((listener) => { listener.onControl('ping', Buffer.from('p')) })
   t.same(heard, [])
   clock.turn()
-  t.same(heard, ['text a', 'ping'])
-  t.equal(received(), 0, 'a ping is not answered by the transport')
-  transport.pong(Buffer.from('x'))
+  t.same(heard, ['text a', 'ping p'])
+  t.equal(received(), 0, 'to answer a ping is for the connection')
+  transport.pong(Buffer.from('p'))
   t.equal(received(), 3)
   transport.send(message('b'))
   transport.send(() => { transport.pause() })
@@ -104,7 +104,7 @@ t.test('what the peer sends is heard in the next turn, in order; while the serve
   clock.turn()
   transport.send(message('d'))
   clock.turn()
-  t.same(heard.splice(0), ['text a', 'ping', 'text b'])
+  t.same(heard.splice(0), ['text a', 'ping p', 'text b'])
   transport.resume()
   t.same(heard, [], 'not within the call')
   clock.turn()
@@ -117,6 +117,7 @@ t.test("the server's Close frame waits behind what was written; the peer's ends 
   transport.close(4000, 'why')
   transport.write([Buffer.alloc(9)])
   transport.ping()
+  transport.pong(Buffer.alloc(0))
   t.same([transport.writable, received()], [false, 7], 'nothing is written behind it')
   clock.turn()
   t.same(heard, [], 'the peer has to answer')
@@ -168,7 +169,6 @@ t.test('lost packets: what was sent before arrives; the rest does when the netwo
   transport.send(message('before'))
   transport.lose()
   transport.send(message('lost'))
-  transport.sendPing()
   transport.write([Buffer.alloc(100)])
   t.equal(transport.blocked, false)
   transport.write([Buffer.alloc(100)])
@@ -177,7 +177,7 @@ t.test('lost packets: what was sent before arrives; the rest does when the netwo
   t.same([heard.splice(0), received(), transport.blocked], [['text before'], 0, true])
   transport.read(Infinity)
   clock.turn()
-  t.same([heard.splice(0), received(), transport.blocked], [['drain', 'text lost', 'ping'], 200, false])
+  t.same([heard.splice(0), received(), transport.blocked], [['drain', 'text lost'], 200, false])
   transport.lose()
   transport.read(Infinity)
   transport.send(message('a short loss'))
@@ -191,7 +191,7 @@ t.test('random calls keep the promises of the port', (t) => {
     { weight: 8, arbitrary: fc.record({ kind: fc.constant('write' as const), size: fc.integer({ min: 1, max: 3_000 }) }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('read' as const), rate: fc.constantFrom(0, 1, 999, 50_000, Infinity) }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.nat(1_000) }) },
-    { weight: 8, arbitrary: fc.record({ kind: fc.constantFrom('ping' as const, 'turn' as const, 'pause' as const, 'resume' as const, 'lose' as const, 'message' as const, 'sendPing' as const) }) },
+    { weight: 8, arbitrary: fc.record({ kind: fc.constantFrom('ping' as const, 'turn' as const, 'pause' as const, 'resume' as const, 'lose' as const, 'pong' as const, 'message' as const) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('close' as const, 'terminate' as const, 'reset' as const, 'sendClose' as const) }) }
   )
   fc.assert(fc.property(fc.constantFrom(0, 500, 100_000), fc.array(op, { maxLength: 60, size: 'max' }), (kernel, ops) => {
@@ -237,6 +237,7 @@ t.test('random calls keep the promises of the port', (t) => {
         transport.send((listener) => { listener.onMessage(Buffer.from(String(number)), false) })
       } else if (step.kind === 'close' || step.kind === 'sendClose') transport[step.kind](1000, '')
       else if (step.kind === 'read') transport.read(step.rate)
+      else if (step.kind === 'pong') transport.pong(Buffer.from('p'))
       else if (step.kind !== 'time' && step.kind !== 'turn') transport[step.kind]()
       within = false
       if (step.kind === 'time') clock.advanceSync(step.ms)
