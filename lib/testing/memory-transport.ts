@@ -69,7 +69,10 @@ export class MemoryTransport implements Transport {
 
   /* ---- Transport ---- */
 
-  write (chunks: readonly Buffer[]): void { this.#put(Buffer.concat(chunks)) }
+  write (chunks: readonly Buffer[]): void {
+    this.#put(Buffer.concat(chunks))
+    this.#blocked ||= this.#unreadBytes > this.#kernel
+  }
 
   ping (): void { this.#putControl(PING, NOTHING) }
 
@@ -139,6 +142,7 @@ export class MemoryTransport implements Transport {
 
   /* ---- */
 
+  /** However small the kernel is said to be, a ping alone blocks no socket. */
   #putControl (first: number, data: Buffer): void { this.#put(Buffer.concat([Buffer.from([first, data.length]), data])) }
 
   #put (bytes: Buffer): void {
@@ -146,7 +150,6 @@ export class MemoryTransport implements Transport {
     this.#unread.push(bytes)
     this.#unreadBytes += bytes.length
     if (this.#readsAll) this.#take(Infinity)
-    this.#blocked ||= this.#unreadBytes > this.#kernel
   }
 
   /** The peer reads so many bytes, or what there is. */
