@@ -69,7 +69,11 @@ export class MemoryTransport implements Transport {
 
   /* ---- Transport ---- */
 
-  write (chunks: readonly Buffer[]): void { this.#put(Buffer.concat(chunks)) }
+  write (chunks: readonly Buffer[]): void {
+    this.#put(Buffer.concat(chunks))
+    // Control frames alone do not block it: however little a kernel is said to take, a ping is not what fills it.
+    this.#blocked ||= this.#unreadBytes > this.#kernel
+  }
 
   ping (): void { this.#putControl(PING, NOTHING) }
 
@@ -146,7 +150,6 @@ export class MemoryTransport implements Transport {
     this.#unread.push(bytes)
     this.#unreadBytes += bytes.length
     if (this.#readsAll) this.#take(Infinity)
-    this.#blocked ||= this.#unreadBytes > this.#kernel
   }
 
   /** The peer reads so many bytes, or what there is. */
