@@ -129,7 +129,12 @@ function abuse (port) {
       if (!socket.destroyed) await once(socket, 'close')
     }
   }
-  const drained = async (socket) => { await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {}) }
+  const drained = async (socket) => {
+    const either = new AbortController()
+    const { signal } = either
+    await Promise.race([once(socket, 'drain', { signal }), once(socket, 'close', { signal })]).catch(() => {})
+    either.abort()
+  }
   const small = Buffer.concat(Array.from({ length: 1_000 }, () => textFrame(Buffer.from('x'))))
   const large = textFrame(Buffer.alloc(64 * 1024, 'x'))
   answer({

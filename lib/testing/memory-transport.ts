@@ -71,6 +71,7 @@ export class MemoryTransport implements Transport {
 
   write (chunks: readonly Buffer[]): void {
     this.#put(Buffer.concat(chunks))
+    // Control frames alone do not block it: however little a kernel is said to take, a ping is not what fills it.
     this.#blocked ||= this.#unreadBytes > this.#kernel
   }
 
@@ -142,7 +143,6 @@ export class MemoryTransport implements Transport {
 
   /* ---- */
 
-  /** However small the kernel is said to be, a ping alone blocks no socket. */
   #putControl (first: number, data: Buffer): void { this.#put(Buffer.concat([Buffer.from([first, data.length]), data])) }
 
   #put (bytes: Buffer): void {

@@ -58,6 +58,20 @@ t.test('one that does not: the kernel takes what it can, then the socket is bloc
   t.end()
 })
 
+t.test('control frames alone do not block the socket', (t) => {
+  const { clock, transport, heard, received } = setup()
+  transport.read(0)
+  transport.ping()
+  transport.pong(Buffer.from('p'))
+  t.same([transport.blocked, received()], [false, 0])
+  transport.write([Buffer.alloc(1)])
+  t.equal(transport.blocked, true)
+  transport.read(Infinity)
+  clock.turn()
+  t.same([transport.blocked, received(), heard], [false, 6, ['drain']])
+  t.end()
+})
+
 t.test('a slow one: progress within a write is not seen', (t) => {
   const { clock, transport, heard, received } = setup(10)
   transport.read(1_000)
