@@ -12,6 +12,14 @@ export interface LeanShared {
   readonly closeTimeout: number
 }
 
+/**
+ * A read of 64 KiB can hold ten thousand messages of a flood: it is parsed in slices, so that one that is told to go after
+ * the first two hundred does not hold up the others for as long as the rest would take.
+ */
+const SLICE_BYTES = 8 * 1024
+/** A discarded read of this size is followed by a pause of so many milliseconds. */
+const FLOOD_BYTES = 8 * 1024
+const FLOOD_PAUSE = 100
 /** RFC 6455 section 7.4.1: no Close frame has come; one without a code has. */
 const ABNORMAL = 1006
 const NO_STATUS = 1005
@@ -85,10 +93,12 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
   /* ---- the socket ---- */
 
   read (chunk: Buffer): void {
-    if (this.#deaf) return
+    if (this.#deaf) return this.#discard(chunk)
     const parser = this.#parser ?? this.#shared.parsers.lend()
-    const error = parser.parse(chunk, this)
-    if (error !== null) this.#fail(error)
+    for (let at = 0; at < chunk.length && !this.#deaf; at += SLICE_BYTES) {
+      const error = parser.parse(chunk.length <= SLICE_BYTES ? chunk : chunk.subarray(at, at + SLICE_BYTES), this)
+      if (error !== null) this.#fail(error)
+    }
     this.#parser = this.#shared.parsers.takeBack(parser) || this.#deaf ? null : parser
   }
 
@@ -106,6 +116,13 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
     if (rest !== null) this.read(rest)
     const { code, reason } = this.#peerClose ?? { code: ABNORMAL, reason: '' }
     this.listener?.onClose(code, reason)
+  }
+
+  /** Behind a Close or an error only the peer's FIN is of interest. Who floods on is read slowly, so that TCP stops it. */
+  #discard (chunk: Buffer): void {
+    if (chunk.length < FLOOD_BYTES || this.socket.destroyed) return
+    this.socket.pause()
+    setTimeout(() => { this.socket.resume() }, FLOOD_PAUSE).unref()
   }
 
   #fail (error: Error): void {
