@@ -100,10 +100,11 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
 
   closed (): void {
     this.#open = false
-    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer)
     // What came while we did not read.
     const rest = this.socket.readableLength > 0 && !this.socket.readableEnded ? this.socket.read(this.socket.readableLength) as Buffer | null : null
     if (rest !== null) this.read(rest)
+    // Only now: a Close in the rest has begun to wait for the peer's FIN.
+    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer)
     const { code, reason } = this.#peerClose ?? { code: ABNORMAL, reason: '' }
     this.listener?.onClose(code, reason)
   }
