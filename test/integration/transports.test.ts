@@ -122,3 +122,11 @@ for (const way of ['as it comes', 'a WebSocket class of the app']) {
     await app.assertBaseline()
   })
 }
+
+t.test('a Close whose reason is no UTF-8, where the app has switched the check off: its bytes come back', async (t) => {
+  const app = await TestApp.start(t, {}, { before: async (app) => { await app.register(fastifyWebsocket, { options: { maxPayload: 64 * 1024, skipUTF8Validation: true } }) } })
+  const client = await app.connect()
+  client.write(closeFrame(4001, Buffer.alloc(100, 0xff)))
+  t.same(await client.ended(), { code: 4001, reason: '\ufffd'.repeat(100), tcp: 'fin' })
+  await app.assertBaseline()
+})
