@@ -135,8 +135,9 @@ export class Outbound implements Flushable {
   #write (): void {
     const { transport } = this.#host
     // Once the peer has begun to close, nothing more may go out: what is left counts as dropped at the end.
-    if (this.#ended || !transport.writable) return
-    while (!transport.blocked) {
+    if (this.#ended) return
+    // Asked each time: the write that finds out that the peer has reset the connection takes nothing, and blocks nothing.
+    while (transport.writable && !transport.blocked) {
       if (this.#begun !== null) this.#writeChunk(this.#begun)
       else if (this.#batch !== null) this.#writeBatch(this.#batch)
       else if (this.#queue !== null) this.#writeQueued(this.#queue)

@@ -58,10 +58,7 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
   attach (listener: TransportListener): void { this.listener = listener }
 
   close (code: number, reason: string): void {
-    const body = Buffer.alloc(2 + Buffer.byteLength(reason))
-    body.writeUInt16BE(code)
-    body.write(reason, 2)
-    this.#sendClose(body)
+    this.#sendClose(closeBody(code, Buffer.from(reason)))
     if (this.#deaf) this.#finish()
   }
 
@@ -85,8 +82,8 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
   onPeerClose (code: number, reason: Buffer): void {
     if (this.#deaf) return
     this.#peerClose = { code, reason: reason.toString() }
-    if (code === NO_STATUS) this.#sendClose(Buffer.alloc(0))
-    else this.close(code, this.#peerClose.reason)
+    // Its own bytes: where the app has switched UTF-8 checks off, what they read as may be too long for a Close frame.
+    this.#sendClose(code === NO_STATUS ? Buffer.alloc(0) : closeBody(code, reason))
     this.#finish()
   }
 
@@ -110,10 +107,11 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
 
   closed (): void {
     this.#open = false
-    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer)
     // What came while we did not read.
     const rest = this.socket.readableLength > 0 && !this.socket.readableEnded ? this.socket.read(this.socket.readableLength) as Buffer | null : null
     if (rest !== null) this.read(rest)
+    // Only now: a Close in the rest has begun to wait for the peer's FIN.
+    if (this.#closeTimer !== null) clearTimeout(this.#closeTimer)
     const { code, reason } = this.#peerClose ?? { code: ABNORMAL, reason: '' }
     this.listener?.onClose(code, reason)
   }
@@ -147,6 +145,14 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
     // Until the peer's FIN. It is seen only by who reads.
     this.socket.resume()
   }
+}
+
+/** RFC 6455 section 5.5.1. */
+function closeBody (code: number, reason: Buffer): Buffer {
+  const body = Buffer.allocUnsafe(2 + reason.length)
+  body.writeUInt16BE(code)
+  body.set(reason, 2)
+  return body
 }
 
 /* Listeners that all sockets share: a closure for each event of each idle connection adds up. */

@@ -25,6 +25,29 @@ async function start (t: Test, way: string, options: HubOptions): Promise<TestAp
   return await TestApp.start(t, { ...options, ...websocket !== undefined && { websocket: { ...websocket, ...options.websocket, options: { ...websocket.options, ...options.websocket?.options } } } }, app)
 }
 
+/** In milliseconds, and like no other timer. */
+const CLOSE_TIMEOUT = 54_321
+
+/** @returns how many timers of that length run that were started since */
+function countTimers (t: Test, ms: number): () => number {
+  const running = new Set<NodeJS.Timeout>()
+  const { setTimeout: start, clearTimeout: stop } = globalThis
+  globalThis.setTimeout = Object.assign((...args: Parameters<typeof start>) => {
+    const timer = start(...args)
+    if (args[1] === ms) running.add(timer)
+    return timer
+  }, { __promisify__: start.__promisify__ }) as typeof start
+  globalThis.clearTimeout = (timer) => {
+    running.delete(timer as NodeJS.Timeout)
+    stop(timer)
+  }
+  t.teardown(() => {
+    for (const timer of running) stop(timer)
+    Object.assign(globalThis, { setTimeout: start, clearTimeout: stop })
+  })
+  return () => running.size
+}
+
 for (const [way, { stays, app: appOptions = {}, websocket }] of Object.entries(ways)) {
   t.test(`${way}: ${stays ? 'the WebSocket of ws stays' : 'the WebSocket of ws is left to the collector'}`, async (t) => {
     let ref: WeakRef<object> | null = null
@@ -54,7 +77,8 @@ for (const way of ['as it comes', 'a WebSocket class of the app']) {
     t.test(`${way}: what came while we did not read is handled, although the peer is gone, with ${how}`, async (t) => {
       const { received, ends, handlers } = lives()
       const handling = gate()
-      const app = await start(t, way, { ...handlers, onMessage: async (_, message) => { received.push(message.text()); await handling.promise }, inbound: { maxPending: 1 } })
+      const app = await start(t, way, { ...handlers, onMessage: async (_, message) => { received.push(message.text()); await handling.promise }, inbound: { maxPending: 1 }, websocket: { options: { closeTimeout: CLOSE_TIMEOUT } as object } })
+      const waits = countTimers(t, CLOSE_TIMEOUT)
       const client = await app.connect()
       for (const message of ['first', 'second']) client.sendText(message)
       await until(() => received.length === 1, 'the first message')
@@ -69,6 +93,7 @@ for (const way of ['as it comes', 'a WebSocket class of the app']) {
       await until(() => ends.length === 1, 'onDisconnect')
       t.same(received, ['first', 'second', 'third'])
       t.match(ends, [{ code }])
+      t.equal(waits(), 0, 'nothing waits for the FIN of a peer that is gone, and keeps the process alive')
       await app.assertBaseline()
     })
   }
@@ -97,3 +122,11 @@ for (const way of ['as it comes', 'a WebSocket class of the app']) {
     await app.assertBaseline()
   })
 }
+
+t.test('a Close whose reason is no UTF-8, where the app has switched the check off: its bytes come back', async (t) => {
+  const app = await TestApp.start(t, {}, { before: async (app) => { await app.register(fastifyWebsocket, { options: { maxPayload: 64 * 1024, skipUTF8Validation: true } }) } })
+  const client = await app.connect()
+  client.write(closeFrame(4001, Buffer.alloc(100, 0xff)))
+  t.same(await client.ended(), { code: 4001, reason: '\ufffd'.repeat(100), tcp: 'fin' })
+  await app.assertBaseline()
+})

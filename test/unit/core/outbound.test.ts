@@ -191,6 +191,32 @@ t.test('what the end left unwritten is dropped, once', (t) => {
   t.end()
 })
 
+t.test('a socket that fails within a write is given nothing more, and what it did not get is dropped', (t) => {
+  const { clock, shared, open } = setup()
+  const way = open()
+  const { transport } = way
+  const write = transport.write.bind(transport)
+  // As a socket that finds the reset of its peer: not writable, and nothing is left in it that would block.
+  transport.write = (chunks) => {
+    write(chunks)
+    transport.writable = false
+  }
+  push(way, 'x'.repeat(3 * MAX_FRAME_BYTES))
+  t.equal(transport.writes.length, 1)
+  transport.end(1006)
+  clock.turn()
+  t.match(shared.counters, { sent: 0, dropped: 1 })
+
+  const other = open()
+  other.transport.block()
+  for (const size of [40_000, 40_000, 40_000]) push(other, 'q'.repeat(size))
+  other.transport.write = () => { other.transport.writable = false }
+  other.transport.drain()
+  other.transport.end(1006)
+  t.match(shared.counters, { sent: 1, dropped: 3, queuedBytes: 0 })
+  t.end()
+})
+
 t.test('random mixes: order, whole frames, exact counters, a gauge that returns to 0', (t) => {
   const WAYS = 2
   const which = fc.nat(WAYS - 1)
