@@ -17,6 +17,8 @@ export interface LeanShared {
  * the first two hundred does not hold up the others for as long as the rest would take.
  */
 const SLICE_BYTES = 8 * 1024
+/** What Node reads at most in one go. */
+const FULL_READ_BYTES = 64 * 1024
 /** A discarded read of this size is followed by a pause of so many milliseconds. */
 const FLOOD_BYTES = 8 * 1024
 const FLOOD_PAUSE = 100
@@ -32,6 +34,8 @@ const NO_STATUS = 1005
 export class LeanTransport extends SocketTransport implements ParserOwner {
   readonly #shared: LeanShared
   #open = true
+  /** The hub does not want to be told anything now. */
+  #paused = false
   /** Whether what comes is no longer read: it is behind a Close or an error. */
   #deaf = false
   /** Only while the last message is not complete. */
@@ -69,9 +73,15 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
     this.socket.destroy()
   }
 
-  pause (): void { this.socket.pause() }
+  pause (): void {
+    this.#paused = true
+    this.socket.pause()
+  }
 
-  resume (): void { this.socket.resume() }
+  resume (): void {
+    this.#paused = false
+    this.socket.resume()
+  }
 
   /* ---- ParserOwner ---- */
 
@@ -97,6 +107,7 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
       if (error !== null) this.#fail(error)
     }
     this.#parser = this.#shared.parsers.takeBack(parser) || this.#deaf ? null : parser
+    this.#yield(chunk)
   }
 
   /** The peer's FIN, which it may send without a Close. */
@@ -120,8 +131,20 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
   #discard (chunk: Buffer): void {
     if (chunk.length < FLOOD_BYTES || this.socket.destroyed) return
     this.socket.pause()
-    setTimeout(() => { this.socket.resume() }, FLOOD_PAUSE).unref()
+    setTimeout(() => { this.#readOn() }, FLOOD_PAUSE).unref()
   }
+
+  /**
+   * A read that is full has more behind it, and libuv would go on reading it, 32 times, before it looks at any other
+   * socket. The others come first: they have their turn while this one waits for the next.
+   */
+  #yield (chunk: Buffer): void {
+    if (chunk.length < FULL_READ_BYTES || this.#paused || this.socket.destroyed) return
+    this.socket.pause()
+    setImmediate(() => { this.#readOn() })
+  }
+
+  #readOn (): void { if (!this.#paused) this.socket.resume() }
 
   #fail (error: Error): void {
     const code = closeCodeOf(error)
@@ -143,7 +166,7 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
     this.#closeTimer ??= setTimeout(() => { this.socket.destroy() }, this.#shared.closeTimeout)
     this.socket.end()
     // Until the peer's FIN. It is seen only by who reads.
-    this.socket.resume()
+    this.resume()
   }
 }
 

@@ -130,3 +130,21 @@ t.test('a Close whose reason is no UTF-8, where the app has switched the check o
   t.same(await client.ended(), { code: 4001, reason: '\ufffd'.repeat(100), tcp: 'fin' })
   await app.assertBaseline()
 })
+
+t.test('one that sends as fast as it can is read once a turn, so that the others have theirs', async (t) => {
+  const MESSAGES = 300
+  let turn = 0
+  const turns: number[] = []
+  const app = await TestApp.start(t, { limits: { messagesPerSecond: 0 }, onMessage: () => { turns.push(turn) } })
+  const count = (): void => {
+    turn++
+    if (turns.length < MESSAGES) setImmediate(count)
+  }
+  const client = await app.connect()
+  count()
+  client.write(Buffer.concat(Array.from({ length: MESSAGES }, () => textFrame('x'.repeat(60_000)))))
+  await until(() => turns.length === MESSAGES, 'all messages')
+  const most = Math.max(...turns.map((one) => turns.filter((other) => other === one).length))
+  t.ok(most <= 3, `at most what a read of 64 KiB and the rest of the one before it hold: ${most}`)
+  await app.assertBaseline()
+})
