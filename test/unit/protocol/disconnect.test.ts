@@ -46,7 +46,8 @@ t.test('a reason that fits stays as it is', (t) => {
 t.test('whatever the reason: valid UTF-8, within the limit, a prefix', (t) => {
   fc.assert(fc.property(fc.string({ unit: 'grapheme', maxLength: 200, size: 'max' }), (reason) => {
     const fitted = fitReason(reason)
-    return Buffer.byteLength(fitted) <= MAX && reason.startsWith(fitted) && !fitted.includes('\ufffd') &&
+    // A character that was cut in two would be no prefix: it decodes to U+FFFD, which a reason may have of its own, too.
+    return Buffer.byteLength(fitted) <= MAX && reason.startsWith(fitted) &&
       (fitted === reason || Buffer.byteLength(fitted) > MAX - 4)
   }))
   t.end()
