@@ -13,6 +13,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '15' },
     repetitions: { type: 'string', default: '3' },
+    only: { type: 'string' },
     server: { type: 'string' },
     normal: { type: 'string' },
     abusers: { type: 'string' }
@@ -37,7 +38,7 @@ else await main()
 
 async function main () {
   console.log(`${NORMAL} connections, an echo each ${EVERY_MS} ms, ${values.seconds} s, medians of ${values.repetitions} interleaved runs, Node ${process.version}`)
-  for (const name of Object.keys(SETTINGS)) {
+  for (const name of values.only === undefined ? Object.keys(SETTINGS) : [values.only]) {
     const runs = { alone: [], beside: [] }
     let last
     for (let i = 0; i < Number(values.repetitions); i++) {
