@@ -1,7 +1,9 @@
 // What abusers do to the others: 200 connections echo a message each 50 ms; beside them one that floods 100,000 small messages, one
 // that sends 64 KiB messages at full speed, one that never finishes a message. Each comes back at once when it is closed.
 //   npm run bench:abuse [-- --seconds 15 --repetitions 3]
-// The abusers run at a lower priority: on a small machine they would otherwise take the processor from server and clients.
+// The server has a core of its own (taskset, of util-linux), or on two cores the abusers would slow it down by what they take of the
+// processor, whatever it does. For the same reason they run at a lower priority than the clients, which have the other core.
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -56,11 +58,11 @@ async function main () {
 }
 
 async function measure (name, abused) {
-  const server = child(file, ['--server', name])
+  const server = pinned(1, child(file, ['--server', name]))
   const { port } = await server.ask()
-  const normal = child(file, ['--normal', String(port)])
+  const normal = pinned(0, child(file, ['--normal', String(port)]))
   await normal.ask({ open: true })
-  const abusers = abused ? child(file, ['--abusers', String(port)]) : null
+  const abusers = abused ? pinned(0, child(file, ['--abusers', String(port)])) : null
   await abusers?.ask({ begin: true })
   const latencies = await normal.ask({ run: Number(values.seconds) * 1_000 })
   const abuse = await abusers?.ask({ report: true })
@@ -69,6 +71,12 @@ async function measure (name, abused) {
   await normal.end()
   await server.end()
   return { ...latencies, abuse, stats }
+}
+
+/** Keeps all threads of a process on one core. */
+function pinned (core, one) {
+  execFileSync('taskset', ['--all-tasks', '--pid', '--cpu-list', String(core), String(one.process.pid)], { stdio: 'ignore' })
+  return one
 }
 
 function textFrame (payload, { fin = true, declared = payload.length } = {}) {
