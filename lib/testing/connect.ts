@@ -35,7 +35,7 @@ const CHECKS: Record<keyof ConnectOptions, readonly [expected: string, check: (v
 
 /**
  * Connects a peer to the hub of an app, without a port and without HTTP: no Origin, no hooks, no `identify`. The hub treats
- * it as any connection: it takes a slot, and waits for one where the hub lets it.
+ * it like every other connection: it takes a slot, and waits for one where the hub lets it.
  * @param hub `app.hub` of an app that is ready
  * @returns when onConnect has begun, or the server has closed the connection instead
  * @throws FST_HUB_INVALID_ARGUMENT; FST_HUB_FULL and the other refusals of a slot, FST_HUB_DRAINING (as rejections)

@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Socket } from 'node:net'
 import { TestApp } from '../helpers/app.js'
 import { lives } from '../helpers/lives.js'
@@ -12,6 +12,15 @@ const names = (count: number): string[] => Array.from({ length: count }, (_, i) 
 /** So slow that nothing is earned back while the test runs: counts are exact. */
 const SLOW = { messagesPerSecond: 0.001, burst: 150, violations: 10 }
 
+/** Ended for its rate: what came before was handled, and ten over the rate were counted. */
+async function assertThrownOut (t: Test, app: TestApp, { received, ends }: Pick<ReturnType<typeof lives>, 'received' | 'ends'>): Promise<void> {
+  await until(() => ends.length === 1, 'onDisconnect')
+  t.match(ends, [{ code: 1008, initiator: 'server' }])
+  t.same(received, ['before'])
+  t.equal(app.hub.stats().messages.limited, 10)
+  await app.assertBaseline()
+}
+
 t.test('25: a ping flood of a peer that reads is answered within the rate, then closed', async (t) => {
   const { received, ends, handlers } = lives()
   const app = await TestApp.start(t, { ...handlers, limits: SLOW })
@@ -20,11 +29,7 @@ t.test('25: a ping flood of a peer that reads is answered within the rate, then 
   client.write(Buffer.concat([textFrame('before'), ...names(400).map(ping), textFrame('after')]))
   t.same(await client.ended(), { code: 1008, reason: 'rate limit exceeded', tcp: 'fin' })
   t.same(client.pongs, names(149), 'the message and 149 pings are the burst')
-  await until(() => ends.length === 1, 'onDisconnect')
-  t.match(ends, [{ code: 1008, initiator: 'server' }])
-  t.same(received, ['before'])
-  t.equal(app.hub.stats().messages.limited, 10)
-  await app.assertBaseline()
+  await assertThrownOut(t, app, { received, ends })
 })
 
 t.test('25: as many pings at once as the burst allows end nobody', async (t) => {
@@ -44,11 +49,7 @@ t.test('25: a flood of pongs that nobody asked for', async (t) => {
   const client = await app.connect()
   client.write(Buffer.concat([textFrame('before'), ...names(400).map(pong), textFrame('after')]))
   t.equal((await client.ended()).code, 1008)
-  await until(() => ends.length === 1, 'onDisconnect')
-  t.match(ends, [{ code: 1008, initiator: 'server' }])
-  t.same(received, ['before'])
-  t.equal(app.hub.stats().messages.limited, 10)
-  await app.assertBaseline()
+  await assertThrownOut(t, app, { received, ends })
 })
 
 t.test('24: a ping flood of a peer that never reads is terminated', async (t) => {

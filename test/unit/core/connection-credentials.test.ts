@@ -89,17 +89,23 @@ t.test('FAULTS 65: a message that comes after expiry is not processed, although 
   t.same(ends, [expired])
 })
 
-t.test('FAULTS 65: messages that came before, and waited behind an async handler, are not processed after expiry', async (t) => {
+/** Three messages have come: the first is with a slow handler, the others wait behind it. */
+async function behindSlowHandler (): Promise<World & { slow: ReturnType<typeof gate<void>> }> {
+  const slow = gate<void>()
   const handled: string[] = []
-  const slow = gate()
-  const { fake, transport, ends } = await connected({
+  const world = await connected({
     settings: { deadlines: { write: 0, handler: 0, close: 5_000 } },
     onMessage: async (_connection, message) => {
       handled.push(message.text())
       await slow.promise
     }
   })
-  for (const text of ['1', '2', '3']) transport.message(text)
+  for (const text of ['1', '2', '3']) world.transport.message(text)
+  return { ...world, handled, slow }
+}
+
+t.test('FAULTS 65: messages that came before, and waited behind an async handler, are not processed after expiry', async (t) => {
+  const { fake, transport, ends, handled, slow } = await behindSlowHandler()
   fake.clock.stall(MINUTE)
   slow.open()
   await settled()
@@ -110,16 +116,7 @@ t.test('FAULTS 65: messages that came before, and waited behind an async handler
 })
 
 t.test('FAULTS 65: nor when the peer has closed meanwhile: its code stands', async (t) => {
-  const handled: string[] = []
-  const slow = gate()
-  const { fake, transport, ends } = await connected({
-    settings: { deadlines: { write: 0, handler: 0, close: 5_000 } },
-    onMessage: async (_connection, message) => {
-      handled.push(message.text())
-      await slow.promise
-    }
-  })
-  for (const text of ['1', '2', '3']) transport.message(text)
+  const { fake, transport, ends, handled, slow } = await behindSlowHandler()
   transport.peerClose(1001, 'bye')
   await fake.advance(MINUTE + 1_000)
   t.same(ends, [])
@@ -130,7 +127,7 @@ t.test('FAULTS 65: nor when the peer has closed meanwhile: its code stands', asy
 })
 
 t.test('expiry during a handler: the handler is left alone, and onDisconnect waits for it', async (t) => {
-  const slow = gate()
+  const slow = gate<void>()
   const { fake, transport, ends } = await connected({ settings: { deadlines: { write: 0, handler: 0, close: 5_000 } }, onMessage: async () => { await slow.promise } })
   transport.message('slow')
   await fake.advance(MINUTE + 300)
@@ -142,7 +139,7 @@ t.test('expiry during a handler: the handler is left alone, and onDisconnect wai
 })
 
 t.test('FAULTS 65: expiry while onConnect is pending: 4401, and onDisconnect', async (t) => {
-  const slow = gate()
+  const slow = gate<void>()
   const { fake, connection, transport, ends, handled } = await connected({ settings: { deadlines: { write: 0, handler: 0, close: 5_000 } }, onConnect: async () => { await slow.promise } })
   transport.message('held')
   await fake.advance(MINUTE + 300)
