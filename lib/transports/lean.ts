@@ -123,6 +123,8 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
     if (rest !== null) this.read(rest)
     // Only now: a Close in the rest has begun to wait for the peer's FIN.
     if (this.#closeTimer !== null) clearTimeout(this.#closeTimer)
+    // Whoever keeps the connection need not keep half a message.
+    this.#parser = null
     const { code, reason } = this.#peerClose ?? { code: ABNORMAL, reason: '' }
     this.listener?.onClose(code, reason)
   }

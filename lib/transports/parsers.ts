@@ -55,8 +55,11 @@ export class Parser {
   /** @returns what is wrong with the bytes, after which this parser is of no use */
   parse (chunk: Buffer, owner: ParserOwner): Error | null {
     this.#owner = owner
-    this.#receiver.write(chunk)
-    this.#owner = null
+    try {
+      this.#receiver.write(chunk)
+    } finally {
+      this.#owner = null
+    }
     return this.#receiver.errored
   }
 }
