@@ -26,6 +26,7 @@ const EVERY_MS = 50
 const FLOOD = 100_000
 const ECHO_BYTES = 8
 const LIMIT = 2
+const WARM_UP_MS = 3_000
 const DEFAULTS = 'default limits'
 const SETTINGS = {
   [DEFAULTS]: {},
@@ -62,6 +63,8 @@ async function measure (name, abused) {
   const { port } = await server.ask()
   const normal = pinned(0, child(file, ['--normal', String(port)]))
   await normal.ask({ open: true })
+  // A server in production is warm, and so is a client that measures.
+  await normal.ask({ run: WARM_UP_MS })
   const abusers = abused ? pinned(0, child(file, ['--abusers', String(port)])) : null
   await abusers?.ask({ begin: true })
   const latencies = await normal.ask({ run: Number(values.seconds) * 1_000 })
@@ -88,8 +91,7 @@ function textFrame (payload, { fin = true, declared = payload.length } = {}) {
 
 function echo (port) {
   const sockets = []
-  const latencies = []
-  let sent = 0
+  let latencies = []
   const now = () => performance.now()
   answer({
     open: async () => {
@@ -115,16 +117,25 @@ function echo (port) {
         sent++
         socket.write(frame)
       }
-      // Each in its own phase.
-      const timers = sockets.map((socket, i) => setTimeout(() => {
-        say(socket)
-        timers[i] = setInterval(() => { say(socket) }, EVERY_MS)
-      }, EVERY_MS * i / NORMAL))
-      await new Promise((resolve) => { setTimeout(resolve, ms) })
-      for (const timer of timers) clearInterval(timer)
-      const expected = sent
-      for (let waited = 0; latencies.length < expected && waited < 5_000; waited += 50) await new Promise((resolve) => { setTimeout(resolve, 50) })
-      return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), lost: expected - latencies.length }
+      // On a fixed schedule, each in its own phase. Intervals would fall into step after the first delay, and stay there.
+      const begun = now()
+      const speak = (until) => new Promise((resolve) => {
+        const timer = setInterval(() => {
+          const due = Math.min(now() - begun, until) * NORMAL / EVERY_MS
+          for (; turn < due; turn++) say(sockets[turn % NORMAL])
+          if (now() - begun < until) return
+          clearInterval(timer)
+          resolve()
+        }, 1)
+      })
+      let turn = 0
+      let sent = 0
+      await speak(ms)
+      const all = () => latencies.length === sent
+      for (let waited = 0; !all() && waited < 5_000; waited += 50) await new Promise((resolve) => { setTimeout(resolve, 50) })
+      const result = { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), lost: sent - latencies.length }
+      latencies = []
+      return result
     }
   })
 }
