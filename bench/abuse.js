@@ -188,7 +188,7 @@ function abuse (port) {
 
 async function serve (settings) {
   const { default: Fastify } = await import('fastify')
-  const { default: fastifyHub } = await import('fastify-hub')
+  const { default: fastifyHub } = await import('../dist/lib/index.js')
   const app = Fastify()
   const closed = {}
   await app.register(fastifyHub, {

@@ -60,7 +60,7 @@ async function attend (port) {
 
 async function serve () {
   const { default: Fastify } = await import('fastify')
-  const { default: fastifyHub } = await import('fastify-hub')
+  const { default: fastifyHub } = await import('../dist/lib/index.js')
   const app = Fastify()
   let closed = null
   await app.register(fastifyHub, {

@@ -172,7 +172,7 @@ async function startFastify () {
 
 async function startHub () {
   const { default: Fastify } = await import('fastify')
-  const { default: fastifyHub } = await import('fastify-hub')
+  const { default: fastifyHub } = await import('../dist/lib/index.js')
   const app = Fastify()
   await app.register(fastifyHub, {
     origins: [ORIGIN],

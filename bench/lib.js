@@ -22,6 +22,7 @@ export function child (file, args, options = {}) {
     return answer
   }
   const end = async () => {
+    if (!process.connected) return
     const gone = once(process, 'exit')
     process.disconnect()
     await gone

@@ -142,7 +142,7 @@ function attend (port) {
 
 async function serve (overflow) {
   const { default: Fastify } = await import('fastify')
-  const { default: fastifyHub } = await import('fastify-hub')
+  const { default: fastifyHub } = await import('../dist/lib/index.js')
   const app = Fastify()
   const ends = {}
   /** As `broadcast` told its caller. */
