@@ -39,7 +39,7 @@ export class Outbound implements Flushable {
   #dirty = false
   #ended = false
   #begun: Begun | null = null
-  /** Of this turn, accepted for writing: never evicted. At most 64 KiB, so that it is one write. */
+  /** Of this turn, accepted for writing: never evicted. At most MAX_FRAME_BYTES, so that it is one write. */
   #batch: Batch | null = null
   #queue: SendQueue | null = null
   #closing: { code: number, reason: string } | null = null

@@ -34,8 +34,10 @@ export type Payload = string | Uint8Array | EncodedText
 /** Text that is already UTF-8: an inbound text message that is forwarded. */
 export interface EncodedText { readonly utf8: Uint8Array }
 
+/** Largest payload of a frame: with the default of `limits.maxMessageBytes`, whatever a peer says can be forwarded as one. */
+const MAX_PAYLOAD = 64 * 1024
 /** Largest frame on the wire, header included: also the unit of one write. */
-export const MAX_FRAME_BYTES = 64 * 1024
+export const MAX_FRAME_BYTES = MAX_PAYLOAD + 10
 
 const FIN = 0x80
 const RSV1 = 0x40
@@ -47,16 +49,14 @@ export const OPCODE_CLOSE = 0x8
 export const OPCODE_PING = 0x9
 export const OPCODE_PONG = 0xa
 const LENGTH_16 = 126
-/** A fragment is always a 16-bit length frame. */
-const FRAGMENT_HEADER = 4
-const MAX_FRAGMENT_PAYLOAD = MAX_FRAME_BYTES - FRAGMENT_HEADER
+const LENGTH_64 = 127
 
 /** Encodes a message. Copies: the caller may change its bytes afterwards. */
 export function encodeFrame (payload: Payload): Frame {
   if (typeof payload === 'string') {
     const length = Buffer.byteLength(payload)
-    if (length <= MAX_FRAGMENT_PAYLOAD) {
-      const header = length < LENGTH_16 ? 2 : FRAGMENT_HEADER
+    if (length <= MAX_PAYLOAD) {
+      const header = headerBytes(length)
       const buffer = Buffer.allocUnsafe(header + length)
       writeHeader(buffer, FIN | OPCODE_TEXT, length)
       buffer.write(payload, header)
@@ -77,9 +77,9 @@ export function encodeBytes (payload: Uint8Array, opcode: number, compressed = f
   let bytes = 0
   let start = 0
   do {
-    const end = Math.min(start + MAX_FRAGMENT_PAYLOAD, payload.length)
+    const end = Math.min(start + MAX_PAYLOAD, payload.length)
     const length = end - start
-    const header = length < LENGTH_16 ? 2 : FRAGMENT_HEADER
+    const header = headerBytes(length)
     const chunk = Buffer.allocUnsafe(header + length)
     const kind = start > 0 ? OPCODE_CONTINUATION : compressed ? opcode | RSV1 : opcode
     writeHeader(chunk, end === payload.length ? FIN | kind : kind, length)
@@ -101,17 +101,25 @@ export function encodeControl (opcode: number, body: Uint8Array): Buffer {
 
 /** What a frame was made of: the way back, for an encoding of another kind. */
 export function payloadOf ({ chunks }: Frame): { opcode: number, payload: Buffer } {
-  const payloads = chunks.map((chunk) => chunk.subarray(chunk[1] === LENGTH_16 ? FRAGMENT_HEADER : 2))
+  const payloads = chunks.map((chunk) => chunk.subarray(chunk[1] === LENGTH_64 ? 10 : chunk[1] === LENGTH_16 ? 4 : 2))
   const [first] = payloads as [Buffer]
   return { opcode: (chunks[0] as Buffer).readUInt8(0) & OPCODE_BITS, payload: payloads.length === 1 ? first : Buffer.concat(payloads) }
+}
+
+/** RFC 6455 section 5.2: the shortest form of the length. */
+function headerBytes (length: number): number {
+  return length < LENGTH_16 ? 2 : length < 65_536 ? 4 : 10
 }
 
 function writeHeader (target: Buffer, firstByte: number, length: number): void {
   target[0] = firstByte
   if (length < LENGTH_16) {
     target[1] = length
-  } else {
+  } else if (length < 65_536) {
     target[1] = LENGTH_16
     target.writeUInt16BE(length, 2)
+  } else {
+    target[1] = LENGTH_64
+    target.writeBigUInt64BE(BigInt(length), 2)
   }
 }

@@ -13,8 +13,8 @@ function inflate (frame: Frame): { text: boolean, data: Buffer } {
     if (((first & 0x0f) === 0) !== (i > 0)) throw new Error('wrong opcode')
     if (((first & 0x80) !== 0) !== (i === frame.chunks.length - 1)) throw new Error('wrong FIN')
     const length = chunk.readUInt8(1)
-    const start = length === 126 ? 4 : 2
-    if ((length === 126 ? chunk.readUInt16BE(2) : length) !== chunk.length - start) throw new Error('wrong length')
+    const start = length === 127 ? 10 : length === 126 ? 4 : 2
+    if ((length === 127 ? chunk.readUInt32BE(6) : length === 126 ? chunk.readUInt16BE(2) : length) !== chunk.length - start) throw new Error('wrong length')
     return chunk.subarray(start)
   })
   const data = inflateRawSync(Buffer.concat([...payloads, Buffer.from([0, 0, 0xff, 0xff])]), { finishFlush: 2 })
