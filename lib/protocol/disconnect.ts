@@ -48,6 +48,11 @@ export function isSendableCloseCode (code: unknown): code is number {
   return code >= 1000 && code <= 1014 && code !== 1002 && code !== 1010 && !(code >= 1004 && code <= 1006)
 }
 
+/** Whether a peer's Close frame may carry it: also what only a client has reason to send. */
+export function isReceivableCloseCode (code: number): boolean {
+  return isSendableCloseCode(code) || code === 1002 || code === 1010
+}
+
 /** Cuts a reason to what fits, never inside a character. */
 export function fitReason (reason: string): string {
   if (reason.length <= MAX_REASON_BYTES / 3) return reason

@@ -4,7 +4,7 @@ import { toPayload } from '../core/payload.js'
 import type { Clock, Transport, TransportListener } from '../core/ports.js'
 import type { Connection, Message } from '../core/types.js'
 import { FST_HUB_CLOSED, FST_HUB_INVALID_ARGUMENT } from '../errors.js'
-import { fitReason } from '../protocol/disconnect.js'
+import { fitReason, isReceivableCloseCode } from '../protocol/disconnect.js'
 import { FrameReader } from './frame-reader.js'
 import { MemoryTransport } from './memory-transport.js'
 
@@ -111,7 +111,7 @@ export class TestPeer {
    * @throws FST_HUB_INVALID_ARGUMENT
    */
   close (code?: number, reason = ''): void {
-    if (code !== undefined && !mayBeSent(code)) throw new FST_HUB_INVALID_ARGUMENT('code', '1000 to 1014 except 1004 to 1006, or 3000 to 4999', describe(code))
+    if (code !== undefined && !isReceivableCloseCode(code)) throw new FST_HUB_INVALID_ARGUMENT('code', '1000 to 1014 except 1004 to 1006, or 3000 to 4999', describe(code))
     this.#sendClose(code === undefined ? { code: 1005, reason: '' } : { code, reason: fitReason(reason) })
   }
 
@@ -180,10 +180,4 @@ export class TestPeer {
     this.#waiting = []
     this.#resolveClosed(end)
   }
-}
-
-/** Whether a Close frame may carry it. */
-function mayBeSent (code: number): boolean {
-  if (!Number.isInteger(code)) return false
-  return (code >= 1000 && code <= 1014 && !(code >= 1004 && code <= 1006)) || (code >= 3000 && code <= 4999)
 }

@@ -1,12 +1,17 @@
 import type { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { WebSocket, type ServerOptions, type WebSocketServer } from 'ws'
+import { FrameParser } from '../protocol/frame-parser.js'
 import { LeanTransport, type LeanShared } from './lean.js'
-import { Parsers } from './parsers.js'
+import { SharedRead } from './shared-read.js'
 import type { SocketTransport } from './socket-transport.js'
 import { socketOf, WebSocketTransport } from './websocket.js'
 
 const OPEN = 1
+
+/** One buffer for all servers of the process: nothing stays in it. */
+const sharedRead = SharedRead.create()
+
 /** What ws puts on the socket of a WebSocket, by the names of its functions. */
 const LISTENERS = { data: 'socketOnData', end: 'socketOnEnd', error: 'socketOnError', close: 'socketOnClose' } as const
 
@@ -29,8 +34,8 @@ export class Handover {
   constructor (server: WebSocketServer) {
     this.#server = server
     const { allowSynchronousEvents, closeTimeout, ...options } = server.options as ServerOptions & CompleteOptions
-    const parsers = allowSynchronousEvents && options.WebSocket === WebSocket ? Parsers.with(options) : null
-    this.#lean = parsers === null ? null : { parsers, closeTimeout }
+    const isKnown = allowSynchronousEvents && options.WebSocket === WebSocket
+    this.#lean = isKnown ? { parser: new FrameParser(options), read: sharedRead, closeTimeout } : null
   }
 
   /** To be called from the handler of the route. */
@@ -44,10 +49,11 @@ export class Handover {
     if (marks === null || !bears(marks, ws, socket)) return new WebSocketTransport(ws)
     const { link, listeners } = marks
     ;(socket as Linked)[link] = undefined
-    // Where two listeners have been at once, Node keeps room for twenty: 'end' has one of Node's already.
-    socket.removeListener('end', listeners.end)
+    // Where two listeners have been at once, Node keeps room for twenty: 'end' has one of Node's already. And whether others
+    // listen to 'data' is asked next.
+    for (const event of ['end', 'data'] as const) socket.removeListener(event, listeners[event])
     const transport = new LeanTransport(socket, this.#lean)
-    for (const event of ['data', 'error', 'close'] as const) socket.removeListener(event, listeners[event])
+    for (const event of ['error', 'close'] as const) socket.removeListener(event, listeners[event])
     return transport
   }
 

@@ -1,24 +1,20 @@
 import type { Socket } from 'node:net'
 import type { TransportListener } from '../core/ports.js'
+import type { FrameListener, FrameParser } from '../protocol/frame-parser.js'
 import { encodeControl, OPCODE_CLOSE } from '../protocol/frame.js'
-import { closeCodeOf } from './parser-error.js'
-import type { Parser, ParserOwner, Parsers } from './parsers.js'
+import type { Unfinished } from '../protocol/unfinished.js'
+import { READ_BYTES, type SharedRead } from './shared-read.js'
 import { SocketTransport } from './socket-transport.js'
 
-/** What the connections of one WebSocketServer share. The rest of its options is with the parsers. */
+/** What the connections of one WebSocketServer share. The rest of its options is with the parser. */
 export interface LeanShared {
-  readonly parsers: Parsers
+  readonly parser: FrameParser
+  /** null where Node has none for us. */
+  readonly read: SharedRead | null
   /** Milliseconds that the peer may take to end its half of the socket, once both Close frames are there. */
   readonly closeTimeout: number
 }
 
-/**
- * A read of 64 KiB can hold ten thousand messages of a flood: it is parsed in slices, so that one that is told to go after
- * the first two hundred does not hold up the others for as long as the rest would take.
- */
-const SLICE_BYTES = 8 * 1024
-/** What Node reads at most in one go. */
-const FULL_READ_BYTES = 64 * 1024
 /** A discarded read of this size is followed by a pause of so many milliseconds. */
 const FLOOD_BYTES = 8 * 1024
 const FLOOD_PAUSE = 100
@@ -27,11 +23,11 @@ const ABNORMAL = 1006
 const NO_STATUS = 1005
 
 /**
- * A WebSocket that is no more than its socket. ws makes the handshake and reads the frames; but its WebSocket brings a
- * parser, a sender and closures for each connection, 1.5 KB that an idle one does not need. Control frames and the closing
- * handshake (RFC 6455 sections 5.5 and 7.1) are here instead.
+ * A WebSocket that is no more than its socket. ws makes the handshake; but its WebSocket brings a parser, a sender and
+ * closures for each connection, 1.5 KB that an idle one does not need. Control frames and the closing handshake (RFC 6455
+ * sections 5.5 and 7.1) are here instead.
  */
-export class LeanTransport extends SocketTransport implements ParserOwner {
+export class LeanTransport extends SocketTransport implements FrameListener {
   readonly #shared: LeanShared
   #open = true
   /** The hub does not want to be told anything now. */
@@ -39,7 +35,7 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
   /** Whether what comes is no longer read: it is behind a Close or an error. */
   #deaf = false
   /** Only while the last message is not complete. */
-  #parser: Parser | null = null
+  #unfinished: Unfinished | null = null
   /** The peer's Close frame. */
   #peerClose: { readonly code: number, readonly reason: string } | null = null
   #closeTimer: NodeJS.Timeout | null = null
@@ -49,7 +45,7 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
     super(socket)
     this.#shared = shared
     ;(socket as Owned)[kTransport] = this
-    socket.on('data', onData)
+    if (shared.read?.begin(socket, onRead) !== true) socket.on('data', onData)
     socket.on('end', onEnd)
     socket.on('error', onError)
     socket.on('close', onClose)
@@ -83,31 +79,43 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
     this.socket.resume()
   }
 
-  /* ---- ParserOwner ---- */
+  /* ---- FrameListener ---- */
 
-  onMessage (data: Buffer, isBinary: boolean): void { if (!this.#deaf) this.listener?.onMessage(data, isBinary) }
+  get deaf (): boolean { return this.#deaf }
 
-  onControl (kind: 'ping' | 'pong', data: Buffer): void { if (!this.#deaf) this.listener?.onControl(kind, data) }
+  onMessage (data: Buffer, isBinary: boolean): void { this.listener?.onMessage(data, isBinary) }
+
+  onControl (kind: 'ping' | 'pong', data: Buffer): void { this.listener?.onControl(kind, data) }
 
   onPeerClose (code: number, reason: Buffer): void {
-    if (this.#deaf) return
     this.#peerClose = { code, reason: reason.toString() }
     // Its own bytes: where the app has switched UTF-8 checks off, what they read as may be too long for a Close frame.
     this.#sendClose(code === NO_STATUS ? Buffer.alloc(0) : closeBody(code, reason))
     this.#finish()
   }
 
+  onInvalid (error: Error, code: number): void {
+    this.#deaf = true
+    this.close(code, '')
+    this.listener?.onError(error, code)
+  }
+
   /* ---- the socket ---- */
 
-  read (chunk: Buffer): void {
-    if (this.#deaf) return this.#discard(chunk)
-    const parser = this.#parser ?? this.#shared.parsers.lend()
-    for (let at = 0; at < chunk.length && !this.#deaf; at += SLICE_BYTES) {
-      const error = parser.parse(chunk.length <= SLICE_BYTES ? chunk : chunk.subarray(at, at + SLICE_BYTES), this)
-      if (error !== null) this.#fail(error)
+  /** @param chunk whose first `length` bytes were read, and which is lent */
+  read (chunk: Buffer, length: number): void {
+    if (this.#deaf) return this.#discard(length)
+    try {
+      this.#unfinished = this.#shared.parser.parse(chunk, length, this.#unfinished, this)
+    } catch (error) {
+      // Whatever was told threw. The rest of what was read is lost, and what comes next would not be understood.
+      this.#deaf = true
+      this.terminate()
+      throw error
+    } finally {
+      if (this.#deaf) this.#unfinished = null
     }
-    this.#parser = this.#shared.parsers.takeBack(parser) || this.#deaf ? null : parser
-    this.#yield(chunk)
+    this.#yield(length)
   }
 
   /** The peer's FIN, which it may send without a Close. */
@@ -118,20 +126,27 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
 
   closed (): void {
     this.#open = false
-    // What came while we did not read.
+    // What came while we did not read. With a SharedRead it is the kernel's, and was read before the end was seen.
     const rest = this.socket.readableLength > 0 && !this.socket.readableEnded ? this.socket.read(this.socket.readableLength) as Buffer | null : null
-    if (rest !== null) this.read(rest)
+    try {
+      if (rest !== null) this.read(rest, rest.length)
+    } finally {
+      this.#over()
+    }
+  }
+
+  #over (): void {
     // Only now: a Close in the rest has begun to wait for the peer's FIN.
     if (this.#closeTimer !== null) clearTimeout(this.#closeTimer)
     // Whoever keeps the connection need not keep half a message.
-    this.#parser = null
+    this.#unfinished = null
     const { code, reason } = this.#peerClose ?? { code: ABNORMAL, reason: '' }
     this.listener?.onClose(code, reason)
   }
 
   /** Behind a Close or an error only the peer's FIN is of interest. Who floods on is read slowly, so that TCP stops it. */
-  #discard (chunk: Buffer): void {
-    if (chunk.length < FLOOD_BYTES || this.socket.destroyed) return
+  #discard (length: number): void {
+    if (length < FLOOD_BYTES || this.socket.destroyed) return
     this.socket.pause()
     setTimeout(() => { this.#readOn() }, FLOOD_PAUSE).unref()
   }
@@ -140,20 +155,13 @@ export class LeanTransport extends SocketTransport implements ParserOwner {
    * A read that is full has more behind it, and libuv would go on reading it, 32 times, before it looks at any other
    * socket. The others come first: they have their turn while this one waits for the next.
    */
-  #yield (chunk: Buffer): void {
-    if (chunk.length < FULL_READ_BYTES || this.#paused || this.socket.destroyed) return
+  #yield (length: number): void {
+    if (length < READ_BYTES || this.#paused || this.socket.destroyed) return
     this.socket.pause()
     setImmediate(() => { this.#readOn() })
   }
 
   #readOn (): void { if (!this.#paused) this.socket.resume() }
-
-  #fail (error: Error): void {
-    const code = closeCodeOf(error)
-    this.#deaf = true
-    this.close(code, '')
-    this.listener?.onError(error, code)
-  }
 
   /** The first Close is the only one, and nothing goes out behind it. */
   #sendClose (body: Buffer): void {
@@ -186,7 +194,9 @@ const kTransport = Symbol('fastify-hub.transport')
 
 interface Owned extends Socket { [kTransport]: LeanTransport }
 
-function onData (this: Socket, chunk: Buffer): void { (this as Owned)[kTransport].read(chunk) }
+function onRead (this: Socket, bytes: number, buffer: Buffer): void { (this as Owned)[kTransport].read(buffer, bytes) }
+
+function onData (this: Socket, chunk: Buffer): void { (this as Owned)[kTransport].read(chunk, chunk.length) }
 
 function onEnd (this: Socket): void { (this as Owned)[kTransport].ended() }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { disconnects, fitReason, isSendableCloseCode } from '../../../lib/protocol/disconnect.js'
+import { disconnects, fitReason, isReceivableCloseCode, isSendableCloseCode } from '../../../lib/protocol/disconnect.js'
 
 const MAX = 123
 
@@ -23,6 +23,14 @@ t.test('which codes an application may send', (t) => {
     if (isSendableCloseCode(code) !== expected) t.fail(`${code} should ${expected ? '' : 'not '}be sendable`)
   }
   for (const code of ['1000', 1000.5, NaN, Infinity, null, undefined, {}, 1000n]) t.equal(isSendableCloseCode(code), false, String(code))
+  t.end()
+})
+
+t.test('which codes a peer may send: also that it missed an extension, or that we broke the protocol', (t) => {
+  for (let code = 0; code < 5100; code++) {
+    const expected = isSendableCloseCode(code) || code === 1002 || code === 1010
+    if (isReceivableCloseCode(code) !== expected) t.fail(`${code} should ${expected ? '' : 'not '}be receivable`)
+  }
   t.end()
 })
 
