@@ -42,7 +42,7 @@ export class LeanTransport extends SocketTransport implements FrameListener {
 
   /** @param socket on which nobody else acts any more */
   constructor (socket: Socket, shared: LeanShared) {
-    super(socket)
+    super(socket, true)
     this.#shared = shared
     ;(socket as Owned)[kTransport] = this
     if (shared.read?.begin(socket, onRead) !== true) socket.on('data', onData)
@@ -53,7 +53,7 @@ export class LeanTransport extends SocketTransport implements FrameListener {
 
   get deflate (): boolean { return false }
 
-  get writable (): boolean { return this.#open && this.socket.writable }
+  get writable (): boolean { return this.#open }
 
   attach (listener: TransportListener): void { this.listener = listener }
 

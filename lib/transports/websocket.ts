@@ -15,7 +15,8 @@ export class WebSocketTransport extends SocketTransport {
   readonly deflate: boolean
 
   constructor (ws: WebSocket) {
-    super(socketOf(ws))
+    // It writes its own control frames.
+    super(socketOf(ws), false)
     this.#ws = ws
     this.deflate = takesDeflated(ws)
   }
