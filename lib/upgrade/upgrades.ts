@@ -12,7 +12,7 @@ import {
 import type { ResolvedOptions } from '../options.js'
 import type { SocketTransport } from '../transports/socket-transport.js'
 import { letResponseFinish } from '../transports/websocket-server.js'
-import { checkHandshake, values } from './handshake.js'
+import { checkHandshake, only, SEVERAL } from './handshake.js'
 import { checkIdentity, toRefusal } from './identity.js'
 import { refuse, type RefusalError } from './refusal.js'
 import { responseHeaderLines } from './response-headers.js'
@@ -125,7 +125,7 @@ export class Upgrades {
     const { headers } = request.raw
     const { origin } = headers
     if (origin === undefined) return this.#options.allowMissingOrigin
-    if (Array.isArray(request.raw.rawHeaders) && values(request.raw, 'origin').length > 1) return false
+    if (Array.isArray(request.raw.rawHeaders) && only(request.raw, 'origin') === SEVERAL) return false
     const failed = (error: unknown): false => {
       request.log.error({ err: error }, "a function in 'origins' failed")
       return false
