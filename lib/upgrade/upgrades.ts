@@ -116,6 +116,7 @@ export class Upgrades implements UpgradeOwner {
     const upgrade = Upgrade.of(request, this)
     if (upgrade === undefined) return NO_LINES
     upgrade.guard.switching()
+    this.#handover.expect(upgrade.socket)
     return upgrade.headerLines
   }
 
