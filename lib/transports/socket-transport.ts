@@ -30,7 +30,6 @@ export abstract class SocketTransport implements Transport {
     this.#tolerated = socket instanceof Socket && !(socket instanceof TLSSocket) ? 0 : UNDER_WAY_BYTES
   }
 
-  /** Begins to tell the connection. Once, in the turn of the 101. */
   abstract attach (listener: TransportListener): void
   abstract readonly deflate: boolean
   abstract readonly writable: boolean

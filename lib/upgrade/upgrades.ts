@@ -126,7 +126,7 @@ export class Upgrades implements UpgradeOwner {
     const upgrade = Upgrade.of(request.raw, this) as Upgrade & { slot: Slot }
     upgrade.complete()
     this.#underWay.delete(upgrade)
-    transport.attach(this.#hub.accept(transport, upgrade))
+    this.#hub.accept(transport, upgrade)
   }
 
   #isOriginAllowed (request: FastifyRequest): boolean | Promise<boolean> {
