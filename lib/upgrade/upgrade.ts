@@ -21,7 +21,7 @@ const kUpgrade = Symbol('fastify-hub.upgrade')
 
 type Pending = IncomingMessage & { [kUpgrade]?: Upgrade | undefined }
 
-/** One upgrade, up to the 101. Its request keeps it: a WeakMap of all would cost the garbage collector more than the rest of this. */
+/** One upgrade, up to the 101. A field of its request leads to it, which goes with the request. */
 export class Upgrade implements GuardListener {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
