@@ -53,7 +53,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   }
 
   const hub = createHub(app, options, sockets)
-  const upgrades = new Upgrades(hub, options)
+  const upgrades = new Upgrades(hub, new Handover(app.websocketServer), options)
   app.decorate(decorateAs, hub)
   addHandshakeHeaders(app, (request) => upgrades.switching(request))
   const websockets = guardRoutes(app, options, upgrades, seesAll)
@@ -146,7 +146,6 @@ function isWebSocketRoute (route: RouteOptions & { websocket?: boolean }): boole
 
 function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upgrades: Upgrades): void {
   const { config, preHandler = [], ...rest } = route
-  const handover = new Handover(app.websocketServer)
   for (const path of paths) {
     app.route({
       ...rest,
@@ -160,9 +159,9 @@ function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upg
         if (request.ws) done()
         else upgrades.admit(request, reply, done)
       },
-      preHandler: [...Array.isArray(preHandler) ? preHandler : [preHandler], (request, reply, done) => { upgrades.identify(request, reply, done) }],
+      preHandler: [...Array.isArray(preHandler) ? preHandler : [preHandler], (request, _reply, done) => { upgrades.identify(request, done) }],
       // Answers undefined: a promise would keep request and reply alive as long as the socket.
-      handler: (ws, request) => { upgrades.complete(handover.take(ws), request) }
+      handler: (ws, request) => { upgrades.complete(ws, request) }
     })
   }
 }

@@ -194,13 +194,13 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   /** Calls `fn` when the hub begins to drain. */
   onDrain (fn: () => void): void { this.#drainListeners.push(fn) }
 
-  /** Takes over a socket that has just become a WebSocket. The caller connects the transport to what this returns. */
+  /** Takes over a socket that has just become a WebSocket. */
   accept (transport: Transport, info: ConnectionInfo): HubConnection {
     const connection = new HubConnection(this, transport, info)
     this.counters.admitted++
-    this.sessions.entering.add(connection)
+    transport.attach(connection)
     connection.watch()
-    this.#enter(connection).catch((error: unknown) => { this.report(error, connection) })
+    this.#claim(connection)
     return connection
   }
 
@@ -278,17 +278,29 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     for (const [connection, info] of overflows) this.#events.emit('overflow', connection, info)
   }
 
-  async #enter (connection: HubConnection): Promise<void> {
-    try {
-      await this.sessions.claim(connection)
-    } catch (error) {
+  #claim (connection: HubConnection): void {
+    const failed = (error: unknown): void => {
       this.report(error, connection)
       connection.disconnect(disconnects.internalError)
+      this.#enter(connection)
     }
+    let claimed: Promise<void> | null
+    try {
+      claimed = this.sessions.claim(connection)
+    } catch (error) {
+      return failed(error)
+    }
+    if (claimed === null) this.#enter(connection)
+    else claimed.then(() => { this.#enter(connection) }, failed).catch((error: unknown) => { this.report(error, connection) })
+  }
+
+  #enter (connection: HubConnection): void {
     if (this.admission.draining) connection.disconnect(disconnects.restart)
     if (connection.expire() || !connection.live) {
       // It ended before it began: the directory must not keep what onEnd could not remove yet. It may have taken a claim that failed here, too.
-      await this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
+      this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
+      // The hub waits for its end all the same.
+      if (connection.state !== 'closed') this.sessions.entering.add(connection)
       return
     }
     this.sessions.entered(connection)

@@ -1,5 +1,5 @@
 import type { Payload } from '../protocol/frame.js'
-import type { StreamPosition } from './types.js'
+import type { Awaitable, StreamPosition } from './types.js'
 
 /*
  * What the hub needs from the outside. Every implementation of a port passes the one contract suite of that port in
@@ -29,6 +29,8 @@ export interface Clock {
  * MUST NOT call its listener from within one of these methods.
  */
 export interface Transport {
+  /** Begins to tell the listener. Called once, in the turn of the 101. */
+  attach (listener: TransportListener): void
   /** Whether so much of earlier writes waits in this process that the peer counts as slow. MUST be false again before `onDrain`. */
   readonly blocked: boolean
   /** Whether frames may still be sent: false once either side has begun to close, or the socket has gone. */
@@ -144,11 +146,12 @@ export interface Removal {
 
 /**
  * Which node holds which connection of which user. Steps for one user take effect one after the other, in an order of the
- * directory's own; answers may come in any other order, or not at all.
+ * directory's own; answers may come in any other order, or not at all. One that has its answer to a claim at once gives it
+ * without a promise, and the connection is in the hub in the turn of its 101.
  */
 export interface Directory {
   /** Enters a connection, and removes the older logins whose place it takes: one step. An anonymous one takes nobody's. */
-  claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal>
+  claim (entry: DirectoryEntry, scope: SessionScope): Awaitable<Removal>
   /** Removes all that the user has at this moment: one step. A later claim is untouched. */
   removeUser (user: string): Promise<Removal>
   /** Resolves with true when this call removed the entry: two callers never both get true. */

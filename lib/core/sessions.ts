@@ -2,6 +2,7 @@ import { disconnects, type Disconnect } from '../protocol/disconnect.js'
 import type { HubConnection } from './connection.js'
 import type { Directory, Removal, SessionScope } from './ports.js'
 import { Registry } from './registry.js'
+import { isThenable } from './thenable.js'
 
 /** How many logins a user may have at once. */
 export type SessionPolicy = 'many' | 'single-per-user' | 'single-per-device'
@@ -33,12 +34,23 @@ export class Sessions {
   }
 
   /**
-   * Claims the place of a connection in `entering`, and ends the older logins that it replaces. It may have ended itself then.
-   * Rejects with what the directory throws.
+   * Claims the place of a connection, and ends the older logins that it replaces. It may have ended itself then. It is in
+   * `entering` as long as the directory has not answered.
+   * @returns null when that is done
+   * @throws what the directory throws, or rejects with it
    */
-  async claim (connection: HubConnection): Promise<void> {
+  claim (connection: HubConnection): Promise<void> | null {
+    const answer = this.#directory.claim(connection, this.#scope)
+    if (isThenable(answer)) {
+      this.entering.add(connection)
+      return Promise.resolve(answer).then((claim) => { this.#claimed(connection, claim) })
+    }
+    this.#claimed(connection, answer)
+    return null
+  }
+
+  #claimed (connection: HubConnection, claim: Removal): void {
     const { user, device } = connection
-    const claim = await this.#directory.claim(connection, this.#scope)
     connection.fence = claim.fence
     if (user !== null && this.#scope !== 'none') {
       this.#end(user, claim, disconnects.replaced, (other) => this.#scope === 'user' || other.device === device)

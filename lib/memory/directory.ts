@@ -7,7 +7,7 @@ export class MemoryDirectory implements Directory {
   readonly #byUser = new MultiMap<DirectoryEntry>()
   #fence = 0
 
-  async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal> {
+  claim (entry: DirectoryEntry, scope: SessionScope): Removal {
     const removed = scope === 'none' ? [] : this.#ofUser(entry.user).filter(({ device }) => scope === 'user' || device === entry.device)
     for (const other of removed) this.#remove(other)
     this.#byId.set(entry.id, entry)

@@ -46,6 +46,7 @@ export async function connect (hub: Hub, options: ConnectOptions = {}): Promise<
   const { ip = null, subprotocol = null, kernel = 0, ...identity } = options
   const slot = await acquire(local, ip)
   const peer = new TestPeer(local.clock, kernel, (transport) => local.accept(transport, { identity, ip, subprotocol, slot }))
+  if (local.get(peer.connection.id) !== undefined) return peer
   await new Promise<void>((resolve) => {
     const entered = (connection: Connection): void => { if (connection === peer.connection) settle() }
     const settle = (): void => {

@@ -50,9 +50,7 @@ export class TestPeer {
       onBytes: (bytes) => { this.#read(bytes) },
       onEnd: (code, reason) => { this.#end({ code, reason }) }
     })
-    const connection = accept(this.#transport)
-    this.#transport.attach(connection)
-    this.connection = connection
+    this.connection = accept(this.#transport)
   }
 
   /** How the connection ended; null while the server's socket is open. */

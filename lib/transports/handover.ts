@@ -1,10 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { WebSocket, type ServerOptions, type WebSocketServer } from 'ws'
 import { FrameParser } from '../protocol/frame-parser.js'
+import { expect, LateWebSocket } from './late-websocket.js'
 import { LeanTransport, type LeanShared } from './lean.js'
 import { SharedRead } from './shared-read.js'
 import type { SocketTransport } from './socket-transport.js'
+import { ownListeners } from './websocket-server.js'
 import { socketOf, WebSocketTransport } from './websocket.js'
 
 const OPEN = 1
@@ -34,16 +37,23 @@ export class Handover {
   constructor (server: WebSocketServer) {
     this.#server = server
     const { allowSynchronousEvents, closeTimeout, ...options } = server.options as ServerOptions & CompleteOptions
-    const isKnown = allowSynchronousEvents && options.WebSocket === WebSocket
-    this.#lean = isKnown ? { parser: new FrameParser(options), read: sharedRead, closeTimeout } : null
+    this.#lean = allowSynchronousEvents && isOfWs(options) ? { parser: new FrameParser(options), read: sharedRead, closeTimeout } : null
+  }
+
+  /** The 101 is about to go out. Where the app looks at each WebSocket, ws completes it first. */
+  expect (socket: Duplex): void {
+    if (this.#lean !== null && this.#server.listenerCount('connection') === ownListeners(this.#server)) expect(socket)
   }
 
   /** To be called from the handler of the route. */
   take (ws: WebSocket): SocketTransport {
     const socket = socketOf(ws)
-    this.#forget(ws)
+    const released = this.#lean !== null && ws instanceof LateWebSocket ? ws.release() : null
+    if (released !== null) this.#server.clients?.delete(ws)
+    else this.#forget(ws)
     const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse | null }
     response?.detachSocket(socket as Socket)
+    if (this.#lean !== null && released !== null) return new LeanTransport(released, this.#lean)
     if (this.#lean === null || !(socket instanceof Socket) || !isPlain(ws)) return new WebSocketTransport(ws)
     const marks = this.#marks ??= findMarks(ws, socket)
     if (marks === null || !bears(marks, ws, socket)) return new WebSocketTransport(ws)
@@ -64,13 +74,16 @@ export class Handover {
     // out, and keep request and reply alive.
     const onError = ws.listeners('error').at(-1)
     if (onError !== undefined) ws.removeListener('error', onError as () => void)
-    if (clients?.delete(ws) === true && options.WebSocket === WebSocket) {
+    if (clients?.delete(ws) === true && isOfWs(options)) {
       // With the clients ws keeps a closure for each, to forget it: the first listener of all that can be put on a WebSocket.
       const [onClose] = ws.listeners('close')
       if (onClose !== undefined) ws.removeListener('close', onClose as () => void)
     }
   }
 }
+
+/** Whether its WebSockets are those of ws, and not of a class of the app. */
+function isOfWs ({ WebSocket: Kind }: ServerOptions): boolean { return Kind === WebSocket || Kind === LateWebSocket }
 
 /** Whether there is no more to a WebSocket than its socket: nobody listens to it, and nothing is compressed. */
 function isPlain (ws: WebSocket): boolean {

@@ -44,18 +44,19 @@ export class SharedRead {
   }
 
   /**
-   * Begins to read a socket this way; for good.
+   * Begins to read a socket this way, for good. Where nobody has read it yet, reading begins.
    * @returns false when it is not a socket for this, which is left as it is
    */
   begin (socket: Socket, onRead: OnRead): boolean {
     const { _handle: handle } = socket as Slotted
     // Of TLS, what has been decrypted would come although it is paused, into memory that may be in use; and its reads are exact.
     if (handle === null || typeof handle.useUserBuffer !== 'function' || socket instanceof TLSSocket) return false
-    // In the stream already, and it must stay in order; or others read it, too.
-    if (socket.readableLength > 0 || socket.readableFlowing !== true || socket.listenerCount('data') > 0) return false
+    // In the stream already, and it must stay in order; or others read it, too, or have paused it.
+    if (socket.readableLength > 0 || socket.readableFlowing === false || socket.listenerCount('data') > 0) return false
     handle.useUserBuffer(this.#buffer)
     ;(socket as Slotted)[this.#slots.callback] = onRead
     ;(socket as Slotted)[this.#slots.buffer] = this.#buffer
+    socket.resume()
     return true
   }
 }

@@ -41,7 +41,6 @@ export abstract class SocketTransport implements Transport {
     this.#tolerated = isTcp ? 0 : UNDER_WAY_BYTES
   }
 
-  /** Begins to tell the connection. Once, in the turn of the 101. */
   abstract attach (listener: TransportListener): void
   abstract readonly deflate: boolean
   abstract readonly writable: boolean

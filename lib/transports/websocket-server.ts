@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { WebSocketServer } from 'ws'
 import { describe } from '../core/describe.js'
 import { FST_HUB_INVALID_OPTIONS } from '../errors.js'
+import { LateWebSocket } from './late-websocket.js'
 import { UpgradeGate } from './upgrade-gate.js'
 import { socketOf } from './websocket.js'
 
@@ -58,6 +59,8 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
     ...websocket,
     options: {
       ...closeTimeout > 0 && { closeTimeout },
+      // Typed as the module that ws exports to require: the class with other exports on it.
+      WebSocket: LateWebSocket as never,
       ...websocket.options,
       maxPayload: maxMessageBytes,
       perMessageDeflate: deflate ? NEGOTIATION : false,
@@ -66,8 +69,15 @@ export async function provideWebSocketServer (app: FastifyInstance, { websocket,
   })
   app.websocketServer.on('headers', (_headers, { socket }: { socket?: Socket }) => { if (socket !== undefined) gate.switching(socket) })
   app.websocketServer.on('connection', (ws) => { gate.release(socketOf(ws)) })
+  listeners.set(app.websocketServer, app.websocketServer.listenerCount('connection'))
   return true
 }
+
+/** Of servers that were made here. */
+const listeners = new WeakMap<WebSocketServer, number>()
+
+/** How many of the 'connection' listeners of a server are ours; null for one that the app has made. */
+export function ownListeners (server: WebSocketServer): number | null { return listeners.get(server) ?? null }
 
 /** Adds header lines to the 101 of some requests. */
 export function addHandshakeHeaders (app: FastifyInstance, linesOf: (request: IncomingMessage) => readonly string[]): void {

@@ -18,7 +18,7 @@ interface PendingCookie { name: string, value: string, opts: object }
 export function responseHeaderLines (reply: FastifyReply): string[] {
   writePendingCookies(reply)
   const lines: string[] = []
-  const malformed = new Set<string>()
+  let malformed: Set<string> | null = null
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value === undefined || NOT_FOR_101.test(name)) continue
     for (const item of Array.isArray(value) ? value : [value]) {
@@ -26,21 +26,22 @@ export function responseHeaderLines (reply: FastifyReply): string[] {
         validateHeaderName(name)
         validateHeaderValue(name, String(item))
       } catch {
-        malformed.add(name)
+        malformed = (malformed ?? new Set<string>()).add(name)
       }
       lines.push(`${name}: ${String(item)}`)
     }
   }
+  if (malformed === null) return lines
   for (const name of malformed) reply.removeHeader(name)
-  if (malformed.size > 0) throw new FST_HUB_INVALID_HEADER([...malformed].map((name) => JSON.stringify(name)).join(', '))
-  return lines
+  throw new FST_HUB_INVALID_HEADER([...malformed].map((name) => JSON.stringify(name)).join(', '))
 }
 
 /** Cookies set with `reply.setCookie` become headers now. Without @fastify/cookie there are none. */
 function writePendingCookies (reply: FastifyReply): void {
   const { serializeCookie } = reply.server as FastifyInstance & { serializeCookie?: (name: string, value: string, options: object) => string }
+  if (serializeCookie === undefined) return
   const key = Object.getOwnPropertySymbols(reply).find(({ description }) => description === PENDING_COOKIES)
-  if (serializeCookie === undefined || key === undefined) return
+  if (key === undefined) return
   const pending = (reply as unknown as Record<symbol, Map<string, PendingCookie> | null>)[key]
   for (const { name, value, opts } of pending?.values() ?? []) reply.header('set-cookie', serializeCookie(name, value, opts))
   pending?.clear()

@@ -21,6 +21,11 @@ async function assertThrownOut (t: Test, app: TestApp, { received, ends }: Pick<
   await app.assertBaseline()
 }
 
+/** Bytes that the kernel has not taken: Node keeps them in the handle when they were written past the stream. */
+function underWay (socket: Socket): number {
+  return socket.writableLength + ((socket as unknown as { _handle: { writeQueueSize: number } | null })._handle?.writeQueueSize ?? 0)
+}
+
 t.test('25: a ping flood of a peer that reads is answered within the rate, then closed', async (t) => {
   const { received, ends, handlers } = lives()
   const app = await TestApp.start(t, { ...handlers, limits: SLOW })
@@ -77,14 +82,14 @@ t.test('24: without a rate, pongs for a peer that never reads take no memory', a
   // The kernel takes the pongs of the first 4 MiB or so.
   for (let i = 0; i < 200; i++) {
     await new Promise((resolve) => { client.socket.write(flood, resolve) })
-    most = Math.max(most, serverSide.writableLength)
+    most = Math.max(most, underWay(serverSide))
   }
   await until(() => serverSide.bytesRead > 200 * flood.length, 'the server to have read it all')
   t.equal(most > 0, true, 'the server side was blocked')
   t.equal(most < 1_000, true, `one pong, and what the kernel left of another: ${most} bytes`)
   t.same(ends, [])
   client.socket.resume()
-  await until(() => serverSide.writableLength === 0, 'the socket to drain')
+  await until(() => underWay(serverSide) === 0, 'the socket to drain')
   app.connections()[0]?.send('the end')
   t.equal(await client.text(), 'the end')
   t.equal(client.pongs.length < 200_000, true, 'not every ping was answered')

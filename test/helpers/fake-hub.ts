@@ -5,9 +5,9 @@ import type { Broker, BrokerListener, Directory, Presence } from '../../lib/core
 import { QueueBudget } from '../../lib/core/queue-budget.js'
 import type { Identity } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
-import { MemoryDirectory } from '../../lib/memory/directory.js'
 import { MemoryPresence } from '../../lib/memory/presence.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
+import { PromisedDirectory } from './promised-directory.js'
 import { settled } from './until.js'
 import { FakeTransport } from './fake-transport.js'
 
@@ -60,7 +60,7 @@ export class FakeHub {
         rate: { messagesPerSecond: 0, burst: 1, bytesPerSecond: 0, burstBytes: 0, violations: 0 },
         ...options.settings
       },
-      directory: options.directory ?? new MemoryDirectory(),
+      directory: options.directory ?? new PromisedDirectory(),
       presence: options.presence ?? new MemoryPresence(),
       broker: options.broker ?? ((listener) => new MemoryBroker(bus, listener))
     })
@@ -79,7 +79,6 @@ export class FakeHub {
     const slot = this.hub.admission.acquire(ip, () => {})
     const transport = new FakeTransport(this.clock)
     const connection = this.hub.accept(transport, { identity, ip, subprotocol: null, slot })
-    transport.attach(connection)
     return { connection, transport, slot }
   }
 

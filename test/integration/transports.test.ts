@@ -75,6 +75,30 @@ for (const [way, { stays, app: appOptions = {}, websocket }] of Object.entries(w
   })
 }
 
+for (const [way, { options = {}, completed }] of Object.entries({
+  'nobody looks at it': { completed: false },
+  'its options are those of the app': { options: { websocket: { options: { maxFragments: 8 } } }, completed: false },
+  'the app compresses': { options: { compression: { level: 1 } }, completed: false },
+  'the app puts a class of its own in its place': { options: { websocket: { options: { WebSocket: OfTheApp as never } } }, completed: true }
+} satisfies Record<string, { options?: HubOptions, completed: boolean }>)) {
+  t.test(`${way}: ws ${completed ? 'completes' : 'does not complete'} a WebSocket that is left at once`, async (t) => {
+    const made: WebSocket[] = []
+    const app = await TestApp.start(t, { ...options, onMessage: (connection, message) => { connection.send(message) } }, {
+      after: ({ websocketServer: { clients } }) => {
+        const add = clients.add.bind(clients)
+        clients.add = (ws) => {
+          made.push(ws)
+          return add(ws)
+        }
+      }
+    })
+    const client = await app.connect()
+    await client.roundTrip('hello')
+    t.equal(made.at(-1)?.readyState, completed ? WebSocket.OPEN : WebSocket.CONNECTING)
+    await app.assertBaseline()
+  })
+}
+
 for (const way of ['as it comes', 'another listener on the socket', 'a WebSocket class of the app']) {
   for (const [how, last, code] of [['a reset', [], 1006], ['a Close and a reset', [closeFrame(4001, 'bye')], 4001]] as const) {
     t.test(`${way}: what came while we did not read is handled, although the peer is gone, with ${how}`, async (t) => {

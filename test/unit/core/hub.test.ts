@@ -3,6 +3,7 @@ import type { DisconnectInfo, HubEvents } from '../../../lib/core/types.js'
 import { MemoryDirectory } from '../../../lib/memory/directory.js'
 import { settled } from '../../helpers/until.js'
 import { FakeHub, startHub } from '../../helpers/fake-hub.js'
+import { PromisedDirectory } from '../../helpers/promised-directory.js'
 import { SlowDirectory } from '../../helpers/slow-directory.js'
 
 t.test('a connection is in the hub from just before onConnect until it has ended', async (t) => {
@@ -35,7 +36,7 @@ t.test('it has slots, and they come back', async (t) => {
 t.test('FAULTS 44: a socket that ends before it is in the hub never gets there', async (t) => {
   const events: string[] = []
   const handlers = { onConnect: () => { events.push('connect') }, onDisconnect: () => { events.push('disconnect') } }
-  const directory = new MemoryDirectory()
+  const directory = new PromisedDirectory()
   const fake = await startHub({ ...handlers, directory })
   const { connection, transport } = fake.accept({ user: 'ann' })
   transport.reset()
@@ -72,6 +73,52 @@ t.test('a directory that fails to add: 1011, no onConnect', async (t) => {
   t.equal(fake.hub.admission.held, 0)
   t.match(fake.errors, [{ message: 'away' }, { message: 'still away' }])
   t.same(await directory.inner.user('ann'), [])
+})
+
+t.test('a directory that answers at once: in the hub in the same turn', async (t) => {
+  const events: string[] = []
+  const directory = new MemoryDirectory()
+  const fake = await startHub({
+    directory,
+    sessions: 'single-per-user',
+    onConnect: (connection) => {
+      events.push('connect')
+      connection.send('welcome')
+    },
+    onDisconnect: (_connection, { code }) => { events.push(`disconnect ${code}`) }
+  })
+  const first = fake.accept({ user: 'ann' })
+  t.equal(fake.hub.get(first.connection.id), first.connection)
+  const second = fake.accept({ user: 'ann' })
+  t.same(events, ['connect', 'connect'])
+  t.equal(first.transport.closed?.code, 4502)
+  await fake.turn()
+  t.same(second.transport.messages, ['welcome'])
+  t.same(await directory.user('ann'), [second.connection])
+  t.equal(fake.hub.sessions.entering.size, 0)
+})
+
+t.test('a directory that answers at once, and an end before the beginning: waited for by a drain', async (t) => {
+  const fake = await startHub({ directory: new MemoryDirectory(), onConnect: () => { t.fail('it was let in') } })
+  const { transport } = fake.accept({ expiresAt: fake.clock.now() })
+  t.equal(transport.closed?.code, 4401)
+  t.equal(fake.hub.size, 0)
+  t.equal(fake.hub.admission.held, 1)
+  await fake.hub.drain()
+  t.equal(fake.hub.admission.held, 0)
+})
+
+t.test('a directory that throws: 1011, no onConnect', async (t) => {
+  class Failing extends MemoryDirectory {
+    override claim (): never { throw new Error('away') }
+  }
+  const fake = await startHub({ directory: new Failing(), onConnect: () => { t.fail('it was let in') } })
+  const { transport } = fake.accept()
+  t.equal(transport.closed?.code, 1011)
+  await fake.turn()
+  t.match(fake.errors, [{ message: 'away' }])
+  t.equal(fake.hub.admission.held, 0)
+  t.equal(fake.hub.sessions.entering.size, 0)
 })
 
 t.test('a directory that fails to remove is told, and stops nothing', async (t) => {

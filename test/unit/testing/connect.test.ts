@@ -1,8 +1,8 @@
 import t from 'tap'
 import type { Hub } from '../../../lib/core/types.js'
-import { MemoryDirectory } from '../../../lib/memory/directory.js'
 import { connect, type ConnectOptions } from '../../../lib/testing/connect.js'
 import { FakeHub, startHub } from '../../helpers/fake-hub.js'
+import { PromisedDirectory } from '../../helpers/promised-directory.js'
 import { gate, settled } from '../../helpers/until.js'
 
 t.test('the connection is who the test says', async (t) => {
@@ -35,7 +35,7 @@ t.test('resolves when onConnect has begun', async (t) => {
 })
 
 t.test('resolves with the end where the server closes it instead', async (t) => {
-  class Away extends MemoryDirectory {
+  class Away extends PromisedDirectory {
     override async claim (): Promise<never> { throw new Error('the directory is away') }
   }
   const { hub } = await startHub({ directory: new Away(), onConnect: () => { t.fail('there is no connection') } })

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import t from 'tap'
-import { checkHandshake, values } from '../../../lib/upgrade/handshake.js'
+import { checkHandshake, NONE, only, SEVERAL } from '../../../lib/upgrade/handshake.js'
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 const GOOD: ReadonlyArray<readonly [string, string]> = [
@@ -57,9 +57,13 @@ t.test('FAULTS 14: an upgrade whose Upgrade header is behind the 2,000 that Node
   t.end()
 })
 
-t.test('every value of a header, as it came', (t) => {
-  const both = request([['Origin', 'a'], ['x', 'origin'], ['ORIGIN', 'b'], ['origin', '']])
-  t.same(values(both, 'origin'), ['a', 'b', ''])
-  t.same(values(both, 'host'), [])
+t.test('the value of a header, as it came', (t) => {
+  const some = request([['Origin', 'a'], ['x', 'origin'], ['ORIGIN', 'b'], ['Accept', 'c'], ['EMPTY', '']])
+  t.equal(only(some, 'origin'), SEVERAL)
+  t.equal(only(request([['origin', 'a'], ['Origin', 'a']]), 'origin'), SEVERAL, 'also when it is the same twice')
+  t.equal(only(some, 'accept'), 'c')
+  t.equal(only(some, 'empty'), '')
+  t.equal(only(some, 'host'), NONE)
+  t.equal(only(request([]), 'host'), NONE)
   t.end()
 })
