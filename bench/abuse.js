@@ -1,8 +1,9 @@
 // What abusers do to the others: 200 connections echo a message each 50 ms; beside them one that floods 100,000 small messages, one
 // that sends 64 KiB messages at full speed, one that never finishes a message. Each comes back at once when it is closed.
 //   npm run bench:abuse [-- --seconds 15 --repetitions 3]
-// The server has a core of its own (taskset, of util-linux), or on two cores the abusers would slow it down by what they take of the
-// processor, whatever it does. For the same reason they run at a lower priority than the clients, which have the other core.
+// The clients and the abusers share a core (taskset, of util-linux), and the abusers run at a lower priority, or on two cores they
+// would slow the server down by what they take of the processor, whatever it does. The server has both: its garbage is collected by
+// threads beside it.
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { setPriority } from 'node:os'
@@ -30,6 +31,7 @@ const WARM_UP_MS = 3_000
 const DEFAULTS = 'default limits'
 const SETTINGS = {
   [DEFAULTS]: {},
+  'bytesPerSecond: 1 MiB': { limits: { bytesPerSecond: 1024 * 1024 } },
   'over the rate: dropped, never closed': { limits: { violations: 0 } },
   'no rate limits at all': { limits: { messagesPerSecond: 0 } }
 }
@@ -59,13 +61,13 @@ async function main () {
 }
 
 async function measure (name, abused) {
-  const server = pinned(1, child(file, ['--server', name]))
+  const server = child(file, ['--server', name])
   const { port } = await server.ask()
-  const normal = pinned(0, child(file, ['--normal', String(port)]))
+  const normal = onOneCore(child(file, ['--normal', String(port)]))
   await normal.ask({ open: true })
   // A server in production is warm, and so is a client that measures.
   await normal.ask({ run: WARM_UP_MS })
-  const abusers = abused ? pinned(0, child(file, ['--abusers', String(port)])) : null
+  const abusers = abused ? onOneCore(child(file, ['--abusers', String(port)])) : null
   await abusers?.ask({ begin: true })
   const latencies = await normal.ask({ run: Number(values.seconds) * 1_000 })
   const abuse = await abusers?.ask({ report: true })
@@ -76,9 +78,9 @@ async function measure (name, abused) {
   return { ...latencies, abuse, stats }
 }
 
-/** Keeps all threads of a process on one core. */
-function pinned (core, one) {
-  execFileSync('taskset', ['--all-tasks', '--pid', '--cpu-list', String(core), String(one.process.pid)], { stdio: 'ignore' })
+/** Keeps all threads of a process on the first core. */
+function onOneCore (one) {
+  execFileSync('taskset', ['--all-tasks', '--pid', '--cpu-list', '0', String(one.process.pid)], { stdio: 'ignore' })
   return one
 }
 
