@@ -92,7 +92,14 @@ export async function measure (workload, id, { ms, warmUp }) {
     if (workload.idle !== undefined) return await idle(workload.idle, server, open)
     await open(workload.open)
     await load.ask({ run: { ...workload.run, ms: warmUp } })
-    if (workload.settle !== undefined) await pause(workload.settle)
+    let turn = null
+    if (workload.settle !== undefined) {
+      await pause(workload.settle)
+      // Not while the cost is measured: watching costs more.
+      await server.ask('watch')
+      await pause(workload.ms)
+      turn = (await server.ask('delay')).max
+    }
     if (workload.watch === true) await server.ask('watch')
     const before = server.cpu
     const seen = await load.ask({ run: { ...workload.run, ms: workload.ms ?? ms } })
@@ -106,7 +113,7 @@ export async function measure (workload, id, { ms, warmUp }) {
       share: (user + system) / seen.ms,
       perSecond: 1_000 * seen.delivered / seen.ms,
       rss: server.rss,
-      ...workload.watch === true && { turn: (await server.ask('delay')).max }
+      ...workload.watch === true ? { turn: (await server.ask('delay')).max } : turn !== null && { turn }
     }
   } finally {
     await load.end()

@@ -1,4 +1,5 @@
-// The tables and charts of a run: bench/results/<file>.json, .md, and one chart as SVG.
+// The tables and charts of a run: bench/results/<file>.json, .md, and one chart as SVG. Those of a full run are shown by
+// docs/performance.md, too.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
@@ -9,18 +10,22 @@ import { nameOf } from './measure.js'
 /** From here on, a process has no time left: its share of one core. */
 const SATURATED = 0.9
 const OURS = 'hub'
+/** It shows the full run. */
+const PAGE = new URL('../docs/performance.md', import.meta.url)
 const CONTROL = 'ws'
 
-export async function report (results, { repetitions, ms, file }) {
+export async function report (results, { full, repetitions, ms, file }) {
   const folder = new URL('results/', import.meta.url)
   mkdirSync(folder, { recursive: true })
   const text = [
-    `Node ${process.version}, ${versions()}; ${cpus().length} x ${cpus()[0].model}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()};`,
+    `Node ${process.version}, ${versions()};`,
+    `${cpus().length} x ${cpus()[0].model}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split('-')[0]};`,
     `medians of ${repetitions} interleaved runs of ${ms / 1_000} s; ${new Date().toISOString().slice(0, 10)}.`,
     '',
     ...results.flatMap(table)
   ].join('\n')
   writeFileSync(new URL(`${file}.md`, folder), text)
+  if (full) writeFileSync(PAGE, readFileSync(PAGE, 'utf8').replace(/(<!-- results -->\n)[^]*(<!-- end of results -->)/, (_, begin, end) => `${begin}\n${text}\n${end}`))
   writeFileSync(new URL(`${file}.json`, folder), `${JSON.stringify(results, null, 1)}\n`)
   const bars = results.flatMap(({ workload, servers }) => Object.entries(servers)
     .filter(([, { cpu }]) => cpu !== undefined)

@@ -31,7 +31,7 @@ const results = []
 for (const workload of chosen) {
   const rows = new Map(workload.servers.filter((id) => servers === null || servers.includes(id)).map((id) => [id, []]))
   const missing = {}
-  for (let i = 0; i < repetitions; i++) {
+  for (let i = 0; i < (workload.once === true ? 1 : repetitions); i++) {
     for (const [id, runs] of rows) {
       try {
         runs.push(await measure(workload, id, { ms, warmUp: ms / 2 }))

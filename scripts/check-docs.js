@@ -11,6 +11,8 @@ import { filesBelow, report, root, tableBelow } from './shared.js'
 
 const OPTIONS = 'docs/options.md'
 const ERRORS = 'docs/errors.md'
+const PERFORMANCE = 'docs/performance.md'
+const MEASURED = 'bench/results/full.md'
 /** What a client may see although this server never chooses it: from the parser, another route, or no peer at all. */
 const FOREIGN_CODES = [1001, 1002, 1005, 1006, 1007, 1009]
 /** Milliseconds for a program of the manual that tests. */
@@ -30,7 +32,7 @@ function check () {
   const blocks = pages.flatMap(completeBlocks)
   const links = pages.flatMap(linksOf)
   report(
-    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...links.flatMap(linkProblems), ...programProblems(blocks)],
+    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...performanceProblems(), ...links.flatMap(linkProblems), ...programProblems(blocks)],
     `${pages.length} pages: options, errors and close codes are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile, ${blocks.filter(isTest).length} of them pass`
   )
 }
@@ -58,6 +60,11 @@ function commentProblems (path, comment, option) {
   if (expected !== '-' && !comment.includes(`Default ${expected}.`)) problems.push(`${where} must say: Default ${expected}.`)
   if (option.minimum === 0 && !comment.includes(' 0: ')) problems.push(`${where} must say what 0 means`)
   return problems
+}
+
+/** The figures of PERFORMANCE are those of one run, as it wrote them. */
+function performanceProblems () {
+  return readFileSync(root + PERFORMANCE, 'utf8').includes(readFileSync(root + MEASURED, 'utf8')) ? [] : [`${PERFORMANCE} does not show ${MEASURED}: npm run bench -- --full`]
 }
 
 /** In every table of ERRORS, a row that begins with a code of ours tells its status. */
