@@ -29,9 +29,10 @@ const DEFAULT_SPREAD = 5_000
 const ROUTE_OPTIONS = ['schema', 'config', 'constraints', 'preValidation', 'preHandler', 'logLevel']
 const WEBSOCKET_OPTIONS = ['errorHandler', 'options', 'preClose']
 /** Of ws, as far as they make sense behind @fastify/websocket. */
-const SERVER_OPTIONS = ['allowSynchronousEvents', 'autoPong', 'clientTracking', 'closeTimeout', 'maxBufferedChunks', 'maxFragments', 'maxPendingAutoPongs', 'verifyClient', 'WebSocket']
+const SERVER_OPTIONS = ['allowSynchronousEvents', 'autoPong', 'closeTimeout', 'maxBufferedChunks', 'maxFragments', 'maxPendingAutoPongs', 'verifyClient', 'WebSocket']
 /** Of ws, with what stands in their place: they would undo what the plugin promises. */
 const OWN_SERVER_OPTIONS: Record<string, string> = {
+  clientTracking: 'nothing: the WebSockets of other routes are closed with the app, those of the hub are not tracked',
   handleProtocols: 'subprotocols in its place',
   maxPayload: 'limits.maxMessageBytes in its place',
   noServer: 'nothing: the plugin sets it',

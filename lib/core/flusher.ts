@@ -18,6 +18,8 @@ export class Flusher {
   readonly #onError: (error: unknown) => void
   readonly #run = (): void => { this.#flushAll() }
   #dirty: Flushable[] = []
+  /** The first of them that has not been flushed. */
+  #next = 0
   #root = Batch.root()
 
   /** @param onError gets what a flush throws; the other flushes of the turn still run */
@@ -36,25 +38,24 @@ export class Flusher {
   }
 
   #flushAll (): void {
-    const dirty = this.#dirty
-    // What is marked from now on belongs to the next turn.
-    this.#dirty = []
     // What the turn has sent is not kept for the next.
     this.#root = Batch.root()
+    // What is marked from now on belongs to the next turn.
+    const last = this.#dirty.length
     const end = this.#clock.monotonic() + SLICE_MS
-    for (let i = 0; i < dirty.length; i++) {
-      if (i % LOOK_EVERY === LOOK_EVERY - 1 && this.#clock.monotonic() >= end) return this.#goOnLater(dirty, i)
+    for (let looks = 1; this.#next < last; looks++) {
+      if (looks % LOOK_EVERY === 0 && this.#clock.monotonic() >= end) break
       try {
-        (dirty[i] as Flushable).flush()
+        (this.#dirty[this.#next++] as Flushable).flush()
       } catch (error) {
         this.#onError(error)
       }
     }
-  }
-
-  /** What is left comes before what has been marked meanwhile. */
-  #goOnLater (dirty: readonly Flushable[], from: number): void {
-    if (this.#dirty.length === 0) this.#clock.defer(this.#run)
-    this.#dirty = [...dirty.slice(from), ...this.#dirty]
+    // Where fan-outs never end, the list does not either: those flushed leave it when they are the greater part.
+    if (this.#next * 2 >= this.#dirty.length) {
+      this.#dirty = this.#dirty.slice(this.#next)
+      this.#next = 0
+    }
+    if (this.#dirty.length > 0) this.#clock.defer(this.#run)
   }
 }

@@ -15,7 +15,6 @@ const ways: Record<string, { stays: boolean, websocket?: HubOptions['websocket']
   'as it comes': { stays: false },
   'the @fastify/websocket of the app': { stays: false, app: { before: async (app) => { await app.register(fastifyWebsocket, { options: { maxPayload: 64 * 1024 } }) } } },
   'another listener on the socket': { stays: false, app: { after: ({ server }) => { server.on('connection', (socket) => { socket.on('data', () => {}) }) } } },
-  'without client tracking': { stays: false, websocket: { options: { clientTracking: false } } },
   'a WebSocket class of the app': { stays: true, websocket: { options: { WebSocket: OfTheApp as never } } },
   'events in turns of their own': { stays: true, websocket: { options: { allowSynchronousEvents: false } } },
   'a listener of the app': { stays: true, app: { after: ({ websocketServer }) => { websocketServer.on('connection', (ws) => { ws.on('pong', () => {}) }) } } }

@@ -213,6 +213,10 @@ t.test('what is passed through', (t) => {
   t.throws(() => resolve({ websocket: { optoins: {} } }), { message: 'fastify-hub option websocket.optoins: expected no such option; there are errorHandler, options, preClose, got an object' })
   t.throws(() => resolve({ websocket: { options: { maxpayload: 1 } } }), { message: /^fastify-hub option websocket\.options\.maxpayload: expected no such option; there are allowSynchronousEvents, / })
   t.throws(() => resolve({ websocket: { options: 5 } }), { message: 'fastify-hub option websocket.options: expected an object: options of ws, got 5' })
+  t.throws(() => resolve({ websocket: { options: { clientTracking: false } } }), {
+    code: 'FST_HUB_INVALID_OPTIONS',
+    message: 'fastify-hub option websocket.options.clientTracking: expected nothing: the WebSockets of other routes are closed with the app, those of the hub are not tracked, got false'
+  })
   t.throws(() => resolve({ websocket: { options: { handleProtocols: () => {} } } }), { message: 'fastify-hub option websocket.options.handleProtocols: expected subprotocols in its place, got a function' })
   t.throws(() => resolve({ websocket: { options: { skipUTF8Validation: true } } }), { message: 'fastify-hub option websocket.options.skipUTF8Validation: expected nothing: text messages are always checked, got true' })
   t.doesNotThrow(() => resolve({ websocket: { options: { maxFragments: 5, closeTimeout: 1 }, errorHandler: () => {}, preClose: () => {} } }))
