@@ -3,6 +3,7 @@ import t from 'tap'
 import { QueueBudget } from '../../../lib/core/queue-budget.js'
 import type { Overflow, PublishResult, SendResult } from '../../../lib/core/types.js'
 import { MAX_FRAME_BYTES } from '../../../lib/protocol/frame.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
 import { startHub } from '../../helpers/fake-hub.js'
 
 const PEERS = 3
@@ -117,4 +118,58 @@ t.test('random mixes of direct, room and broadcast sends: the order of calls, an
     t.same(fake.errors, [])
     return hub.stats().queuedBytes === 0 && budget.bytes === 0 && budget.queues === 0
   }), { numRuns: 300 })
+})
+
+/** Each look at it finds 6 ms gone: a flush is over its time at the first look. */
+class HastyClock extends TestClock {
+  #gone = 0
+  override monotonic (): number { return super.monotonic() + (this.#gone += 6) }
+}
+
+const MANY = 200
+const manyOp = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('send' as const), who: fc.nat(MANY - 1) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('broadcast' as const), except: fc.option(fc.nat(MANY - 1)) }) },
+  { weight: 3, arbitrary: fc.constant({ kind: 'publish' as const }) },
+  { weight: 4, arbitrary: fc.constant({ kind: 'turn' as const }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('close' as const), who: fc.nat(MANY - 1) }) }
+)
+
+t.test('while a fan-out is flushed in slices, whatever is sent in between comes in the order of the calls, and nothing is missing', async () => {
+  await fc.assert(fc.asyncProperty(fc.array(manyOp, { maxLength: 60, size: 'max' }), async (ops) => {
+    const clock = new HastyClock()
+    const { hub, connect } = await startHub({ clock }).then((fake) => ({ hub: fake.hub, connect: async () => await fake.connect() }))
+    const peers = await Promise.all(Array.from({ length: MANY }, connect))
+    await Promise.all(peers.slice(0, MANY / 2).map(async ({ connection }) => { await connection.join('half') }))
+    const expected = peers.map((): string[] => [])
+    const closed = new Set<number>()
+    let slices = 0
+    for (const [n, step] of ops.entries()) {
+      const message = String(n)
+      const to = (list: (i: number) => boolean): void => {
+        expected.forEach((messages, i) => { if (!closed.has(i) && list(i)) messages.push(message) })
+      }
+      if (step.kind === 'send') {
+        peers[step.who]?.connection.send(message)
+        to((i) => i === step.who)
+      } else if (step.kind === 'broadcast') {
+        hub.broadcast(message, { except: step.except === null ? undefined : peers[step.except]?.connection.id })
+        to((i) => i !== step.except)
+      } else if (step.kind === 'publish') {
+        hub.room('half').publish(message)
+        to((i) => i < MANY / 2)
+      } else if (step.kind === 'close') {
+        peers[step.who]?.connection.close()
+        closed.add(step.who)
+      } else {
+        slices++
+        clock.turn()
+      }
+    }
+    for (let turn = 0; turn < 10; turn++) clock.turn()
+    peers.forEach(({ transport }, i) => {
+      const messages = transport.messages as string[]
+      if (messages.join() !== expected[i]?.join()) throw new Error(`peer ${i} has ${messages.join()} after ${slices} turns, not ${expected[i]?.join()}`)
+    })
+  }), { numRuns: 60 })
 })
