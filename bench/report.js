@@ -96,13 +96,13 @@ async function chart (values) {
     data: { values },
     background: 'white',
     facet: { row: { field: 'workload', title: null, sort: null, header: { labelAngle: 0, labelAnchor: 'start', labelOrient: 'top', labelFontWeight: 'bold' } } },
-    resolve: { scale: { x: 'independent' } },
+    resolve: { scale: { x: 'independent', y: 'independent' } },
     spec: {
       width: 640,
       height: { step: 16 },
       mark: 'bar',
       encoding: {
-        y: { field: 'server', type: 'nominal', title: null, sort: 'x' },
+        y: { field: 'server', type: 'nominal', title: null, sort: 'x', axis: { labelLimit: 200 } },
         x: { field: 'cost', type: 'quantitative', title: 'microseconds of server CPU for each delivery, echo or upgrade' },
         color: { condition: { test: `datum.server === '${nameOf(OURS)}'`, value: '#1b7f4d' }, value: '#9aa5b1' }
       }
