@@ -37,6 +37,8 @@ export const disconnects = Object.freeze({
 
 /** No Close frame came (RFC 6455 section 7.1.5). */
 export const ABNORMAL = 1006
+/** RFC 6455 section 7.4.1: a Close frame without a code. Never on the wire either. */
+export const NO_STATUS = 1005
 
 /** Longest reason that fits a Close frame beside the code: RFC 6455 section 5.5. */
 const MAX_REASON_BYTES = 123

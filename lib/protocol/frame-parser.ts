@@ -1,6 +1,8 @@
 import { constants, isUtf8 } from 'node:buffer'
-import { isReceivableCloseCode } from './disconnect.js'
-import { OPCODE_CLOSE, OPCODE_PING, OPCODE_PONG } from './frame.js'
+import { isReceivableCloseCode, NO_STATUS } from './disconnect.js'
+import {
+  FIN, LENGTH_16, LENGTH_64, OPCODE_BINARY, OPCODE_BITS, OPCODE_CLOSE, OPCODE_CONTINUATION, OPCODE_PING, OPCODE_PONG, OPCODE_TEXT, RSV1
+} from './frame.js'
 import { Unfinished } from './unfinished.js'
 import { unmask } from './unmask.js'
 
@@ -28,17 +30,9 @@ export interface FrameListener {
   onInvalid (error: Error, code: number): void
 }
 
-const FIN = 0x80
-const RSV1 = 0x40
 const RSV2_AND_3 = 0x30
-const OPCODE_BITS = 0x0f
-const OPCODE_CONTINUATION = 0x0
-const OPCODE_TEXT = 0x1
-const OPCODE_BINARY = 0x2
 const MASKED = 0x80
 const LENGTH_BITS = 0x7f
-const LENGTH_16 = 126
-const LENGTH_64 = 127
 const MAX_CONTROL_PAYLOAD = 125
 /** The upper half of 2 ** 53 - 1. */
 const MAX_SAFE_UPPER = 0x1fffff
@@ -49,7 +43,6 @@ const NOTHING = Buffer.alloc(0)
 
 /* Close codes: RFC 6455 section 7.4.1. */
 const PROTOCOL_ERROR = 1002
-const NO_STATUS = 1005
 const INVALID_PAYLOAD = 1007
 const POLICY_VIOLATION = 1008
 const TOO_BIG = 1009

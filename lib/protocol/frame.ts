@@ -39,17 +39,18 @@ const MAX_PAYLOAD = 64 * 1024
 /** Largest frame on the wire, header included: also the unit of one write. */
 export const MAX_FRAME_BYTES = MAX_PAYLOAD + 10
 
-const FIN = 0x80
-const RSV1 = 0x40
-const OPCODE_BITS = 0x0f
-const OPCODE_CONTINUATION = 0x0
-const OPCODE_TEXT = 0x1
-const OPCODE_BINARY = 0x2
+/* RFC 6455 section 5.2, for both directions. */
+export const FIN = 0x80
+export const RSV1 = 0x40
+export const OPCODE_BITS = 0x0f
+export const OPCODE_CONTINUATION = 0x0
+export const OPCODE_TEXT = 0x1
+export const OPCODE_BINARY = 0x2
 export const OPCODE_CLOSE = 0x8
 export const OPCODE_PING = 0x9
 export const OPCODE_PONG = 0xa
-const LENGTH_16 = 126
-const LENGTH_64 = 127
+export const LENGTH_16 = 126
+export const LENGTH_64 = 127
 
 /** Encodes a message. Copies: the caller may change its bytes afterwards. */
 export function encodeFrame (payload: Payload): Frame {

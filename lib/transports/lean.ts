@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { TransportListener } from '../core/ports.js'
+import { ABNORMAL, NO_STATUS } from '../protocol/disconnect.js'
 import type { FrameListener, FrameParser } from '../protocol/frame-parser.js'
 import { encodeControl, OPCODE_CLOSE } from '../protocol/frame.js'
 import type { Unfinished } from '../protocol/unfinished.js'
@@ -18,9 +19,6 @@ export interface LeanShared {
 /** A discarded read of this size is followed by a pause of so many milliseconds. */
 const FLOOD_BYTES = 8 * 1024
 const FLOOD_PAUSE = 100
-/** RFC 6455 section 7.4.1: no Close frame has come; one without a code has. */
-const ABNORMAL = 1006
-const NO_STATUS = 1005
 
 /**
  * A WebSocket that is no more than its socket. ws makes the handshake; but its WebSocket brings a parser, a sender and
