@@ -108,7 +108,7 @@ export interface HubOptions {
     messagesPerSecond?: number | undefined
     /** Messages, at least 1, that may come at once within that rate. Default `200`. */
     burst?: number | undefined
-    /** Payload bytes per second and connection; what is over it is dropped. Default `0`. 0: no limit. */
+    /** Payload bytes per second and connection: who is ahead of it is not read for a while. Default `1_048_576`. 0: no limit. */
     bytesPerSecond?: number | undefined
     /** Messages over the rate in a row that close the connection with 1008. Default `10`. 0: never. */
     violations?: number | undefined

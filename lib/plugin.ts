@@ -94,7 +94,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: Ser
       overflow: queue.overflow,
       maxPending: inbound.maxPending,
       messages,
-      rate: { ...limits, burstBytes: Math.max(limits.bytesPerSecond, limits.maxMessageBytes) }
+      rate: limits
     },
     directory: new MemoryDirectory(),
     presence: new MemoryPresence(),

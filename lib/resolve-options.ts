@@ -215,9 +215,6 @@ function checkContradictions ({ drain, heartbeat, limits, queue }: ResolvedOptio
   if (limits.onFull === 'wait' && limits.maxWaiting === 0) {
     fail('limits.maxWaiting', "at least 1 while limits.onFull is 'wait'", '0')
   }
-  if (limits.bytesPerSecond > 0 && limits.maxMessageBytes === 0) {
-    fail('limits.maxMessageBytes', 'a limit while limits.bytesPerSecond is set: a larger message could never pass', '0')
-  }
   if (drain.timeout > 0 && drain.spread >= drain.timeout) {
     fail('drain.spread', `less than drain.timeout (${drain.timeout}): connections that were not reached by then would be terminated`, String(drain.spread))
   }

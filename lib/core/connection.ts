@@ -32,7 +32,7 @@ export interface ConnectionHost {
   readonly wheel: TimingWheel
   readonly settings: ConnectionSettings
   readonly outbound: OutboundShared
-  readonly counters: OutboundCounters & { received: number, limited: number }
+  readonly counters: OutboundCounters & { received: number, limited: number, throttled: number }
   readonly rooms: Rooms
   handleMessage (connection: HubConnection, message: InboundMessage): unknown
   kick (connection: HubConnection, code: number, reason: string): Promise<boolean>
@@ -106,10 +106,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#deadlines = new ConnectionDeadlines(host, this, toExpiry(info.identity.expiresAt) ?? null)
   }
 
-  get data (): HubConnectionData {
-    this.#data ??= {}
-    return this.#data
-  }
+  get data (): HubConnectionData { return (this.#data ??= {}) }
 
   set data (data: HubConnectionData) { this.#data = data }
   get nodeId (): string { return this.#host.nodeId }
@@ -126,14 +123,10 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   get expiresAt (): number | null { return this.#deadlines.expiresAt }
 
   get rooms (): ReadonlySet<string> { return this.roomSet ?? NO_ROOMS }
-  get queued (): { messages: number, bytes: number } {
-    return { messages: this.#outbound.queuedMessages, bytes: this.#outbound.queuedBytes }
-  }
+  get queued (): { messages: number, bytes: number } { return { messages: this.#outbound.queuedMessages, bytes: this.#outbound.queuedBytes } }
 
   /** Whether it still takes messages and rooms: neither side has begun to close. */
-  get live (): boolean {
-    return (this.#state === 'open' || this.#state === 'connecting') && this.#transport.writable
-  }
+  get live (): boolean { return (this.#state === 'open' || this.#state === 'connecting') && this.#transport.writable }
 
   /** For logs and for JSON: who it is, and nothing of the hub's or the application's own. */
   toJSON (): Pick<Connection, 'id' | 'user' | 'device' | 'ip' | 'subprotocol' | 'state'> {
@@ -244,7 +237,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   /* ---- TransportListener ---- */
 
-  onMessage (data: Buffer, isBinary: boolean): void {
+  onMessage (data: Buffer, isBinary: boolean, headroom: number): void {
     const { settings, counters } = this.#host
     const now = this.#deadlines.heard()
     if (this.#ending !== null) return
@@ -252,7 +245,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
       this.disconnect(disconnects.unsupportedData)
     } else if (this.#withinRate(data.length, now)) {
       counters.received++
-      this.#inbound.receive(new InboundMessage(data, isBinary))
+      this.#inbound.receive(new InboundMessage(data, isBinary, headroom))
     }
   }
 
@@ -352,6 +345,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   onCloseTimeout (): void { this.#transport.terminate() }
 
+  onReadAgain (): void { this.#inbound.unthrottle() }
+
   async #join (room: string): Promise<StreamPosition> {
     return await this.#host.rooms.join(this, checkName('room', room))
   }
@@ -368,7 +363,12 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     const { settings: { rate }, counters } = this.#host
     if (rate.messagesPerSecond === 0 && rate.bytesPerSecond === 0) return true
     this.#rate ??= new PeerRate(rate, now)
-    if (this.#rate.take(bytes, now)) return true
+    const wait = this.#rate.spend(bytes, now)
+    if (wait > 0) {
+      if (this.#inbound.throttle()) counters.throttled++
+      this.#deadlines.throttled(wait)
+    }
+    if (this.#rate.take(now)) return true
     counters.limited++
     if (rate.violations > 0 && this.#rate.violations >= rate.violations) {
       this.#transport.ignore()

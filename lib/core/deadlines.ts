@@ -24,6 +24,8 @@ export interface DeadlineListener {
   onWriteTimeout (): void
   /** The closing handshake has taken too long. */
   onCloseTimeout (): void
+  /** The peer may be read again. */
+  onReadAgain (): void
 }
 
 /** Nothing is under way. Like the times a small whole number: Infinity would take an object of its own in each connection. */
@@ -56,6 +58,8 @@ export class ConnectionDeadlines extends Deadline {
   #writingSince = IDLE
   /** When a closing handshake is given up. */
   #closeBy = IDLE
+  /** When a peer that was ahead of its rate is read again. */
+  #readAt = IDLE
   /**
    * In milliseconds since the Unix epoch, other than all times here: a token names a moment of the wall clock, and is judged
    * by it as on every HTTP request. null is never, and takes no memory.
@@ -108,6 +112,12 @@ export class ConnectionDeadlines extends Deadline {
     if (this.#phase !== 'ended' && writing && write > 0 && !this.#looksBefore(this.#writingSince + write)) this.#schedule()
   }
 
+  /** The peer is not read for so many milliseconds. */
+  throttled (ms: number): void {
+    this.#readAt = this.#clock.monotonic() + ms
+    if (!this.#looksBefore(this.#readAt)) this.#schedule()
+  }
+
   /** The closing handshake begins. */
   closing (): void {
     const { close } = this.#settings.deadlines
@@ -132,6 +142,10 @@ export class ConnectionDeadlines extends Deadline {
     if (this.#phase !== 'ended' && this.#writingSince !== IDLE && write > 0 && now - this.#writingSince >= write) {
       this.#writingSince = IDLE
       this.#listener.onWriteTimeout()
+    }
+    if (this.#readAt !== IDLE && now >= this.#readAt) {
+      this.#readAt = IDLE
+      this.#listener.onReadAgain()
     }
     const { action } = this.#heartbeat(now)
     if (this.#phase === 'closing') {
@@ -169,6 +183,7 @@ export class ConnectionDeadlines extends Deadline {
       if (this.#writingSince !== IDLE && write > 0) next = Math.min(next, this.#writingSince + write - now)
     }
     if (this.#phase === 'closing' && this.#closeBy !== IDLE) next = Math.min(next, this.#closeBy - now)
+    if (this.#phase === 'live' && this.#readAt !== IDLE) next = Math.min(next, this.#readAt - now)
     if (this.#phase === 'live' && this.#expiresAt !== null) next = Math.min(next, this.#expiresAt - this.#clock.now(), LOOK)
     if (next === Infinity) this.#wheel.disarm(this)
     else this.#wheel.arm(this, Math.max(0, next))

@@ -69,7 +69,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   readonly wheel: TimingWheel
   readonly settings: ConnectionSettings
   readonly outbound: OutboundShared
-  readonly counters = { admitted: 0, received: 0, limited: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, queuedBytes: 0 }
+  readonly counters = { admitted: 0, received: 0, limited: 0, throttled: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, queuedBytes: 0 }
   readonly refused = new Map<string, number>()
   readonly admission: Admission
   readonly rooms: Rooms
@@ -122,7 +122,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   }
 
   stats (): HubStats {
-    const { admitted, received, sent, queued, dropped, rejected, replaced, limited, queuedBytes } = this.counters
+    const { admitted, received, sent, queued, dropped, rejected, replaced, limited, throttled, queuedBytes } = this.counters
     return {
       nodeId: this.nodeId,
       connections: this.size,
@@ -132,7 +132,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
       sockets: { open: this.#config.sockets.open, dropped: this.#config.sockets.dropped },
       admitted,
       refused: Object.fromEntries(this.refused),
-      messages: { received, sent, queued, dropped, rejected, replaced, limited },
+      messages: { received, sent, queued, dropped, rejected, replaced, limited, throttled },
       queuedBytes
     }
   }

@@ -13,8 +13,9 @@ export interface InboundHost {
 }
 
 /**
- * The way in of one connection: messages are handled in order, one at a time. While as many as `maxPending` wait, the
- * socket is paused, so that TCP pushes back on the sender; what one read had already brought in is still kept.
+ * The way in of one connection: messages are handled in order, one at a time. While as many as `maxPending` wait, or the
+ * peer is ahead of its rate of bytes, the socket is paused, so that TCP pushes back on the sender; what one read had already
+ * brought in is still kept.
  */
 export class Inbound {
   readonly #host: InboundHost
@@ -25,6 +26,8 @@ export class Inbound {
   #held = true
   #busy = false
   #paused = false
+  /** The peer is ahead of its rate. */
+  #throttled = false
   #sealed = false
   /** A synchronous handler is running: what it causes to be received waits for its turn. */
   #pumping = false
@@ -46,10 +49,20 @@ export class Inbound {
     if (this.#waiting === null) this.#waiting = [message]
     else this.#waiting.push(message)
     this.#pump()
-    if (!this.#sealed && !this.#paused && this.#pending >= this.#maxPending) {
-      this.#paused = true
-      this.#host.pause()
-    }
+    if (!this.#sealed && this.#pending >= this.#maxPending) this.#pause()
+  }
+
+  /** Reads no more until `unthrottle`. @returns whether that is new */
+  throttle (): boolean {
+    if (this.#sealed || this.#throttled) return false
+    this.#throttled = true
+    this.#pause()
+    return true
+  }
+
+  unthrottle (): void {
+    this.#throttled = false
+    this.#resumeIfFree()
   }
 
   /** Runs `first`, then handles what has been received, and what comes. */
@@ -98,8 +111,18 @@ export class Inbound {
       this.#run(message)
     }
     this.#pumping = false
-    if (this.#pending < this.#maxPending && !this.#held) this.#resume()
+    this.#resumeIfFree()
     this.#settleIdle()
+  }
+
+  #pause (): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.#host.pause()
+  }
+
+  #resumeIfFree (): void {
+    if (!this.#throttled && this.#pending < this.#maxPending && !this.#held) this.#resume()
   }
 
   #resume (): void {

@@ -10,8 +10,7 @@ import { describe } from './describe.js'
  * @throws FST_HUB_INVALID_DATA for what JSON has no text for
  */
 export function toPayload (data: unknown): Payload {
-  if (typeof data === 'string' || data instanceof Uint8Array) return data
-  if (data instanceof InboundMessage) return data.isBinary ? data.bytes : { utf8: data.bytes }
+  if (typeof data === 'string' || data instanceof Uint8Array || data instanceof InboundMessage) return data
   refuseEmptyJson(data)
   let text: string | undefined
   try {

@@ -5,9 +5,8 @@ export interface PeerRateLimits {
   readonly messagesPerSecond: number
   /** Messages that may come at once. */
   readonly burst: number
+  /** As many may come at once. */
   readonly bytesPerSecond: number
-  /** Bytes that may come at once: at least the largest message. */
-  readonly burstBytes: number
   /** Messages over the rate in a row that end the connection. */
   readonly violations: number
 }
@@ -24,21 +23,25 @@ export class PeerRate {
   constructor (limits: PeerRateLimits, now: number) {
     this.#limits = limits
     this.#messages = limits.messagesPerSecond > 0 ? new TokenBucket(limits.burst, now) : null
-    this.#bytes = limits.bytesPerSecond > 0 ? new TokenBucket(limits.burstBytes, now) : null
+    this.#bytes = limits.bytesPerSecond > 0 ? new TokenBucket(limits.bytesPerSecond, now) : null
   }
 
-  /** Counts one message, or one ping or pong. @returns whether it is within the rate */
-  take (bytes: number, now: number): boolean {
-    const { messagesPerSecond, burst, bytesPerSecond, burstBytes } = this.#limits
-    const within = (this.#messages === null || this.#messages.take(1, messagesPerSecond, burst, now)) &&
-      (this.#bytes === null || this.#bytes.take(bytes, bytesPerSecond, burstBytes, now))
+  /** Counts one message, or one ping or pong. @returns whether it is within the rate of messages */
+  take (now: number): boolean {
+    const { messagesPerSecond, burst } = this.#limits
+    const within = this.#messages === null || this.#messages.take(1, messagesPerSecond, burst, now)
     this.violations = within ? 0 : this.violations + 1
     return within
   }
 
+  /** Counts bytes that have come. @returns milliseconds for which no more should be read; 0 within the rate of bytes */
+  spend (bytes: number, now: number): number {
+    return this.#bytes?.spend(bytes, this.#limits.bytesPerSecond, this.#limits.bytesPerSecond, now) ?? 0
+  }
+
   /** Whether the peer has been quiet for so long that it counts as one that has sent nothing yet. */
   rested (now: number): boolean {
-    const { messagesPerSecond, burst, bytesPerSecond, burstBytes } = this.#limits
-    return this.violations === 0 && (this.#messages?.full(messagesPerSecond, burst, now) ?? true) && (this.#bytes?.full(bytesPerSecond, burstBytes, now) ?? true)
+    const { messagesPerSecond, burst, bytesPerSecond } = this.#limits
+    return this.violations === 0 && (this.#messages?.full(messagesPerSecond, burst, now) ?? true) && (this.#bytes?.full(bytesPerSecond, bytesPerSecond, now) ?? true)
   }
 }

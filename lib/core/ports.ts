@@ -59,8 +59,11 @@ export interface Transport {
 
 /** What a Transport tells its connection. */
 export interface TransportListener {
-  /** A complete message. The bytes are the listener's to keep. */
-  onMessage (data: Buffer, isBinary: boolean): void
+  /**
+   * A complete message. The bytes are the listener's to keep and to change, and so are as many in front of them, in the same
+   * memory, as `headroom` says: for a header, should the message be forwarded.
+   */
+  onMessage (data: Buffer, isBinary: boolean, headroom: number): void
   /** A ping or a pong came. A ping MUST NOT be answered by the transport itself. The bytes are lent: whoever keeps them copies. */
   onControl (kind: 'ping' | 'pong', data: Buffer): void
   /** `blocked` has become false. */

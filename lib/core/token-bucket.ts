@@ -20,6 +20,16 @@ export class TokenBucket {
     return true
   }
 
+  /**
+   * Takes tokens even when there are too few: what is missing is a debt.
+   * @returns milliseconds until the debt is paid off; 0 when there is none
+   */
+  spend (tokens: number, rate: number, capacity: number, now: number): number {
+    this.take(0, rate, capacity, now)
+    this.#tokens -= tokens
+    return this.#tokens >= 0 ? 0 : Math.ceil(-this.#tokens * 1000 / rate)
+  }
+
   /** Whether it is as good as new. */
   full (rate: number, capacity: number, now: number): boolean { return this.take(0, rate, capacity, now) && this.#tokens === capacity }
 }

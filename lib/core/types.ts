@@ -278,8 +278,10 @@ export interface HubStats {
     rejected: number
     /** Queued messages whose place a newer one with the same key took. */
     replaced: number
-    /** Messages of peers beyond `limits.messagesPerSecond` or `bytesPerSecond`. */
+    /** Messages of peers beyond `limits.messagesPerSecond`, which were dropped. */
     limited: number
+    /** Times that a peer was not read for a while, because it was ahead of `limits.bytesPerSecond`. */
+    throttled: number
   }
   /** Gauge: bytes in all queues. */
   queuedBytes: number

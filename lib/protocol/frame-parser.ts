@@ -1,9 +1,9 @@
 import { constants, isUtf8 } from 'node:buffer'
 import { isReceivableCloseCode, NO_STATUS } from './disconnect.js'
 import {
-  FIN, LENGTH_16, LENGTH_64, OPCODE_BINARY, OPCODE_BITS, OPCODE_CLOSE, OPCODE_CONTINUATION, OPCODE_PING, OPCODE_PONG, OPCODE_TEXT, RSV1
+  FIN, headroomFor, LENGTH_16, LENGTH_64, OPCODE_BINARY, OPCODE_BITS, OPCODE_CLOSE, OPCODE_CONTINUATION, OPCODE_PING, OPCODE_PONG, OPCODE_TEXT, RSV1
 } from './frame.js'
-import { Unfinished } from './unfinished.js'
+import { HEADROOM, Unfinished } from './unfinished.js'
 import { unmask } from './unmask.js'
 
 /** Named, and meant, as the options of ws's WebSocketServer. */
@@ -21,8 +21,8 @@ export interface FrameParserOptions {
 export interface FrameListener {
   /** Asked before each frame: while it is true, what follows is not looked at. */
   readonly deaf: boolean
-  /** A complete message, in memory that nobody else has. */
-  onMessage (data: Buffer, isBinary: boolean): void
+  /** A complete message, in memory that nobody else has, and neither has he the `headroom` bytes in front of it. */
+  onMessage (data: Buffer, isBinary: boolean, headroom: number): void
   onControl (kind: 'ping' | 'pong', data: Buffer): void
   /** The peer's Close; 1005 when it names no code. Nothing may be parsed after it. */
   onPeerClose (code: number, reason: Buffer): void
@@ -135,9 +135,10 @@ export class FrameParser {
         }
         if (unfinished === null && this.#fin && end - at >= this.#length) {
           // The whole message: nearly always.
-          const data = this.#unmasked(chunk, at)
+          const headroom = headroomFor(this.#length)
+          const data = this.#unmasked(chunk, at, headroom)
           at += data.length
-          this.#message(this.#opcode, data, listener)
+          this.#message(this.#opcode, data, headroom, listener)
           continue
         }
         unfinished ??= new Unfinished()
@@ -150,7 +151,7 @@ export class FrameParser {
         const { opcode } = unfinished
         const data = unfinished.message()
         unfinished = null
-        this.#message(opcode, data, listener)
+        this.#message(opcode, data, HEADROOM, listener)
       }
     }
     return unfinished
@@ -209,15 +210,15 @@ export class FrameParser {
   }
 
   /** A copy of the payload of the header read last, which begins at `start`. */
-  #unmasked (source: Buffer, start: number): Buffer {
-    const data = Buffer.allocUnsafe(this.#length)
-    unmask(source, start, start + data.length, data, 0, this.#key)
-    return data
+  #unmasked (source: Buffer, start: number, headroom = 0): Buffer {
+    const memory = Buffer.allocUnsafe(headroom + this.#length)
+    unmask(source, start, start + this.#length, memory, headroom, this.#key)
+    return headroom === 0 ? memory : memory.subarray(headroom)
   }
 
-  #message (opcode: number, data: Buffer, listener: FrameListener): void {
+  #message (opcode: number, data: Buffer, headroom: number, listener: FrameListener): void {
     if (opcode === OPCODE_TEXT) this.#checkUtf8(data)
-    listener.onMessage(data, opcode === OPCODE_BINARY)
+    listener.onMessage(data, opcode === OPCODE_BINARY, headroom)
   }
 
   #close (body: Buffer, listener: FrameListener): null {

@@ -28,16 +28,21 @@ export class Frame {
   }
 }
 
-/** What an application sends, before it is a frame: text, or binary. */
-export type Payload = string | Uint8Array | EncodedText
+/** What an application sends, before it is a frame: text, binary, or what a peer has sent. */
+export type Payload = string | Uint8Array | Forwarded
 
-/** Text that is already UTF-8: an inbound text message that is forwarded. */
-export interface EncodedText { readonly utf8: Uint8Array }
+/** A message of a peer on its way to others. */
+export interface Forwarded {
+  /** Its frame, the same for all who ask, and changed by nobody. */
+  toFrame (): Frame
+}
 
 /** Largest payload of a frame: with the default of `limits.maxMessageBytes`, whatever a peer says can be forwarded as one. */
 const MAX_PAYLOAD = 64 * 1024
+/** RFC 6455 section 5.2, without a mask. */
+export const MAX_HEADER = 10
 /** Largest frame on the wire, header included: also the unit of one write. */
-export const MAX_FRAME_BYTES = MAX_PAYLOAD + 10
+export const MAX_FRAME_BYTES = MAX_PAYLOAD + MAX_HEADER
 
 /* RFC 6455 section 5.2, for both directions. */
 export const FIN = 0x80
@@ -65,8 +70,24 @@ export function encodeFrame (payload: Payload): Frame {
     }
     return encodeBytes(Buffer.from(payload), OPCODE_TEXT)
   }
-  if (payload instanceof Uint8Array) return encodeBytes(payload, OPCODE_BINARY)
-  return encodeBytes(payload.utf8, OPCODE_TEXT)
+  return payload instanceof Uint8Array ? encodeBytes(payload, OPCODE_BINARY) : payload.toFrame()
+}
+
+/** What an incoming message needs in front of it, in its own memory, to be a frame without being copied. */
+export function headroomFor (length: number): number {
+  return length > MAX_PAYLOAD ? 0 : headerBytes(length)
+}
+
+/**
+ * Makes a frame of a message where it is: from then on its memory belongs to the frame.
+ * @param headroom bytes in front of it in the same memory, which nobody else uses. Without room for a header, it is copied.
+ */
+export function frameInPlace (payload: Buffer, headroom: number, opcode: number): Frame {
+  const header = headroomFor(payload.length)
+  if (header === 0 || headroom < header) return encodeBytes(payload, opcode)
+  const chunk = Buffer.from(payload.buffer, payload.byteOffset - header, header + payload.length)
+  writeHeader(chunk, FIN | opcode, payload.length)
+  return new Frame([chunk], chunk.length)
 }
 
 /**

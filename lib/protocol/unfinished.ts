@@ -1,7 +1,11 @@
+import { MAX_HEADER } from './frame.js'
 import { rotateKey, unmask } from './unmask.js'
 
 /** Less is not worth an allocation of its own. */
 const LEAST_CAPACITY = 64
+
+/** Bytes in front of a message in its memory: whatever its length, it can become a frame there. */
+export const HEADROOM = MAX_HEADER
 
 /**
  * What a parser knows of one connection while a frame, or a message, of its peer is not complete. An idle connection has
@@ -10,7 +14,7 @@ const LEAST_CAPACITY = 64
  * A header is a promise: a hundred thousand peers that announce 64 KiB and send one byte must not cost 6 GiB. So the
  * memory for a message is allocated whole only once a quarter of what is announced has come; until then it has room for four
  * times as much as has come, and is copied when that is full, which adds up to a third of a copy. What is held
- * is never more than four times what was sent, but for the first 64 bytes. Nearly always a read brings a quarter or
+ * is never more than four times what was sent, but for the first 64 bytes and the headroom. Nearly always a read brings a quarter or
  * more, and the message is copied once.
  */
 export class Unfinished {
@@ -29,8 +33,8 @@ export class Unfinished {
   /** Payload bytes of the message that have come. */
   length = 0
   #key = 0
-  /** With room for more. Its own memory, so that it does not keep 8 KiB of Node's pool. */
-  #bytes: Buffer | null = null
+  /** HEADROOM, what has come, and room for more. Its own, so that it does not keep 8 KiB of Node's pool. */
+  #memory: Buffer | null = null
 
   /** Begins a data frame. */
   begin (opcode: number, fin: boolean, length: number, key: number): void {
@@ -49,7 +53,7 @@ export class Unfinished {
   take (chunk: Buffer, start: number, end: number, limit: number): number {
     const bytes = Math.min(this.left, end - start)
     if (bytes === 0) return start
-    unmask(chunk, start, start + bytes, this.#roomFor(bytes, limit), this.length, this.#key)
+    unmask(chunk, start, start + bytes, this.#roomFor(bytes, limit), HEADROOM + this.length, this.#key)
     this.#key = rotateKey(this.#key, bytes)
     this.length += bytes
     this.left -= bytes
@@ -57,22 +61,24 @@ export class Unfinished {
     return start + bytes
   }
 
-  /** The payload of the message, once its last frame is complete. */
+  /** The payload of the message, once its last frame is complete, with HEADROOM bytes in front of it. */
   message (): Buffer {
-    const bytes = this.#bytes ?? Buffer.alloc(0)
-    return bytes.length === this.length ? bytes : Buffer.from(bytes.subarray(0, this.length))
+    const size = HEADROOM + this.length
+    const memory = this.#memory?.length === size ? this.#memory : Buffer.allocUnsafeSlow(size)
+    if (this.#memory !== null && this.#memory !== memory) this.#memory.copy(memory, HEADROOM, HEADROOM, size)
+    return memory.subarray(HEADROOM)
   }
 
   #roomFor (bytes: number, limit: number): Buffer {
     const needed = this.length + bytes
-    if (this.#bytes !== null && this.#bytes.length >= needed) return this.#bytes
+    if (this.#memory !== null && this.#memory.length >= HEADROOM + needed) return this.#memory
     let capacity = this.length + this.left
     if (capacity > needed * 4) capacity = Math.min(capacity, Math.max(needed * 4, LEAST_CAPACITY))
     // Another fragment follows, and each may be of one byte.
     else if (!this.fin) capacity = Math.min(limit, Math.max(capacity, this.length * 2))
-    const own = Buffer.allocUnsafeSlow(capacity)
-    this.#bytes?.copy(own, 0, 0, this.length)
-    this.#bytes = own
-    return own
+    const memory = Buffer.allocUnsafeSlow(HEADROOM + capacity)
+    this.#memory?.copy(memory, HEADROOM, HEADROOM, HEADROOM + this.length)
+    this.#memory = memory
+    return memory
   }
 }

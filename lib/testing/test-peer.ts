@@ -5,6 +5,7 @@ import type { Clock, Transport, TransportListener } from '../core/ports.js'
 import type { Connection, Message } from '../core/types.js'
 import { FST_HUB_CLOSED, FST_HUB_INVALID_ARGUMENT } from '../errors.js'
 import { fitReason, isReceivableCloseCode } from '../protocol/disconnect.js'
+import { encodeFrame, OPCODE_BINARY, payloadOf } from '../protocol/frame.js'
 import { FrameReader } from './frame-reader.js'
 import { MemoryTransport } from './memory-transport.js'
 
@@ -93,10 +94,10 @@ export class TestPeer {
    * @throws FST_HUB_INVALID_DATA for what JSON has no text for
    */
   send (data: unknown): void {
-    const payload = toPayload(data)
-    const isBinary = payload instanceof Uint8Array
-    const bytes = Buffer.from(isBinary || typeof payload === 'string' ? payload as string : payload.utf8)
-    if (!this.#closing) this.#transport.send((listener) => { listener.onMessage(bytes, isBinary) })
+    const { opcode, payload } = payloadOf(encodeFrame(toPayload(data)))
+    // Its own memory: the handler may keep it, and change it.
+    const bytes = Buffer.from(payload)
+    if (!this.#closing) this.#transport.send((listener) => { listener.onMessage(bytes, opcode === OPCODE_BINARY, 0) })
   }
 
   /** Sends a Ping frame, which the server answers within the rate of the peer. */

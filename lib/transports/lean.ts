@@ -81,7 +81,7 @@ export class LeanTransport extends SocketTransport implements FrameListener {
 
   get deaf (): boolean { return this.#deaf }
 
-  onMessage (data: Buffer, isBinary: boolean): void { this.listener?.onMessage(data, isBinary) }
+  onMessage (data: Buffer, isBinary: boolean, headroom: number): void { this.listener?.onMessage(data, isBinary, headroom) }
 
   onControl (kind: 'ping' | 'pong', data: Buffer): void { this.listener?.onControl(kind, data) }
 

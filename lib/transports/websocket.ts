@@ -64,7 +64,7 @@ interface Attached extends WebSocket {
   _autoPong: boolean
 }
 
-function onMessage (this: WebSocket, data: RawData, isBinary: boolean): void { (this as Attached)[kListener].onMessage(data as Buffer, isBinary) }
+function onMessage (this: WebSocket, data: RawData, isBinary: boolean): void { (this as Attached)[kListener].onMessage(data as Buffer, isBinary, 0) }
 
 function onPing (this: WebSocket, data: Buffer): void { (this as Attached)[kListener].onControl('ping', data) }
 

@@ -1,5 +1,7 @@
 import type { Test } from 'tap'
 import { EVERYONE, type Broker, type BrokerListener } from '../../lib/core/ports.js'
+import { InboundMessage } from '../../lib/core/message.js'
+import { encodeFrame, OPCODE_TEXT, payloadOf, type Payload } from '../../lib/protocol/frame.js'
 import { FakeListener } from '../helpers/fake-listener.js'
 import { HOSTILE_NAMES } from './names.js'
 
@@ -73,14 +75,14 @@ export function brokerContract (t: Test, factory: Factory): void {
     const bytes = new Uint8Array([0, 1, 127, 128, 255])
     await broker.publish('room', 'text ü 😀', {})
     await broker.publish('room', bytes, {})
-    await broker.publish('room', { utf8: Buffer.from('forwarded ü') }, {})
+    await broker.publish('room', new InboundMessage(Buffer.from('forwarded ü'), false), {})
     await broker.publish('room', '', {})
     await listener.atLeast(4)
     const [text, binary, forwarded, empty] = listener.heard.map(({ payload }) => payload)
     t.equal(text, 'text ü 😀')
     t.ok(binary instanceof Uint8Array && Buffer.compare(binary, bytes) === 0)
-    const asText = typeof forwarded === 'object' && 'utf8' in forwarded ? Buffer.from(forwarded.utf8).toString() : forwarded
-    t.equal(asText, 'forwarded ü', 'text stays text')
+    const { opcode, payload } = payloadOf(encodeFrame(forwarded as Payload))
+    t.same([opcode, payload.toString()], [OPCODE_TEXT, 'forwarded ü'], 'text stays text')
     t.equal(empty, '')
   })
 

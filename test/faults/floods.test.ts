@@ -128,3 +128,22 @@ t.test('a flood that goes on after its Close is not read, and its answer not wai
   t.equal(app.hub.stats().messages.limited, 10, 'what came behind was not even counted')
   await app.assertBaseline()
 })
+
+t.test('a peer that is ahead of its rate of bytes is slowed down by TCP: all arrives, in order, and nobody is closed', async (t) => {
+  for (const extensions of [undefined, 'permessage-deflate']) {
+    const { received, ends, handlers } = lives()
+    const app = await TestApp.start(t, { ...handlers, compression: { level: 1 }, limits: { bytesPerSecond: 200 * 1024, violations: 1 } })
+    const client = await app.connect(extensions === undefined ? {} : { headers: { 'sec-websocket-extensions': extensions } })
+    const texts = names(40).map((name) => name.padEnd(10 * 1024, '.'))
+    client.write(Buffer.concat(texts.map(textFrame)))
+    await until(() => received.length >= 20, 'the first half')
+    t.ok(received.length < 40, 'the burst is not all')
+    await until(() => received.length === 40, 'the rest')
+    t.same(received, texts)
+    t.match(app.hub.stats().messages, { limited: 0 })
+    t.ok(app.hub.stats().messages.throttled > 0)
+    await client.roundTrip('still here')
+    t.same(ends, [])
+    await app.assertBaseline()
+  }
+})

@@ -57,7 +57,7 @@ export class FakeHub {
         overflow: 'drop-oldest',
         maxPending: 4,
         messages: 'any',
-        rate: { messagesPerSecond: 0, burst: 1, bytesPerSecond: 0, burstBytes: 0, violations: 0 },
+        rate: { messagesPerSecond: 0, burst: 1, bytesPerSecond: 0, violations: 0 },
         ...options.settings
       },
       directory: options.directory ?? new PromisedDirectory(),

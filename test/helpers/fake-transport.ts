@@ -121,7 +121,7 @@ export class FakeTransport implements Transport {
   }
 
   message (data: string | Uint8Array): void {
-    this.#listener?.onMessage(Buffer.from(data as Uint8Array), typeof data !== 'string')
+    this.#listener?.onMessage(Buffer.from(data as Uint8Array), typeof data !== 'string', 0)
   }
 
   peerPing (data = ''): void { this.#listener?.onControl('ping', Buffer.from(data)) }

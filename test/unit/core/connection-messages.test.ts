@@ -29,7 +29,7 @@ async function connected (options: FakeHubOptions = {}): Promise<World> {
   return { fake, log, errors, ...await fake.connect() }
 }
 
-const rate = { messagesPerSecond: 10, burst: 2, bytesPerSecond: 0, burstBytes: 0, violations: 3 }
+const rate = { messagesPerSecond: 10, burst: 2, bytesPerSecond: 0, violations: 3 }
 
 t.test('without handlers nothing happens', async (t) => {
   const fake = await startHub()
@@ -192,12 +192,72 @@ t.test('FAULTS 25: the answer to a ping of ours costs nothing, once', async (t) 
   t.equal(transport.closed?.code, 1008)
 })
 
-t.test('violations 0: dropped for ever, never closed; bytes have their own rate', async (t) => {
-  const { fake, transport, log } = await connected({ settings: { rate: { messagesPerSecond: 0, burst: 1, bytesPerSecond: 10, burstBytes: 10, violations: 0 } } })
+t.test('violations 0: dropped for ever, never closed', async (t) => {
+  const { fake, transport, log } = await connected({ settings: { rate: { ...rate, violations: 0 } } })
   for (let i = 0; i < 100; i++) transport.message('12345')
   t.same(log, ['connect', '12345', '12345'])
   t.equal(fake.hub.stats().messages.limited, 98)
   t.equal(transport.closed, null)
+})
+
+t.test('ahead of the rate of bytes: not read until it is not, nothing dropped, and its silence is ours', async (t) => {
+  const bytes = { messagesPerSecond: 0, burst: 1, bytesPerSecond: 1_000, violations: 1 }
+  const { fake, transport, log } = await connected({ settings: { rate: bytes, heartbeat: { interval: 1_000, timeout: 2_000 } } })
+  const large = 'x'.repeat(600)
+  transport.message(large)
+  t.equal(transport.paused, false)
+  transport.message(large)
+  t.equal(transport.paused, true)
+  transport.message('a')
+  t.same(log, ['connect', large, large, 'a'], 'what one read had brought in is handled')
+  t.match(fake.hub.stats().messages, { received: 3, limited: 0, throttled: 1 }, 'one pause')
+  fake.clock.advanceSync(100)
+  t.equal(transport.paused, true)
+  fake.clock.advanceSync(400)
+  t.equal(transport.paused, false)
+  transport.message('x'.repeat(6_000))
+  t.equal(transport.paused, true)
+  fake.clock.advanceSync(5_000)
+  t.equal(transport.paused, true)
+  t.equal(transport.closed, null, 'a paused peer is not silent')
+  fake.clock.advanceSync(1_000)
+  t.equal(transport.paused, false)
+  fake.clock.advanceSync(2_500)
+  t.ok(transport.closed, 'it is, once it is read again')
+})
+
+t.test('ahead of the rate of bytes, and behind with its handler: it is read when both are over', async (t) => {
+  let open = (): void => {}
+  const wait = new Promise<void>((resolve) => { open = resolve })
+  const bytes = { messagesPerSecond: 0, burst: 1, bytesPerSecond: 1_000, violations: 1 }
+  const { fake, transport } = await connected({ settings: { rate: bytes, maxPending: 1 }, onMessage: () => wait })
+  transport.message('x'.repeat(1_500))
+  transport.message('waits')
+  fake.clock.advanceSync(2_000)
+  t.equal(transport.paused, true, 'the handler')
+  open()
+  await settled()
+  t.equal(transport.paused, false)
+  transport.message('x'.repeat(1_500))
+  await settled()
+  t.equal(transport.paused, true, 'the rate')
+  fake.clock.advanceSync(2_000)
+  t.equal(transport.paused, false)
+})
+
+t.test('a peer that is closed while it is ahead of its rate is read again, for its Close', async (t) => {
+  const bytes = { messagesPerSecond: 0, burst: 1, bytesPerSecond: 1_000, violations: 1 }
+  const { fake, transport, connection } = await connected({ settings: { rate: bytes } })
+  transport.message('x'.repeat(90_000))
+  t.equal(transport.paused, true)
+  connection.close(4000)
+  t.equal(transport.paused, false)
+  transport.message('x'.repeat(90_000))
+  t.equal(transport.paused, false)
+  transport.peerClose(4000)
+  fake.clock.advanceSync(100_000)
+  t.equal(transport.paused, false)
+  t.equal(fake.hub.size, 0)
 })
 
 t.test('close in a handler: what had come before is still handled, what comes is not', async (t) => {

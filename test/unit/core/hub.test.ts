@@ -216,7 +216,7 @@ t.test('statistics and health', async (t) => {
     sockets: { open: 7, dropped: 2 },
     admitted: 1,
     refused: { FST_HUB_FULL: 2, 403: 3, 500: 1 },
-    messages: { received: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, limited: 0 },
+    messages: { received: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, limited: 0, throttled: 0 },
     queuedBytes: 0
   })
   t.same(hub.health(), {

@@ -22,10 +22,10 @@ function inflate (frame: Frame): { text: boolean, data: Buffer } {
 }
 
 t.test('compressed by itself, with RSV1, and back again', (t) => {
-  for (const payload of ['a'.repeat(50), 'long and the same again. '.repeat(10_000), Buffer.alloc(3_000, 'bytes'), { utf8: Buffer.from('ä'.repeat(100)) }]) {
+  for (const payload of ['a'.repeat(50), 'long and the same again. '.repeat(10_000), Buffer.alloc(3_000, 'bytes'), 'ä'.repeat(100)]) {
     const plain = encodeFrame(payload)
     const frame = deflateFrame(plain, 6) as Frame
-    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload instanceof Uint8Array ? payload : payload.utf8
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
     t.ok(frame.bytes < plain.bytes)
     t.same(inflate(frame), { text: !(payload instanceof Uint8Array), data: Buffer.from(bytes) })
   }

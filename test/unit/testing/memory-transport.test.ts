@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import type { TransportListener } from '../../../lib/core/ports.js'
 import { encodeFrame } from '../../../lib/protocol/frame.js'
 import { FrameReader } from '../../../lib/testing/frame-reader.js'
 import { MemoryTransport } from '../../../lib/testing/memory-transport.js'
@@ -26,7 +27,7 @@ function setup (kernel = 0): World {
   return { clock, transport, heard, received: () => received }
 }
 
-const message = (text: string) => (listener: { onMessage: (data: Buffer, isBinary: boolean) => void }): void => { listener.onMessage(Buffer.from(text), false) }
+const message = (text: string) => (listener: TransportListener): void => { listener.onMessage(Buffer.from(text), false, 0) }
 
 t.test('a peer that reads: never blocked', (t) => {
   const { clock, transport, heard, received } = setup()
@@ -248,7 +249,7 @@ t.test('random calls keep the promises of the port', (t) => {
         transport.write(encodeFrame('x'.repeat(step.size)).chunks)
       } else if (step.kind === 'message') {
         const number = sent++
-        transport.send((listener) => { listener.onMessage(Buffer.from(String(number)), false) })
+        transport.send((listener) => { listener.onMessage(Buffer.from(String(number)), false, 0) })
       } else if (step.kind === 'close' || step.kind === 'sendClose') transport[step.kind](1000, '')
       else if (step.kind === 'read') transport.read(step.rate)
       else if (step.kind === 'pong') transport.pong(Buffer.from('p'))
