@@ -54,9 +54,11 @@ export class Handover {
     const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse | null }
     response?.detachSocket(socket as Socket)
     if (this.#lean !== null && released !== null) return new LeanTransport(released, this.#lean)
-    if (this.#lean === null || !(socket instanceof Socket) || !isPlain(ws)) return new WebSocketTransport(ws)
+    const exclusive = this.#lean !== null && isAlone(ws)
+    // What is compressed has to be inflated, which is what ws does.
+    if (this.#lean === null || !exclusive || !(socket instanceof Socket) || ws.extensions !== '') return new WebSocketTransport(ws, exclusive)
     const marks = this.#marks ??= findMarks(ws, socket)
-    if (marks === null || !bears(marks, ws, socket)) return new WebSocketTransport(ws)
+    if (marks === null || !bears(marks, ws, socket)) return new WebSocketTransport(ws, false)
     const { link, listeners } = marks
     ;(socket as Linked)[link] = undefined
     // Where two listeners have been at once, Node keeps room for twenty: 'end' has one of Node's already. And whether others
@@ -85,10 +87,8 @@ export class Handover {
 /** Whether its WebSockets are those of ws, and not of a class of the app. */
 function isOfWs ({ WebSocket: Kind }: ServerOptions): boolean { return Kind === WebSocket || Kind === LateWebSocket }
 
-/** Whether there is no more to a WebSocket than its socket: nobody listens to it, and nothing is compressed. */
-function isPlain (ws: WebSocket): boolean {
-  return ws.readyState === OPEN && ws.extensions === '' && !ws.isPaused && ws.eventNames().length === 0
-}
+/** Whether nobody else has an interest in a WebSocket. */
+function isAlone (ws: WebSocket): boolean { return ws.readyState === OPEN && !ws.isPaused && ws.eventNames().length === 0 }
 
 type Linked = Socket & Record<symbol, unknown>
 type Event = keyof typeof LISTENERS

@@ -14,9 +14,9 @@ export class WebSocketTransport extends SocketTransport {
   readonly #ws: WebSocket
   readonly deflate: boolean
 
-  constructor (ws: WebSocket) {
-    // It writes its own control frames.
-    super(socketOf(ws), false)
+  /** @param exclusive whether nobody but the hub, and ws when the connection ends, writes to it */
+  constructor (ws: WebSocket, exclusive: boolean) {
+    super(socketOf(ws), exclusive)
     this.#ws = ws
     this.deflate = takesDeflated(ws)
   }
