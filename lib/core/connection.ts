@@ -156,9 +156,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     return joined
   }
 
-  async leave (room: string): Promise<void> {
-    this.#host.rooms.leave(this, checkName('room', room))
-  }
+  async leave (room: string): Promise<void> { this.#host.rooms.leave(this, checkName('room', room)) }
 
   refresh (expiresAt: Date | number | null): boolean {
     const time = checkExpiry(expiresAt)
@@ -240,10 +238,11 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   onMessage (data: Buffer, isBinary: boolean, headroom: number): void {
     const { settings, counters } = this.#host
     const now = this.#deadlines.heard()
+    this.#pay(data.length, now)
     if (this.#ending !== null) return
     if (settings.messages !== 'any' && settings.messages !== (isBinary ? 'binary' : 'text')) {
       this.disconnect(disconnects.unsupportedData)
-    } else if (this.#withinRate(data.length, now)) {
+    } else if (this.#withinRate(now)) {
       counters.received++
       this.#inbound.receive(new InboundMessage(data, isBinary, headroom))
     }
@@ -254,7 +253,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     if (this.#ending !== null) return
     // What it was asked for costs a peer nothing.
     if (kind === 'pong' && this.#pinged) this.#pinged = false
-    else if (this.#withinRate(0, now) && kind === 'ping') this.#outbound.pong(data)
+    else if (this.#withinRate(now) && kind === 'ping') this.#outbound.pong(data)
   }
 
   onDrain (): void { this.#outbound.drained() }
@@ -344,7 +343,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   onWriteTimeout (): void { this.cutOff() }
 
   onCloseTimeout (): void { this.#transport.terminate() }
-
   onReadAgain (): void { this.#inbound.unthrottle() }
 
   async #join (room: string): Promise<StreamPosition> {
@@ -359,15 +357,19 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     return result
   }
 
-  #withinRate (bytes: number, now: number): boolean {
-    const { settings: { rate }, counters } = this.#host
-    if (rate.messagesPerSecond === 0 && rate.bytesPerSecond === 0) return true
-    this.#rate ??= new PeerRate(rate, now)
+  /** For what has come, also where nobody handles it. */
+  #pay (bytes: number, now: number): void {
+    const { settings, counters } = this.#host
+    this.#rate ??= new PeerRate(settings.rate, now)
     const wait = this.#rate.spend(bytes, now)
-    if (wait > 0) {
-      if (this.#inbound.throttle()) counters.throttled++
-      this.#deadlines.throttled(wait)
-    }
+    if (wait === 0) return
+    if (this.#inbound.throttle()) counters.throttled++
+    this.#deadlines.throttled(wait)
+  }
+
+  #withinRate (now: number): boolean {
+    const { settings: { rate }, counters } = this.#host
+    this.#rate ??= new PeerRate(rate, now)
     if (this.#rate.take(now)) return true
     counters.limited++
     if (rate.violations > 0 && this.#rate.violations >= rate.violations) {

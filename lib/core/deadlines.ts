@@ -143,7 +143,7 @@ export class ConnectionDeadlines extends Deadline {
       this.#writingSince = IDLE
       this.#listener.onWriteTimeout()
     }
-    if (this.#readAt !== IDLE && now >= this.#readAt) {
+    if (this.#phase !== 'ended' && this.#readAt !== IDLE && now >= this.#readAt) {
       this.#readAt = IDLE
       this.#listener.onReadAgain()
     }
@@ -181,9 +181,9 @@ export class ConnectionDeadlines extends Deadline {
     if (this.#phase !== 'ended') {
       next = Math.min(next, this.#heartbeat(now).next)
       if (this.#writingSince !== IDLE && write > 0) next = Math.min(next, this.#writingSince + write - now)
+      if (this.#readAt !== IDLE) next = Math.min(next, this.#readAt - now)
     }
     if (this.#phase === 'closing' && this.#closeBy !== IDLE) next = Math.min(next, this.#closeBy - now)
-    if (this.#phase === 'live' && this.#readAt !== IDLE) next = Math.min(next, this.#readAt - now)
     if (this.#phase === 'live' && this.#expiresAt !== null) next = Math.min(next, this.#expiresAt - this.#clock.now(), LOOK)
     if (next === Infinity) this.#wheel.disarm(this)
     else this.#wheel.arm(this, Math.max(0, next))

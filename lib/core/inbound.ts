@@ -52,9 +52,9 @@ export class Inbound {
     if (!this.#sealed && this.#pending >= this.#maxPending) this.#pause()
   }
 
-  /** Reads no more until `unthrottle`. @returns whether that is new */
+  /** Reads no more until `unthrottle`, whatever else happens. @returns whether that is new */
   throttle (): boolean {
-    if (this.#sealed || this.#throttled) return false
+    if (this.#throttled) return false
     this.#throttled = true
     this.#pause()
     return true
@@ -74,10 +74,13 @@ export class Inbound {
     this.#pump()
   }
 
-  /** Takes no new messages; what waits is still handled. The socket is read again: the peer's Close has to be seen. */
+  /**
+   * Takes no new messages; what waits is still handled. The socket is read again, for the peer's Close has to be seen: at
+   * the peer's rate, or being closed would free it from that.
+   */
   seal (): void {
     this.#sealed = true
-    this.#resume()
+    this.#resumeIfFree()
   }
 
   /** Forgets what waits; nothing more is handled. */
@@ -122,11 +125,8 @@ export class Inbound {
   }
 
   #resumeIfFree (): void {
-    if (!this.#throttled && this.#pending < this.#maxPending && !this.#held) this.#resume()
-  }
-
-  #resume (): void {
-    if (!this.#paused) return
+    const isFree = this.#sealed || (this.#pending < this.#maxPending && !this.#held)
+    if (!this.#paused || this.#throttled || !isFree) return
     this.#paused = false
     this.#host.resume()
   }

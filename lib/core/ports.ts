@@ -116,7 +116,8 @@ export interface Broker {
   unsubscribe (room: string): Promise<void>
   /**
    * Resolves after the fan-out on this node. The memory broker fans out before it returns, so that the order of
-   * calls is the order of delivery. `position` is null for an ephemeral publication.
+   * calls is the order of delivery. `position` is null for an ephemeral publication. A payload that is bytes, or a message of a
+   * peer, is the application's to change again when this has returned: what is kept of it longer MUST be its frame, or a copy.
    */
   publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }>
   /** Publications above `since`; `recovered` is whether they are complete. */

@@ -80,7 +80,7 @@ export class FrameParser {
   #key = 0
 
   constructor ({ maxPayload = 0, maxFragments = 0, maxBufferedChunks = 0, skipUTF8Validation = false }: FrameParserOptions) {
-    this.#maxPayload = maxPayload > 0 ? Math.min(maxPayload, constants.MAX_LENGTH) : constants.MAX_LENGTH
+    this.#maxPayload = Math.min(maxPayload > 0 ? maxPayload : Infinity, constants.MAX_LENGTH - HEADROOM)
     this.#maxFragments = maxFragments > 0 ? maxFragments : Infinity
     this.#maxReads = maxBufferedChunks > 0 ? maxBufferedChunks : Infinity
     this.#checksUtf8 = !skipUTF8Validation

@@ -12,6 +12,8 @@ const LARGEST_WINDOW = 15
 /** A WebSocket of ws as Transport: frames of ours are written beside its control frames. For what LeanTransport can not do. */
 export class WebSocketTransport extends SocketTransport {
   readonly #ws: WebSocket
+  /** For good. */
+  #ignored = false
   readonly deflate: boolean
 
   /** @param exclusive whether nobody but the hub, and ws when the connection ends, writes to it */
@@ -45,13 +47,16 @@ export class WebSocketTransport extends SocketTransport {
   }
 
   /** ws has no way to read without parsing. The deadline of the connection ends it. */
-  ignore (): void { this.#ws.pause() }
+  ignore (): void {
+    this.#ignored = true
+    this.#ws.pause()
+  }
 
   terminate (): void { this.#ws.terminate() }
 
   pause (): void { this.#ws.pause() }
 
-  resume (): void { this.#ws.resume() }
+  resume (): void { if (!this.#ignored) this.#ws.resume() }
 }
 
 /* Listeners that all WebSockets share, as those of ws itself: a closure for each event of each idle connection adds up. */

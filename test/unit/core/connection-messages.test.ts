@@ -245,19 +245,40 @@ t.test('ahead of the rate of bytes, and behind with its handler: it is read when
   t.equal(transport.paused, false)
 })
 
-t.test('a peer that is closed while it is ahead of its rate is read again, for its Close', async (t) => {
+t.test('a peer that is closed while it is ahead of its rate is read again for its Close, at its rate', async (t) => {
   const bytes = { messagesPerSecond: 0, burst: 1, bytesPerSecond: 1_000, violations: 1 }
-  const { fake, transport, connection } = await connected({ settings: { rate: bytes } })
-  transport.message('x'.repeat(90_000))
-  t.equal(transport.paused, true)
+  for (const end of ['close', 'disconnect'] as const) {
+    const { fake, transport, connection, log } = await connected({ settings: { rate: bytes, deadlines: { write: 0, handler: 0, close: 10_000 } } })
+    transport.answersClose = false
+    transport.message('x'.repeat(3_000))
+    t.equal(transport.paused, true)
+    if (end === 'close') connection.close(4000)
+    else connection.disconnect({ code: 4000, reason: '' })
+    t.equal(transport.paused, true, 'being closed does not free it')
+    fake.clock.advanceSync(2_100)
+    t.equal(transport.paused, false)
+    transport.message('x'.repeat(3_000))
+    t.equal(transport.paused, true)
+    t.equal(log.length, 2, 'it is not handled')
+    fake.clock.advanceSync(3_000)
+    t.equal(transport.paused, false)
+    t.equal(fake.hub.stats().messages.throttled, 2)
+    transport.peerClose(4000)
+    fake.clock.advanceSync(100_000)
+    t.equal(fake.hub.size, 0)
+    t.equal(fake.hub.wheel.size, 0)
+  }
+})
+
+t.test('a peer that is closed, ahead of its rate, and silent: the closing handshake has its own end', async (t) => {
+  const bytes = { messagesPerSecond: 0, burst: 1, bytesPerSecond: 1, violations: 1 }
+  const { fake, transport, connection } = await connected({ settings: { rate: bytes, deadlines: { write: 0, handler: 0, close: 5_000 } } })
+  transport.answersClose = false
+  transport.message('x'.repeat(3_000))
   connection.close(4000)
-  t.equal(transport.paused, false)
-  transport.message('x'.repeat(90_000))
-  t.equal(transport.paused, false)
-  transport.peerClose(4000)
-  fake.clock.advanceSync(100_000)
-  t.equal(transport.paused, false)
-  t.equal(fake.hub.size, 0)
+  fake.clock.advanceSync(5_200)
+  t.equal(transport.terminated, true)
+  t.equal(fake.hub.wheel.size, 0)
 })
 
 t.test('close in a handler: what had come before is still handled, what comes is not', async (t) => {

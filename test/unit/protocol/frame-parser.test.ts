@@ -145,6 +145,12 @@ t.test('without a limit: what no Buffer can hold is too long, and nothing is all
   const log = logWith({ maxPayload: 0 })
   log.read(encodeClientFrame({ opcode: binary, declaredLength: 2n ** 53n - 1n }))
   t.equal(log.code, constants.MAX_LENGTH < 2 ** 53 - 1 ? 1009 : 0)
+  // With room for the header of a frame in front of it.
+  for (const [length, code] of [[constants.MAX_LENGTH - 9, 1009], [constants.MAX_LENGTH - 10, 0]] as const) {
+    const log = logWith({ maxPayload: 0 })
+    log.read(encodeClientFrame({ opcode: binary, declaredLength: BigInt(length) }))
+    t.equal(log.code, code)
+  }
   t.end()
 })
 
