@@ -6,7 +6,7 @@ import { BROADCAST, DEFLATE, DEFLATE_LEVEL, ECHO, JSON_OBJECT, MAX_CONNECTIONS, 
 const app = Fastify()
 await app.register(fastifyHub, {
   origins: ['https://app.example.com'],
-  limits: { connections: MAX_CONNECTIONS, messagesPerSecond: 0, maxMessageBytes: MAX_MESSAGE_BYTES },
+  limits: { connections: MAX_CONNECTIONS, messagesPerSecond: 0, bytesPerSecond: 0, maxMessageBytes: MAX_MESSAGE_BYTES },
   compression: { level: DEFLATE ? DEFLATE_LEVEL : 0 },
   identify: (request) => ({ user: request.query.user, data: { room: roomOf(request.url) } }),
   onConnect: (connection) => connection.data.room === null ? undefined : connection.join(connection.data.room),
