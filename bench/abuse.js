@@ -1,11 +1,12 @@
 // What abusers do to the others: 200 connections echo a message each 50 ms; beside them one that floods 100,000 small messages, one
 // that sends 64 KiB messages at full speed, one that never finishes a message. Each comes back at once when it is closed.
 //   npm run bench:abuse [-- --seconds 15 --repetitions 3]
-// The clients and the abusers share a core (taskset, chrt: of util-linux), of which the abusers get only what is left: on two cores
-// they would slow clients and server down by what they take of the processor, whatever the server does. The server has both cores:
-// its garbage is collected by threads beside it.
+// The clients and the abusers share a core (taskset, of util-linux), and the abusers run at a lower priority, or on two cores they
+// would slow the server down by what they take of the processor, whatever it does. The server has both: its garbage is collected by
+// threads beside it.
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { answer, child, median, open, quantile, verdict } from './lib.js'
@@ -143,8 +144,7 @@ function echo (port) {
 }
 
 function abuse (port) {
-  // SCHED_IDLE: a nice process still has its time slice to the end when a client wakes up.
-  execFileSync('chrt', ['--all-tasks', '--idle', '--pid', '0', String(process.pid)])
+  setPriority(19)
   const done = { flooded: 0, large: 0, connections: 0 }
   const rounds = async (attack) => {
     for (;;) {
