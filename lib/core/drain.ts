@@ -1,6 +1,6 @@
 import { disconnects } from '../protocol/disconnect.js'
 import type { HubConnection } from './connection.js'
-import { LOOK_MS, Timeout, type TimingWheel } from './timing-wheel.js'
+import { TICK_MS, Timeout, type TimingWheel } from './timing-wheel.js'
 
 export interface DrainOptions {
   /** Milliseconds over which connections are closed; 0: all at once. */
@@ -19,14 +19,14 @@ const MIN_BATCH = 64
  */
 export function drainConnections (connections: readonly HubConnection[], { spread, timeout }: DrainOptions, wheel: TimingWheel, onTimeout: () => void): () => void {
   const { code, reason } = disconnects.restart
-  const batches = Math.max(1, Math.floor(spread / LOOK_MS))
+  const batches = Math.max(1, Math.floor(spread / TICK_MS))
   const batch = spread === 0 ? connections.length : Math.max(MIN_BATCH, Math.ceil(connections.length / batches))
   let next = 0
   const pace = new Timeout(wheel, closeBatch)
   function closeBatch (): void {
     for (const connection of connections.slice(next, next + batch)) connection.close(code, reason)
     next += batch
-    // 0 is the next look at the wheel; LOOK_MS from now would be the one after it, most of the time.
+    // 0 is the next look at the wheel; TICK_MS from now would be the one after it, most of the time.
     if (next < connections.length) pace.start(0)
   }
   const deadline = new Timeout(wheel, onTimeout)

@@ -1,11 +1,37 @@
+import { TICK_MS } from './timing-wheel.js'
+
 /** `heartbeat` option: milliseconds; 0 turns that half off. */
 export interface HeartbeatOptions { readonly interval: number, readonly timeout: number }
 
 /** What to do now, and in how many milliseconds to look again (Infinity: never). */
 export interface HeartbeatStep { readonly action: 'none' | 'ping' | 'expire', readonly next: number }
 
+/** How long a ping may be put off, so that many connections are looked at in one go: each look wakes the process. */
+const LONGEST_GRID = 250
+/** The same, of the interval, and of the time for the answer. */
+const GRID_SHARE = 120
+
 /** No ping has been sent since the peer was heard. */
 export const NOT_ASKED = -1
+
+/**
+ * Milliseconds between the times at which pings are due: rounded to these, or in short intervals to none but whole ones.
+ */
+export function pingGrid ({ interval, timeout }: HeartbeatOptions): number {
+  const grid = Math.min(LONGEST_GRID, Math.floor(timeToAnswer({ interval, timeout }) / GRID_SHARE / TICK_MS) * TICK_MS)
+  return grid >= TICK_MS ? grid : 1
+}
+
+/** Milliseconds until pings are due again. */
+export function untilPings (options: HeartbeatOptions, now: number): number {
+  const grid = pingGrid(options)
+  return grid - now % grid
+}
+
+/** Milliseconds that are left for a ping to be late, and for its answer: as long as the interval, where there is no timeout. */
+export function timeToAnswer ({ interval, timeout }: HeartbeatOptions): number {
+  return timeout > 0 ? Math.min(interval, timeout - interval) : interval
+}
 
 /**
  * Decides for one connection. A ping goes only to a peer that was silent for an interval; one that was silent for the
@@ -13,10 +39,14 @@ export const NOT_ASKED = -1
  *
  * Where there are pings, a peer that was not asked in time has not failed to answer: this process slept. It is asked
  * then, and has half of what is between interval and timeout to answer.
+ *
+ * Pings are due on a grid. So is the look at one that waits for its answer: nearly always that has come, and the next ping is
+ * put off in turn. Only a peer that is still silent then is looked at when its timeout is, to the tick.
  * @param lastSeen monotonic milliseconds of the last complete message, ping or pong
  * @param asked when the first ping since then was sent, or NOT_ASKED
  */
-export function heartbeatStep ({ interval, timeout }: HeartbeatOptions, lastSeen: number, asked: number, now: number): HeartbeatStep {
+export function heartbeatStep (options: HeartbeatOptions, lastSeen: number, asked: number, now: number): HeartbeatStep {
+  const { interval, timeout } = options
   const silent = now - lastSeen
   let untilTimeout = timeout > 0 ? timeout - silent : Infinity
   if (interval > 0 && timeout > 0) {
@@ -25,6 +55,10 @@ export function heartbeatStep ({ interval, timeout }: HeartbeatOptions, lastSeen
   }
   if (untilTimeout <= 0) return { action: 'expire', next: 0 }
   if (interval === 0) return { action: 'none', next: untilTimeout }
-  if (silent >= interval) return { action: 'ping', next: Math.min(interval, untilTimeout) }
-  return { action: 'none', next: Math.min(interval - silent, untilTimeout) }
+  const grid = pingGrid(options)
+  const isSilent = silent >= interval
+  const ping = Math.ceil((now + (isSilent ? interval : interval - silent)) / grid) * grid
+  const beforeTimeout = Math.floor((now + untilTimeout) / grid) * grid
+  const last = beforeTimeout > now ? beforeTimeout : now + untilTimeout
+  return { action: isSilent ? 'ping' : 'none', next: Math.min(ping, last) - now }
 }

@@ -22,7 +22,7 @@ import { Rooms } from './rooms.js'
 import type { QueueBudget } from './queue-budget.js'
 import type { QueueLimits } from './send-queue.js'
 import { Sessions, type SessionPolicy } from './sessions.js'
-import { TimingWheel } from './timing-wheel.js'
+import { CALM_MS, TICK_MS, TimingWheel } from './timing-wheel.js'
 import type { BroadcastOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Message, Overflow, PublishOptions, PublishResult, Room, User } from './types.js'
 import { isThenable } from './thenable.js'
 import { HubUser } from './user.js'
@@ -98,7 +98,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     this.settings = settings
     this.#events = new HubEmitter((error, connection) => { this.#log(error, connection) })
     const report = (error: unknown): void => { this.#events.report(error, null) }
-    this.wheel = new TimingWheel(clock, report)
+    // How late the loop is has to be known sooner where upgrades are refused for it.
+    this.wheel = new TimingWheel(clock, report, limits.maxLoopDelay > 0 ? TICK_MS : CALM_MS)
     this.outbound = { flusher: new Flusher(clock, report), compression: new Compression(config.compression), limits: queue, budget: config.budget, counters: this.counters }
     this.#pingPace = new PingPace(settings.heartbeat)
     this.admission = new Admission(limits, clock, this.wheel)

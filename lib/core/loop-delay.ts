@@ -9,14 +9,12 @@ const NOT_RUNNING = -1
  */
 export class LoopDelay {
   readonly #clock: Clock
-  readonly #period: number
-  #last = NOT_RUNNING
+  /** When the next tick is due: monotonic milliseconds. */
+  #due = NOT_RUNNING
   #average = 0
 
-  /** @param period milliseconds between two ticks */
-  constructor (clock: Clock, period: number) {
+  constructor (clock: Clock) {
     this.#clock = clock
-    this.#period = period
   }
 
   /**
@@ -24,26 +22,23 @@ export class LoopDelay {
    * late in a long turn of the loop should not hear of the turns before it only.
    */
   get current (): number {
-    return Math.max(this.#average, this.#withTickNow(this.#clock.monotonic()))
+    return Math.max(this.#average, this.#withTickNow())
   }
 
-  start (): void {
-    this.#last = this.#clock.monotonic()
-  }
+  /** @param due when the next tick is due */
+  expect (due: number): void { this.#due = due }
 
   tick (): void {
-    const now = this.#clock.monotonic()
-    this.#average = this.#withTickNow(now)
-    this.#last = now
+    this.#average = this.#withTickNow()
+    this.#due = NOT_RUNNING
   }
 
   stop (): void {
-    this.#last = NOT_RUNNING
+    this.#due = NOT_RUNNING
     this.#average = 0
   }
 
-  #withTickNow (now: number): number {
-    if (this.#last === NOT_RUNNING) return 0
-    return (this.#average + Math.max(0, now - this.#last - this.#period)) / 2
+  #withTickNow (): number {
+    return this.#due === NOT_RUNNING ? this.#average : (this.#average + Math.max(0, this.#clock.monotonic() - this.#due)) / 2
   }
 }

@@ -1,5 +1,5 @@
-import type { HeartbeatOptions } from './heartbeat.js'
-import { LOOK_MS } from './timing-wheel.js'
+import { pingGrid, timeToAnswer, type HeartbeatOptions } from './heartbeat.js'
+import { TICK_MS } from './timing-wheel.js'
 
 /** Pings at one look however few connections there are. */
 const MIN_PINGS = 32
@@ -16,9 +16,8 @@ export class PingPace {
   #now = -1
   #left = 0
 
-  constructor ({ interval, timeout }: HeartbeatOptions) {
-    const answer = timeout > 0 ? timeout - interval : interval
-    this.#looks = Math.max(1, Math.floor(Math.min(interval, answer) / SHARE / LOOK_MS))
+  constructor (options: HeartbeatOptions) {
+    this.#looks = Math.max(1, Math.floor(timeToAnswer(options) / SHARE / Math.max(TICK_MS, pingGrid(options))))
   }
 
   /**

@@ -11,19 +11,19 @@ export interface WheelEntry {
   wheelSlot: number
 }
 
-/** Milliseconds of one slot, and the promise: a deadline is not noticed later than this. */
-export const TICK_MS = 100
+/** Milliseconds of one slot: a deadline is noticed no later than this, unless the event loop is late. */
+export const TICK_MS = 50
 
-/** Milliseconds between two looks at the wheel: less than a tick, because timers come late. */
-export const LOOK_MS = 50
+/** Milliseconds between two looks at the wheel when nothing is due sooner: each wakes the process, and costs more than what it finds. */
+export const CALM_MS = 250
 
 /** 51.2 s in one turn: the default heartbeat re-arms within one revolution. Longer deadlines stay for several. */
-const SLOTS = 512
+const SLOTS = 1024
 const NOT_ARMED = -1
 
 /**
  * One hashed timing wheel (Varghese and Lauck, scheme 6) for all deadlines of a hub: arming and disarming are O(1) and
- * allocate nothing, and a hundred thousand connections cost one timer.
+ * allocate nothing, and a hundred thousand connections cost one timer, which comes when there is something in a slot.
  */
 export class TimingWheel {
   readonly #clock: Clock
@@ -31,35 +31,42 @@ export class TimingWheel {
   readonly #onError: (error: unknown) => void
   /** How late the event loop is, by this wheel's own timer. */
   readonly delay: LoopDelay
+  /** Ticks between two looks at most. */
+  readonly #calm: number
+  #running = false
+  /** For the next look; null while one is under way. */
   #timer: Timer | null = null
+  /** The tick at whose end that is. */
+  #next = 0
   /** Ticks that have been processed. */
   #tick: number
   #size = 0
 
-  /** @param onError gets what an entry throws; the other entries of the tick still run */
-  constructor (clock: Clock, onError: (error: unknown) => void) {
+  /**
+   * @param onError gets what an entry throws; the other entries of the tick still run
+   * @param calm milliseconds between two looks at most, by which `delay` is measured
+   */
+  constructor (clock: Clock, onError: (error: unknown) => void, calm = CALM_MS) {
     this.#clock = clock
     this.#onError = onError
-    this.delay = new LoopDelay(clock, LOOK_MS)
+    this.#calm = Math.max(1, Math.floor(calm / TICK_MS))
+    this.delay = new LoopDelay(clock)
     this.#tick = Math.floor(clock.monotonic() / TICK_MS)
   }
 
   /** Entries that are armed. */
   get size (): number { return this.#size }
 
-  get running (): boolean { return this.#timer !== null }
+  get running (): boolean { return this.#running }
 
   start (): void {
-    if (this.running) return
-    this.delay.start()
-    this.#timer = this.#clock.every(LOOK_MS, () => {
-      this.delay.tick()
-      // After the poll phase of the turn: what came during a stall is heard before anybody is found silent.
-      this.#clock.defer(() => { if (this.running) this.advance() })
-    })
+    if (this.#running) return
+    this.#running = true
+    this.#plan()
   }
 
   stop (): void {
+    this.#running = false
     this.#timer?.cancel()
     this.#timer = null
     this.delay.stop()
@@ -75,6 +82,7 @@ export class TimingWheel {
     const tick = Math.max(Math.ceil(entry.wheelDue / TICK_MS), this.#tick + 1)
     this.#link(entry, tick % SLOTS)
     this.#size++
+    if (this.#timer !== null && tick < this.#next) this.#lookAt(tick)
   }
 
   disarm (entry: WheelEntry): void {
@@ -88,12 +96,11 @@ export class TimingWheel {
     const now = this.#clock.monotonic()
     const target = Math.floor(now / TICK_MS)
     // After a stall one revolution sees each slot once, which is enough.
-    const first = Math.max(this.#tick + 1, target - SLOTS + 2)
+    const first = Math.max(this.#tick + 1, target - SLOTS + 1)
     this.#tick = target
-    // Found first, called then: what a callback arms waits for the next look, however soon it is due. The timer is not in
-    // phase with the slots, so what is due in the first part of the slot that has just begun is among it.
+    // Found first, called then: what a callback arms waits for the next look, however soon it is due.
     const due: WheelEntry[] = []
-    for (let tick = first; tick <= target + 1; tick++) this.#collect(tick % SLOTS, now, due)
+    for (let tick = first; tick <= target; tick++) this.#collect(tick % SLOTS, now, due)
     for (const entry of due) {
       // An earlier one may have disarmed or re-armed it.
       if (!this.armed(entry) || entry.wheelDue > now) continue
@@ -104,6 +111,35 @@ export class TimingWheel {
         this.#onError(error)
       }
     }
+  }
+
+  /** The next look is at the end of the next slot that has an entry. */
+  #plan (): void {
+    const last = this.#tick + this.#calm
+    let tick = this.#tick + 1
+    while (tick < last && this.#slots[tick % SLOTS] === null) tick++
+    this.#lookAt(tick)
+  }
+
+  #lookAt (tick: number): void {
+    this.#timer?.cancel()
+    const now = this.#clock.monotonic()
+    const ms = Math.max(1, tick * TICK_MS - now)
+    this.#next = tick
+    this.#timer = this.#clock.every(ms, () => { this.#look() })
+    this.delay.expect(now + ms)
+  }
+
+  #look (): void {
+    this.#timer?.cancel()
+    this.#timer = null
+    this.delay.tick()
+    // After the poll phase of the turn: what came during a stall is heard before anybody is found silent.
+    this.#clock.defer(() => {
+      if (!this.#running || this.#timer !== null) return
+      this.advance()
+      if (this.#running) this.#plan()
+    })
   }
 
   #collect (slot: number, now: number, due: WheelEntry[]): void {

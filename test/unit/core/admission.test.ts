@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Admission, type AdmissionLimits, type Slot } from '../../../lib/core/admission.js'
-import { LOOK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
+import { TICK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'
 
 const UNLIMITED: AdmissionLimits = { connections: 0, connectionsPerIp: 0, upgradesPerSecond: 0, onFull: 'reject', waitTimeout: 0, maxWaiting: 0 }
@@ -264,7 +264,6 @@ const anyLimits: fc.Arbitrary<AdmissionLimits> = fc.record({
 /** Runs the same steps on the model and on the real thing. Whatever differs is an error. */
 function compare (limits: AdmissionLimits, steps: readonly Step[]): boolean {
   const { admission, clock, wheel } = setup(limits)
-  const start = clock.monotonic()
   const reactions: Reaction[] = []
   const slots: Slot[] = []
   /** What happened, in order. */
@@ -318,7 +317,7 @@ function compare (limits: AdmissionLimits, steps: readonly Step[]): boolean {
   function advance (ms: number): void {
     for (const end = clock.monotonic() + ms; clock.monotonic() < end;) {
       const before = told.length
-      clock.advanceSync(Math.min(LOOK_MS - (clock.monotonic() - start) % LOOK_MS, end - clock.monotonic()))
+      clock.advanceSync(Math.min(TICK_MS - clock.monotonic() % TICK_MS, end - clock.monotonic()))
       const now = clock.monotonic()
       for (const line of told.slice(before)) {
         const [index, code] = line.split(' ') as [string, string]
@@ -327,7 +326,7 @@ function compare (limits: AdmissionLimits, steps: readonly Step[]): boolean {
         if (due > now || !model.line.includes(Number(index))) throw new Error(`${line} at ${now}, due at ${due}`)
         model.refuse(Number(index), code)
       }
-      if (model.line.some((index) => (model.slots[index] as Model['slots'][number]).due + LOOK_MS <= now)) throw new Error('somebody waits for too long')
+      if (model.line.some((index) => (model.slots[index] as Model['slots'][number]).due + TICK_MS <= now)) throw new Error('somebody waits for too long')
     }
   }
 

@@ -26,9 +26,9 @@ t.test('a ping goes only to a peer that was silent for an interval', async (t) =
   t.equal(transport.pings, 0)
   fake.clock.advanceSync(29_900)
   t.equal(transport.pings, 0)
-  fake.clock.advanceSync(200)
+  fake.clock.advanceSync(400)
   t.equal(transport.pings, 1)
-  fake.clock.advanceSync(30_200)
+  fake.clock.advanceSync(30_000)
   t.equal(transport.pings, 2, 'and again after another')
   t.equal(transport.ended, false, 'timeout 0 is off')
 })
@@ -230,8 +230,10 @@ t.test('pings of connections that came in one moment are spread, and stay spread
     return counts
   }
   for (let round = 0; round < 3; round++) {
-    const counts = await perTick(30_000 + (round === 0 ? 7_500 : 0))
-    t.equal(counts.reduce((sum, count) => sum + count, 0), 999, `all are pinged in round ${round}`)
+    const before = peers.map(({ transport }) => transport.pings)
+    const counts = await perTick(30_250 + 250 + (round === 0 ? 7_500 : 0))
+    t.ok(peers.every(({ transport }, i) => transport.pings > (before[i] as number)), `all are pinged in round ${round}`)
+    t.ok(counts.reduce((sum, count) => sum + count, 0) <= 999 + 64, `and hardly one twice in round ${round}`)
     t.ok(Math.max(...counts) <= 64, `at most 64 in a tick: ${Math.max(...counts)}`)
   }
 })

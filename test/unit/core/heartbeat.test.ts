@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { heartbeatStep, NOT_ASKED } from '../../../lib/core/heartbeat.js'
+import { heartbeatStep, NOT_ASKED, pingGrid, untilPings } from '../../../lib/core/heartbeat.js'
 
 const both = { interval: 30, timeout: 70 }
 
@@ -32,9 +32,27 @@ t.test('each half can be off', (t) => {
   t.end()
 })
 
+t.test('long intervals have pings on a grid, and looks at who was asked', (t) => {
+  const options = { interval: 30_000, timeout: 60_000 }
+  t.equal(pingGrid(options), 250)
+  t.equal(pingGrid({ interval: 30_000, timeout: 42_000 }), 100)
+  t.equal(pingGrid({ interval: 30_000, timeout: 0 }), 250)
+  for (const [interval, timeout] of [[5_000, 60_000], [30_000, 34_000], [30_000, 20_000], [0, 0]] as const) t.equal(pingGrid({ interval, timeout }), 1)
+  t.same([untilPings(options, 1_000), untilPings(options, 1_001), untilPings(both, 7)], [250, 249, 1])
+  t.same(heartbeatStep(options, 1_001, NOT_ASKED, 1_001), { action: 'none', next: 30_249 })
+  t.same(heartbeatStep(options, 1_001, NOT_ASKED, 31_250), { action: 'ping', next: 29_750 }, 'before the timeout, which is at 61,001')
+  t.same(heartbeatStep(options, 31_260, NOT_ASKED, 61_000), { action: 'none', next: 500 }, 'it has answered')
+  t.same(heartbeatStep(options, 1_001, 31_250, 61_000), { action: 'ping', next: 1 }, 'it has not')
+  t.same(heartbeatStep(options, 1_001, 31_250, 61_001), { action: 'expire', next: 0 })
+  t.end()
+})
+
 t.test('looking when it says to: never a busy loop, never past the timeout, never two intervals without a ping', (t) => {
-  fc.assert(fc.property(fc.nat(100), fc.nat(300), fc.array(fc.nat(400), { maxLength: 20, size: 'max' }), (interval, timeout, traffic) => {
+  fc.assert(fc.property(fc.nat(100), fc.nat(300), fc.array(fc.nat(400), { maxLength: 20, size: 'max' }), fc.constantFrom(1, 1_000), (shortInterval, shortTimeout, times, scale) => {
+    const [interval, timeout] = [shortInterval * scale, shortTimeout * scale]
+    const traffic = times.map((time) => time * scale)
     const options = { interval, timeout }
+    const late = pingGrid(options) - 1
     let lastSeen = 0
     let asked = NOT_ASKED
     let now = 0
@@ -50,8 +68,8 @@ t.test('looking when it says to: never a busy loop, never past the timeout, neve
         lastPing = now
         if (asked === NOT_ASKED) asked = now
       }
-      if (interval > 0 && now - Math.max(lastSeen, lastPing) > interval) return false
-      if (timeout > 0 && interval < timeout && asked <= lastSeen + interval && now + next > lastSeen + timeout) return false
+      if (interval > 0 && now - Math.max(lastSeen, lastPing) > interval + late) return false
+      if (timeout > 0 && interval < timeout && asked <= lastSeen + interval + late && now + next > lastSeen + timeout) return false
       now += next
       if (next === Infinity) return interval === 0 && timeout === 0
     }

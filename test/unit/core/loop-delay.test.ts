@@ -1,11 +1,12 @@
 import t from 'tap'
 import { LoopDelay } from '../../../lib/core/loop-delay.js'
-import { LOOK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
+import { CALM_MS, TICK_MS, TimingWheel } from '../../../lib/core/timing-wheel.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'
 
 function setup (): { clock: TestClock, wheel: TimingWheel, delay: LoopDelay } {
   const clock = new TestClock()
-  const wheel = new TimingWheel(clock, (error) => { throw error })
+  // As with a limit for it.
+  const wheel = new TimingWheel(clock, (error) => { throw error }, TICK_MS)
   wheel.start()
   return { clock, wheel, delay: wheel.delay }
 }
@@ -50,13 +51,13 @@ t.test('a loop that is late each time is found, and recovers by itself', (t) => 
   const { clock, delay } = setup()
   const seen: number[] = []
   for (let i = 0; i < 5; i++) {
-    clock.stall(LOOK_MS + 160)
+    clock.stall(TICK_MS - clock.monotonic() % TICK_MS + 160)
     seen.push(delay.current)
   }
   t.same(seen, [80, 120, 140, 150, 155])
   seen.length = 0
   for (let i = 0; i < 5; i++) {
-    clock.advanceSync(LOOK_MS)
+    clock.advanceSync(TICK_MS)
     seen.push(delay.current)
   }
   t.same(seen, [77.5, 38.75, 19.375, 9.6875, 4.84375])
@@ -72,11 +73,23 @@ t.test('the longest stall is forgotten within 2 s', (t) => {
   t.end()
 })
 
+t.test('without a limit a stall of a second is found all the same, at a look a quarter of a second later at most', (t) => {
+  const clock = new TestClock()
+  const wheel = new TimingWheel(clock, (error) => { throw error })
+  wheel.start()
+  t.same([clock.timers, wheel.delay.current], [1, 0])
+  clock.advanceSync(10 * CALM_MS)
+  t.equal(wheel.delay.current, 0)
+  clock.stall(CALM_MS + 2_000)
+  t.equal(wheel.delay.current >= 1_000, true)
+  t.end()
+})
+
 t.test('a stall that still goes on counts, before its tick comes', (t) => {
   const clock = new TestClock()
-  const delay = new LoopDelay(clock, LOOK_MS)
-  delay.start()
-  clock.advanceSync(LOOK_MS)
+  const delay = new LoopDelay(clock)
+  delay.expect(clock.monotonic() + 100)
+  clock.advanceSync(100)
   t.equal(delay.current, 0)
   clock.advanceSync(50)
   t.equal(delay.current, 25)
@@ -84,7 +97,8 @@ t.test('a stall that still goes on counts, before its tick comes', (t) => {
   t.equal(delay.current, 500)
   delay.tick()
   t.equal(delay.current, 500, 'what it was expected to become')
-  clock.advanceSync(LOOK_MS)
+  delay.expect(clock.monotonic() + 100)
+  clock.advanceSync(100)
   t.equal(delay.current, 500, 'nothing is known of the next tick before it is late')
   delay.tick()
   t.equal(delay.current, 250)
@@ -93,16 +107,16 @@ t.test('a stall that still goes on counts, before its tick comes', (t) => {
 
 t.test('before the start and after the stop there is none; what went on before the start does not count', (t) => {
   const clock = new TestClock()
-  const delay = new LoopDelay(clock, LOOK_MS)
+  const delay = new LoopDelay(clock)
   clock.advanceSync(60_000)
   t.equal(delay.current, 0)
   delay.tick()
   t.equal(delay.current, 0)
-  delay.start()
+  delay.expect(clock.monotonic() + 100)
   t.equal(delay.current, 0)
   clock.advanceSync(1_000)
   delay.tick()
-  t.equal(delay.current, (1_000 - LOOK_MS) / 2)
+  t.equal(delay.current, 450)
   delay.stop()
   clock.advanceSync(60_000)
   t.equal(delay.current, 0)
