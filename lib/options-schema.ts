@@ -44,7 +44,7 @@ export const optionsSchema: TObject = Type.Object({
   onDisconnect: fn('`(connection, info) => unknown`. Exactly one call for each onConnect that began, after its last message was handled.'),
   sessions: oneOf(['many', 'single-per-user', 'single-per-device'], 'many', "How many logins a user may have at once. The newest one wins, and the older is closed with 4502 before the newer's onConnect. `'single-per-device'` counts each device by itself; connections without a device are one device together. Anonymous connections are not counted."),
   heartbeat: group({
-    interval: ms('A peer that was silent for this long is sent a ping. 0: no pings.', 30_000),
+    interval: ms('A peer that was silent for this long is sent a ping, or up to a 120th of that later, at most 250 ms, so that many go out in one go. 0: no pings.', 30_000),
     timeout: ms('A peer that was silent for this long is closed with 4408. Only a complete message, ping or pong counts. 0: never. Must be longer than interval.', 60_000)
   }, 'How dead peers are noticed.'),
   deadlines: group({
@@ -74,7 +74,7 @@ export const optionsSchema: TObject = Type.Object({
     onFull: oneOf(['reject', 'wait'], 'reject', 'What happens at `connections`: 503 at once, or a place in a first-come line.'),
     waitTimeout: ms('How long an upgrade waits in line. Then 503. 0: no limit.', 5_000),
     maxWaiting: count('Places in the line. Then 503. 0: nobody waits.', 1_000),
-    maxLoopDelay: ms('While the event loop is later than this, upgrades get 503: how late the timer of the hub comes, averaged over its last ticks of 50 ms, so that a single pause must be twice as long. 0: they never do.', 0),
+    maxLoopDelay: ms('While the event loop is later than this, upgrades get 503: how late the timer of the hub comes, averaged over its last ticks, at most 50 ms apart, so that a single pause must be twice as long. 0: they never do.', 0),
     maxMessageBytes: count('Largest message of a peer, all fragments together. Then 1009. 0: no limit.', 64 * 1024),
     messagesPerSecond: Type.Optional(Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 100, description: 'Messages, pings and unasked pongs included, per second and connection. What is over it is dropped. 0: no limit.' })),
     burst: count('Messages that may come at once within that rate.', 200, 1),
