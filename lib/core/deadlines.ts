@@ -1,4 +1,4 @@
-import { heartbeatStep, NOT_ASKED, untilPings, type HeartbeatOptions, type HeartbeatStep } from './heartbeat.js'
+import { heartbeatStep, NOT_ASKED, type HeartbeatOptions, type HeartbeatStep } from './heartbeat.js'
 import type { Clock } from './ports.js'
 import { Deadline, type TimingWheel } from './timing-wheel.js'
 
@@ -154,7 +154,7 @@ export class ConnectionDeadlines extends Deadline {
     } else if (this.#phase === 'live') {
       if (this.expired) this.#listener.onCredentialsExpired()
       else if (action === 'expire') this.#listener.onExpiry()
-      else if (action === 'ping' && !this.#ask(now)) return this.#schedule(untilPings(this.#settings.heartbeat, now))
+      else if (action === 'ping' && !this.#ask(now)) return this.#wheel.arm(this, 0)
     }
     this.#schedule()
   }
@@ -173,11 +173,11 @@ export class ConnectionDeadlines extends Deadline {
     return true
   }
 
-  /** @param next milliseconds after which it is looked at in any case */
-  #schedule (next = Infinity): void {
+  #schedule (): void {
     const { handler, write } = this.#settings.deadlines
     const now = this.#clock.monotonic()
-    if (this.#busySince !== IDLE && handler > 0) next = Math.min(next, this.#busySince + handler - now)
+    let next = Infinity
+    if (this.#busySince !== IDLE && handler > 0) next = this.#busySince + handler - now
     if (this.#phase !== 'ended') {
       next = Math.min(next, this.#heartbeat(now).next)
       if (this.#writingSince !== IDLE && write > 0) next = Math.min(next, this.#writingSince + write - now)

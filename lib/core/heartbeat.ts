@@ -22,12 +22,6 @@ export function pingGrid ({ interval, timeout }: HeartbeatOptions): number {
   return grid >= TICK_MS ? grid : 1
 }
 
-/** Milliseconds until pings are due again. */
-export function untilPings (options: HeartbeatOptions, now: number): number {
-  const grid = pingGrid(options)
-  return grid - now % grid
-}
-
 /** Milliseconds that are left for a ping to be late, and for its answer: as long as the interval, where there is no timeout. */
 export function timeToAnswer ({ interval, timeout }: HeartbeatOptions): number {
   return timeout > 0 ? Math.min(interval, timeout - interval) : interval

@@ -1,8 +1,8 @@
-import { pingGrid, timeToAnswer, type HeartbeatOptions } from './heartbeat.js'
+import { timeToAnswer, type HeartbeatOptions } from './heartbeat.js'
 import { TICK_MS } from './timing-wheel.js'
 
-/** Pings at one look however few connections there are. */
-const MIN_PINGS = 32
+/** Pings at one look however few connections there are: with their pongs, some milliseconds of work. */
+const MIN_PINGS = 256
 /** Of the interval, and of the time that a pinged peer has to answer: how long a ping may be put off. */
 const SHARE = 4
 
@@ -17,7 +17,7 @@ export class PingPace {
   #left = 0
 
   constructor (options: HeartbeatOptions) {
-    this.#looks = Math.max(1, Math.floor(timeToAnswer(options) / SHARE / Math.max(TICK_MS, pingGrid(options))))
+    this.#looks = Math.max(1, Math.floor(timeToAnswer(options) / SHARE / TICK_MS))
   }
 
   /**
