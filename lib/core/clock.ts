@@ -5,7 +5,8 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => Math.trunc(performance.now()),
   every (ms: number, fn: () => void): Timer {
-    const timer = setInterval(fn, ms).unref()
+    // libuv counts from the start of the turn: without one more, a timer may come before its time by this clock.
+    const timer = setInterval(fn, ms + 1).unref()
     return { cancel: () => { clearInterval(timer) } }
   },
   defer: (fn: () => void): void => { setImmediate(fn) }

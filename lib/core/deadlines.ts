@@ -93,8 +93,9 @@ export class ConnectionDeadlines extends Deadline {
 
   /** Something complete came from the peer, or it is read again. @returns the time */
   heard (): number {
-    this.#asked = NOT_ASKED
     this.lastSeen = this.#clock.monotonic()
+    // Nobody asks a closing peer again: its Close frame was the question.
+    this.#asked = this.#phase === 'closing' ? this.lastSeen : NOT_ASKED
     return this.lastSeen
   }
 

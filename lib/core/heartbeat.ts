@@ -28,8 +28,9 @@ export function timeToAnswer ({ interval, timeout }: HeartbeatOptions): number {
 }
 
 /**
- * Decides for one connection. A ping goes only to a peer that was silent for an interval; one that was silent for the
- * timeout has expired. Whatever it sends moves `lastSeen`, so nothing has to be re-armed for each message.
+ * Decides for one connection. A ping goes only to a peer that was silent for an interval, and was not asked within it; one
+ * that was silent for the timeout has expired. Whatever it sends moves `lastSeen`, so nothing has to be re-armed for each
+ * message.
  *
  * Where there are pings, a peer that was not asked in time has not failed to answer: this process slept. It is asked
  * then, and has half of what is between interval and timeout to answer.
@@ -50,9 +51,11 @@ export function heartbeatStep (options: HeartbeatOptions, lastSeen: number, aske
   if (untilTimeout <= 0) return { action: 'expire', next: 0 }
   if (interval === 0) return { action: 'none', next: untilTimeout }
   const grid = pingGrid(options)
-  const isSilent = silent >= interval
-  const ping = Math.ceil((now + (isSilent ? interval : interval - silent)) / grid) * grid
+  // One that was asked has an interval to answer, too, before it is asked again.
+  const untilPing = Math.max(interval - silent, asked === NOT_ASKED ? 0 : asked + interval - now)
+  const isDue = untilPing <= 0
+  const ping = Math.ceil((now + (isDue ? interval : untilPing)) / grid) * grid
   const beforeTimeout = Math.floor((now + untilTimeout) / grid) * grid
   const last = beforeTimeout > now ? beforeTimeout : now + untilTimeout
-  return { action: isSilent ? 'ping' : 'none', next: Math.min(ping, last) - now }
+  return { action: isDue ? 'ping' : 'none', next: Math.min(ping, last) - now }
 }

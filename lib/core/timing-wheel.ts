@@ -137,8 +137,12 @@ export class TimingWheel {
     // After the poll phase of the turn: what came during a stall is heard before anybody is found silent.
     this.#clock.defer(() => {
       if (!this.#running || this.#timer !== null) return
-      this.advance()
-      if (this.#running) this.#plan()
+      try {
+        this.advance()
+      } finally {
+        // Whatever `onError` throws, there is a next look.
+        if (this.#running) this.#plan()
+      }
     })
   }
 

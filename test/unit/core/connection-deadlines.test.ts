@@ -122,6 +122,27 @@ t.test('deadlines.close 0, behind a socket that stays blocked: the silence of th
   t.match(ends, [{ code: 4000, initiator: 'server' }])
 })
 
+t.test('deadlines.close 0: a peer that says something behind our Close, and is silent then, is not kept either', async (t) => {
+  const closing = { heartbeat: { interval: 1_000, timeout: 3_000 }, deadlines: { write: 0, handler: 0, close: 0 } }
+  const pong = await connected(closing)
+  pong.transport.answersClose = false
+  pong.connection.close(4000)
+  await pong.fake.advance(500)
+  pong.transport.peerPong()
+  await pong.fake.advance(3_200)
+  t.match(pong.ends, [{ code: 4000 }])
+
+  const rate = { messagesPerSecond: 0, burst: 1, bytesPerSecond: 1_000, violations: 1 }
+  const throttled = await connected({ ...closing, rate })
+  throttled.transport.answersClose = false
+  throttled.transport.message('x'.repeat(1_500))
+  throttled.connection.close(4000)
+  await throttled.fake.advance(600)
+  t.same(throttled.ends, [], 'it is read again')
+  await throttled.fake.advance(3_200)
+  t.match(throttled.ends, [{ code: 4000 }])
+})
+
 t.test('deadlines.handler: 1011, an error, and what comes later is not handled', async (t) => {
   for (const silence of [{ interval: 0, timeout: 0 }, heartbeat]) {
     const handled: string[] = []

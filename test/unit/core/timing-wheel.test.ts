@@ -126,6 +126,20 @@ t.test('an entry that throws stops no other', (t) => {
   t.end()
 })
 
+t.test('where even telling of an error fails, there is a next look', (t) => {
+  const clock = new TestClock(undefined, 0)
+  const wheel = new TimingWheel(clock, () => { throw new Error('cannot tell') })
+  wheel.start()
+  const [bad, later] = [new Entry(), new Entry()]
+  bad.then = () => { throw new Error('bad') }
+  wheel.arm(bad, 100)
+  wheel.arm(later, 200)
+  t.throws(() => { clock.advanceSync(100) }, { message: 'cannot tell' })
+  clock.advanceSync(100)
+  t.same(later.fired, [200])
+  t.end()
+})
+
 t.test('a stall, of any length, fires what is due once, and the rest in time', (t) => {
   for (const stall of [1_000, REVOLUTION, REVOLUTION + 100, 10 * REVOLUTION + 50]) {
     const { clock, wheel } = setup(0)
