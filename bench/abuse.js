@@ -1,9 +1,9 @@
 // What abusers do to the others: 200 connections echo a message each 50 ms; beside them one that floods 100,000 small messages, one
 // that sends 64 KiB messages at full speed, one that never finishes a message. Each comes back at once when it is closed.
-//   npm run bench:abuse [-- --seconds 15 --repetitions 12 --only 'default limits']
-// The same 200 are measured alone and beside the abusers by turns, on one server, and each turn is compared with the one
-// before it: what else a machine does changes the p99 of the very same thing by more than the abusers do, but
-// not within seconds. How much of that is left is printed as well: the turns alone compared with each other.
+//   npm run bench:abuse [-- --seconds 15 --repetitions 3 --only 'default limits' --turns]
+// The verdict is on runs with them and runs without, each on a server of its own. With --turns the same 200 are measured on one server, alone
+// and beside them by turns, and each turn is divided by the one before it: what else a machine does changes the p99 of the very same
+// thing by as much as the abusers do, but less within seconds, and that server has seen abusers before. Without a verdict.
 // The clients and the abusers share a core (taskset, of util-linux), and the abusers run at a lower priority, or on two cores they
 // would slow the server down by what they take of the processor, whatever it does. The server has both: its garbage is collected by
 // threads beside it.
@@ -19,7 +19,8 @@ const file = fileURLToPath(import.meta.url)
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '15' },
-    repetitions: { type: 'string', default: '12' },
+    repetitions: { type: 'string', default: '3' },
+    turns: { type: 'boolean', default: false },
     only: { type: 'string' },
     server: { type: 'string' },
     normal: { type: 'string' },
@@ -49,15 +50,20 @@ else await main()
 async function main () {
   console.log(`${NORMAL} connections, an echo each ${EVERY_MS} ms, ${values.repetitions} times ${values.seconds} s alone and ${values.seconds} s beside abusers, medians, Node ${process.version}`)
   for (const name of values.only === undefined ? Object.keys(SETTINGS) : [values.only]) {
-    const { alone, beside, last } = await measure(name)
+    const { alone, beside } = await (values.turns ? byTurns(name) : byRuns(name))
     const show = (results) => `p50 ${median(results.map(({ p50 }) => p50)).toFixed(2)} ms, p99 ${median(results.map(({ p99 }) => p99)).toFixed(2)} ms`
-    const ratios = beside.map(({ p99 }, i) => p99 / alone[i].p99)
     const lost = [...alone, ...beside].reduce((sum, one) => sum + one.lost, 0)
+    const { abuse, stats } = beside.at(-1)
     console.log(`\n${name}: alone ${show(alone)}; beside abusers ${show(beside)}`)
-    console.log(`turn by turn: ${spread(ratios)}; for comparison each turn alone and the one alone before it: ${spread(alone.slice(1).map(({ p99 }, i) => p99 / alone[i].p99))}`)
-    console.log(`the last of these: ${JSON.stringify(last.abuse)}, server, in all: ${JSON.stringify(last.stats)}`)
-    const text = `p99 ${median(ratios).toFixed(2)} x that without them, ${lost} echoes lost`
-    if (name === DEFAULTS) verdict(lost === 0 && median(ratios) <= LIMIT, text)
+    console.log(`the last of these: ${JSON.stringify(abuse)}, server: ${JSON.stringify(stats)}`)
+    if (values.turns) {
+      console.log(`turn by turn: ${spread(beside.map(({ p99 }, i) => p99 / alone[i].p99))}, ${lost} echoes lost`)
+      console.log(`for comparison, each turn alone divided by the one alone before it: ${spread(alone.slice(1).map(({ p99 }, i) => p99 / alone[i].p99))}`)
+      continue
+    }
+    const ratio = median(beside.map(({ p99 }) => p99)) / median(alone.map(({ p99 }) => p99))
+    const text = `p99 ${ratio.toFixed(2)} x that without them, ${lost} echoes lost`
+    if (name === DEFAULTS) verdict(lost === 0 && ratio <= LIMIT, text)
     else console.log(`for comparison: ${text}`)
   }
 }
@@ -67,27 +73,51 @@ function spread (ratios) {
   return `median ${middle} x, half of them between ${low} and ${high}`
 }
 
-async function measure (name) {
+async function byRuns (name) {
+  const [alone, beside] = [[], []]
+  for (let i = 0; i < Number(values.repetitions); i++) {
+    for (const [results, abused] of [[alone, false], [beside, true]]) {
+      const { turn, end } = await start(name)
+      results.push(await turn(abused))
+      await end()
+    }
+  }
+  return { alone, beside }
+}
+
+async function byTurns (name) {
+  const [alone, beside] = [[], []]
+  const { turn, end } = await start(name)
+  for (let i = 0; i < Number(values.repetitions); i++) {
+    alone.push(await turn(false))
+    beside.push(await turn(true))
+  }
+  await end()
+  return { alone, beside }
+}
+
+/** A server and the 200 normal ones, and the function that measures these once. */
+async function start (name) {
   const server = child(file, ['--server', name])
   const { port } = await server.ask()
   const normal = onOneCore(child(file, ['--normal', String(port)]))
   await normal.ask({ open: true })
   // A server in production is warm, and so is a client that measures.
   await normal.ask({ run: WARM_UP_MS })
-  const turn = async () => await normal.ask({ run: Number(values.seconds) * 1_000 })
-  const [alone, beside, last] = [[], [], {}]
-  for (let i = 0; i < Number(values.repetitions); i++) {
-    alone.push(await turn())
-    const abusers = onOneCore(child(file, ['--abusers', String(port)]))
-    await abusers.ask({ begin: true })
-    beside.push(await turn())
-    last.abuse = await abusers.ask({ report: true })
-    await abusers.end()
+  const turn = async (abused) => {
+    const abusers = abused ? onOneCore(child(file, ['--abusers', String(port)])) : null
+    await abusers?.ask({ begin: true })
+    const latencies = await normal.ask({ run: Number(values.seconds) * 1_000 })
+    const abuse = await abusers?.ask({ report: true })
+    const stats = await server.ask({ stats: true })
+    await abusers?.end()
+    return { ...latencies, abuse, stats }
   }
-  last.stats = await server.ask({ stats: true })
-  await normal.end()
-  await server.end()
-  return { alone, beside, last }
+  const end = async () => {
+    await normal.end()
+    await server.end()
+  }
+  return { turn, end }
 }
 
 /** Keeps all threads of a process on the first core. */
