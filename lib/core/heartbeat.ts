@@ -17,8 +17,8 @@ export const NOT_ASKED = -1
 /**
  * Milliseconds between the times at which pings are due: rounded to these, or in short intervals to none but whole ones.
  */
-export function pingGrid ({ interval, timeout }: HeartbeatOptions): number {
-  const grid = Math.min(LONGEST_GRID, Math.floor(timeToAnswer({ interval, timeout }) / GRID_SHARE / TICK_MS) * TICK_MS)
+export function pingGrid (options: HeartbeatOptions): number {
+  const grid = Math.min(LONGEST_GRID, Math.floor(timeToAnswer(options) / GRID_SHARE / TICK_MS) * TICK_MS)
   return grid >= TICK_MS ? grid : 1
 }
 
