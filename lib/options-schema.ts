@@ -35,7 +35,7 @@ export const optionsSchema: TObject = Type.Object({
   guardUpgrades: flag(true, 'Answer upgrades to routes of this app that have no WebSocket with 426, where the bare stack would answer 101. Turn it off when another library handles upgrades on the same server. Routes declared before the hub are not guarded when the app registered @fastify/websocket before the hub: register the hub first.'),
   origins: special("'same-origin', '*', an origin, a RegExp without g or y, a function, or a list of them", "Which Origin headers may connect: an origin, `https://*.example.com` (exactly one label), `https://**.example.com` (one or more), `'same-origin'` (the header's host is `request.host`), `'null'`, a RegExp on the whole header, a function, or a list of these. `'*'` allows every page of the web.", "'same-origin'"),
   allowMissingOrigin: flag(true, 'Admit clients that send no Origin header. Browsers always send one.'),
-  subprotocols: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { uniqueItems: true, default: [], description: 'Subprotocols that the server speaks, in order of preference. Each passes application messages unwrapped; names that begin with `hub.` are reserved.' })),
+  subprotocols: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { uniqueItems: true, default: [], description: 'Subprotocols that the server speaks, in order of preference. `hub.v1.json` and `hub.v1.msgpack` are the protocol of this plugin; every other one passes application messages unwrapped, and must not begin with `hub.`. See [protocol.md](protocol.md).' })),
   requireSubprotocol: flag(false, 'Refuse a client that offers none of `subprotocols` with 400.'),
   messages: oneOf(['any', 'text', 'binary'], 'any', 'Which kind of message a peer may send; the other closes the connection with 1003.'),
   identify: fn('Says who a connection is: `(request, reply) => Identity | null`, sync or async, as the last preHandler before the 101. null refuses with 403, a thrown error with its `statusCode` or 401. Without it, connections are anonymous.'),
@@ -43,6 +43,33 @@ export const optionsSchema: TObject = Type.Object({
   onMessage: fn('`(connection, message) => unknown`. Messages of one connection are handled in order, one at a time; a failure closes that connection with 1011.'),
   onDisconnect: fn('`(connection, info) => unknown`. Exactly one call for each onConnect that began, after its last message was handled.'),
   sessions: oneOf(['many', 'single-per-user', 'single-per-device'], 'many', "How many logins a user may have at once. The newest one wins, and the older is closed with 4502 before the newer's onConnect. `'single-per-device'` counts each device by itself; connections without a device are one device together. Anonymous connections are not counted."),
+  authorize: group({
+    join: fn('`(connection, room) => boolean`, sync or async: whether it may enter the room. Asked on each join of its own, after a reconnect too; not for what the server joins. Without it nobody may.'),
+    publish: fn('`(connection, room, data) => boolean`, sync or async: whether it may publish this in the room. Without it nobody may.')
+  }, 'What peers that speak hub.v1 may do.'),
+  refresh: fn('`(connection, data) => Identity | null`, sync or async: new credentials of a peer that speaks hub.v1. The answer says who it is with them, as that of `identify` does; it must be the same user. null refuses them, and the old ones hold until they expire.'),
+  history: group({
+    size: count('Publications kept per room. 0: none.', 0),
+    ttl: ms('How long a publication is kept. 0: no limit.', 300_000),
+    mode: oneOf(['log', 'cache'], 'log', "`'log'`: whoever comes back gets all that was missed, or is told that it is gone. `'cache'`: only the latest publication counts, and whoever comes gets it."),
+    rooms: special('an object: by room name or pattern, an object with size, ttl or mode', 'Other values by room name, or pattern, in which `*` stands for any characters: `{ "chat:*": { size: 100 } }`. The first that fits holds.')
+  }, 'What is kept of rooms, so that whoever comes back gets what was missed.'),
+  offline: group({
+    maxMessages: count('Messages kept per user; beyond, the oldest goes. 0: none can be kept.', 100),
+    ttl: ms('How long a message is kept, unless its own `ttl` says otherwise. 0: no limit.', 86_400_000)
+  }, 'Messages for users who are not there.'),
+  presence: group({
+    interval: Type.Optional(Type.Integer({ minimum: 50, maximum: MAX_MS, default: 1_000, description: 'Between two messages about changes in one room.', unit: 'ms' }))
+  }, 'Who is in a room.'),
+  resume: group({
+    ttl: ms('For how long after its end a connection can be resumed, so that a request that is sent twice is done once. 0: never.', 120_000),
+    secret: Type.Optional(Type.String({ minLength: 32, description: 'For the tokens, at least 32 characters.', shownDefault: 'a random one per process, so that no token outlives it' }))
+  }, 'How a hub.v1 client goes on after a reconnect.'),
+  asyncapi: group({
+    path: special('a string that starts with /', 'Path of the document, such as `/asyncapi.json`. Without it none is served.'),
+    title: Type.Optional(Type.String({ minLength: 1, default: 'fastify-hub', description: 'Title of the API.' })),
+    version: Type.Optional(Type.String({ minLength: 1, default: '1.0.0', description: 'Version of the API.' }))
+  }, 'An AsyncAPI 3 document of the events, rooms and messages of hub.v1.'),
   heartbeat: group({
     interval: ms('A peer that was silent for this long is sent a ping, or up to a 120th of that later, at most 250 ms, so that many go out in one go. 0: no pings.', 30_000),
     timeout: ms('A peer that was silent for this long is closed with 4408. Only a complete message, ping or pong counts. 0: never. Must be longer than interval.', 60_000)

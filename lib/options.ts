@@ -1,6 +1,7 @@
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
 import type { Clock } from './core/ports.js'
+import type { HistoryOptions } from './core/history-policy.js'
 import type { OriginMatcher, OriginRuleOf } from './core/origin.js'
 import type { Awaitable, Connection, DisconnectInfo, Identity, Message, Overflow } from './core/types.js'
 
@@ -43,6 +44,54 @@ export interface HubOptions {
    * device by itself; connections without a device are one device together. Anonymous connections are not counted. Default `'many'`.
    */
   sessions?: 'many' | 'single-per-user' | 'single-per-device' | undefined
+  /** What peers that speak hub.v1 may do. */
+  authorize?: {
+    /** Whether a connection may enter a room. Asked on each join of its own, after a reconnect too; not for what the server joins. Without it nobody may. */
+    join?: ((connection: Connection, room: string) => Awaitable<boolean>) | undefined
+    /** Whether a connection may publish this in a room. Without it nobody may. */
+    publish?: ((connection: Connection, room: string, data: unknown) => Awaitable<boolean>) | undefined
+  } | undefined
+  /** New credentials of a peer that speaks hub.v1: says who it is with them, as `identify` does; null refuses them. */
+  refresh?: ((connection: Connection, data: unknown) => Awaitable<Identity | null>) | undefined
+  /** What is kept of rooms, so that whoever comes back gets what was missed. */
+  history?: {
+    /** Publications kept per room. Default `0`. 0: none. */
+    size?: number | undefined
+    /** Milliseconds for which a publication is kept. Default `300_000` (300 s). 0: no limit. */
+    ttl?: number | undefined
+    /** `'log'`: all that was missed, or a word that it is gone. `'cache'`: only the latest publication counts. Default `'log'`. */
+    mode?: 'log' | 'cache' | undefined
+    /** Other values by room name, or pattern, in which `*` stands for any characters: the first that fits holds. */
+    rooms?: Record<string, { size?: number | undefined, ttl?: number | undefined, mode?: 'log' | 'cache' | undefined }> | undefined
+  } | undefined
+  /** Messages for users who are not there: `user.send(data, { offline: {} })`. */
+  offline?: {
+    /** Messages kept per user; beyond, the oldest goes. Default `100`. 0: none can be kept. */
+    maxMessages?: number | undefined
+    /** Milliseconds for which a message is kept. Default `86_400_000` (86400 s). 0: no limit. */
+    ttl?: number | undefined
+  } | undefined
+  /** Who is in a room. */
+  presence?: {
+    /** Milliseconds, at least 50, between two messages about changes in one room. Default `1_000` (1 s). */
+    interval?: number | undefined
+  } | undefined
+  /** How a hub.v1 client goes on after a reconnect. */
+  resume?: {
+    /** Milliseconds after its end for which a connection can be resumed, so that a request sent twice is done once. Default `120_000` (120 s). 0: never. */
+    ttl?: number | undefined
+    /** Secret of at least 32 characters for the tokens. Default a random one per process, so that no token outlives it. */
+    secret?: string | undefined
+  } | undefined
+  /** An AsyncAPI 3 document of the events, rooms and messages of hub.v1. */
+  asyncapi?: {
+    /** Path of the document, such as `/asyncapi.json`. Without it none is served. */
+    path?: string | undefined
+    /** Title of the API. Default `'fastify-hub'`. */
+    title?: string | undefined
+    /** Version of the API. Default `'1.0.0'`. */
+    version?: string | undefined
+  } | undefined
   /** How dead peers are noticed. */
   heartbeat?: {
     /** Milliseconds of silence after which a peer is sent a ping. Default `30_000` (30 s). 0: no pings. */
@@ -134,7 +183,7 @@ type Complete<T> = { [K in keyof T]-?: NonNullable<T[K]> }
 /** Options with every default in its place. */
 export interface ResolvedOptions extends
   Complete<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages' | 'sessions' | 'route' | 'websocket' | 'clock'>>,
-  Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect'> {
+  Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect' | 'refresh'> {
   paths: string[]
   /** `origins`, compiled. */
   isOriginAllowed: OriginMatcher<FastifyRequest>
@@ -145,4 +194,10 @@ export interface ResolvedOptions extends
   inbound: Complete<NonNullable<HubOptions['inbound']>>
   limits: Complete<NonNullable<HubOptions['limits']>>
   drain: Complete<NonNullable<HubOptions['drain']>>
+  authorize: NonNullable<HubOptions['authorize']>
+  history: HistoryOptions
+  offline: Complete<NonNullable<HubOptions['offline']>>
+  presence: Complete<NonNullable<HubOptions['presence']>>
+  resume: { ttl: number, secret: string | undefined }
+  asyncapi: { path: string | undefined, title: string, version: string }
 }

@@ -8,6 +8,7 @@ import { isToken } from './core/subprotocol.js'
 import { FST_HUB_INVALID_OPTIONS } from './errors.js'
 import type { HubOptions, ResolvedOptions } from './options.js'
 import { optionsSchema } from './options-schema.js'
+import { HUB_SUBPROTOCOLS } from './protocol/hub-v1/codecs.js'
 
 /** The parts of a schema that this file reads. */
 interface SchemaView {
@@ -43,6 +44,7 @@ const OWN_SERVER_OPTIONS: Record<string, string> = {
 }
 /** Subprotocols of ours begin with it: an application must not speak something else under such a name. */
 const RESERVED_SUBPROTOCOLS = 'hub.'
+const HISTORY_MODES: readonly unknown[] = ['log', 'cache']
 
 /**
  * Checks the options and fills in the defaults.
@@ -59,6 +61,8 @@ export function resolveOptions (given: unknown, capacity: number): ResolvedOptio
   checkSockets(resolved.limits)
   resolved.limits.connections ??= capacity
   resolved.drain.spread ??= defaultSpread(resolved.drain.timeout)
+  checkHistory(resolved)
+  checkAsyncApi(resolved.asyncapi)
   checkPaths(resolved.paths)
   checkSubprotocols(resolved)
   checkPassedThrough(resolved)
@@ -113,14 +117,14 @@ export function expectation ({ type, enum: values, items, minimum, maximum, minL
     return maximum === Number.MAX_SAFE_INTEGER ? `${kind} of at least ${minimum}` : `${kind} from ${minimum} to ${maximum}`
   }
   if (type === 'array' && items !== undefined) return `a list, each ${expectation(items)}`
-  if (type === 'string' && minLength === 1) return 'a string that is not empty'
+  if (type === 'string' && minLength !== undefined) return minLength === 1 ? 'a string that is not empty' : `a string of at least ${minLength} characters`
   return type === 'object' ? 'an object' : `a ${type}`
 }
 
 function checkFunctions (options: Record<string, unknown>): void {
-  for (const key of ['identify', 'onConnect', 'onMessage', 'onDisconnect']) {
-    if (options[key] !== undefined && typeof options[key] !== 'function') fail(key, 'a function', describe(options[key]))
-  }
+  const check = (path: string, value: unknown): void => { if (value !== undefined && typeof value !== 'function') fail(path, 'a function', describe(value)) }
+  for (const key of ['identify', 'onConnect', 'onMessage', 'onDisconnect', 'refresh']) check(key, options[key])
+  for (const [key, value] of Object.entries(options['authorize'] ?? {})) check(`authorize.${key}`, value)
 }
 
 function checkClock ({ clock }: Record<string, unknown>): void {
@@ -147,6 +151,26 @@ function checkPaths (paths: unknown[]): void {
   if (new Set(paths).size < paths.length) fail('path', 'each path once', describe(paths))
 }
 
+function checkHistory ({ history }: { history: { rooms?: unknown } }): void {
+  const rooms = history.rooms ??= {}
+  const expected = schema.properties?.['history']?.properties?.['rooms']?.expected as string
+  if (!isPlain(rooms)) fail('history.rooms', expected, describe(rooms))
+  for (const [room, policy] of Object.entries(rooms)) {
+    const path = `history.rooms.${room}`
+    if (!isPlain(policy)) fail(path, expected, describe(policy))
+    checkKeys(path, policy, ['size', 'ttl', 'mode'])
+    const { size, ttl, mode } = policy as Record<string, unknown>
+    for (const [key, value] of Object.entries({ size, ttl })) {
+      if (value !== undefined && (!Number.isSafeInteger(value) || (value as number) < 0)) fail(`${path}.${key}`, 'a whole number of at least 0', describe(value))
+    }
+    if (mode !== undefined && !HISTORY_MODES.includes(mode)) fail(`${path}.mode`, "'log' or 'cache'", describe(mode))
+  }
+}
+
+function checkAsyncApi ({ path }: { path: unknown }): void {
+  if (path !== undefined && (typeof path !== 'string' || !path.startsWith('/'))) fail('asyncapi.path', 'a string that starts with /', describe(path))
+}
+
 /** A drain that may take less time than usual is spread over less. */
 function defaultSpread (timeout: number): number {
   return timeout === 0 ? DEFAULT_SPREAD : Math.min(DEFAULT_SPREAD, Math.floor(timeout / 3))
@@ -170,7 +194,7 @@ function compile (origins: unknown): ResolvedOptions['isOriginAllowed'] {
 function checkSubprotocols ({ subprotocols, requireSubprotocol }: ResolvedOptions): void {
   for (const name of subprotocols) {
     if (!isToken(name)) fail('subprotocols', 'tokens as of RFC 9110 section 5.6.2', describe(name))
-    if (name.startsWith(RESERVED_SUBPROTOCOLS)) fail('subprotocols', `names that this version knows; those that begin with '${RESERVED_SUBPROTOCOLS}' are reserved`, describe(name))
+    if (name.startsWith(RESERVED_SUBPROTOCOLS) && !HUB_SUBPROTOCOLS.includes(name)) fail('subprotocols', `of the names that begin with '${RESERVED_SUBPROTOCOLS}', ${HUB_SUBPROTOCOLS.join(' or ')}`, describe(name))
   }
   if (requireSubprotocol && subprotocols.length === 0) fail('requireSubprotocol', 'false while subprotocols is empty', 'true')
 }

@@ -1,5 +1,6 @@
 import { FST_HUB_INVALID_DATA } from '../errors.js'
 import type { Payload } from '../protocol/frame.js'
+import { JsonText } from '../protocol/json-text.js'
 import { InboundMessage } from './message.js'
 import { isThenable } from './thenable.js'
 import { describe } from './describe.js'
@@ -21,7 +22,7 @@ export function toPayload (data: unknown): Payload {
   }
   // undefined, functions and symbols.
   if (text === undefined) throw new FST_HUB_INVALID_DATA(`JSON has no form for ${typeof data}`)
-  return text
+  return new JsonText(text)
 }
 
 /** Mistakes that JSON would pass over in silence: it has only an empty object for them. */

@@ -91,6 +91,19 @@ export interface PublicationOptions {
   readonly ephemeral?: boolean | undefined
 }
 
+/** What is kept of a room's publications. */
+export interface HistoryPolicy {
+  /** Publications at most; 0: none. */
+  readonly size: number
+  /** Milliseconds after which one is not kept any longer; 0: as long as `size` allows. */
+  readonly ttl: number
+  /** `'log'`: whoever has missed some gets all of them, or is told that they are gone. `'cache'`: only the latest one counts. */
+  readonly mode: 'log' | 'cache'
+}
+
+/** The policy of a room. The same for one name each time, and on all nodes. */
+export type HistoryPolicyOf = (room: string) => HistoryPolicy
+
 /** Connections by what became of the message, on one node. */
 export interface FanOut { sent: number, queued: number, dropped: number, rejected: number }
 
@@ -117,10 +130,15 @@ export interface Broker {
   /**
    * Resolves after the fan-out on this node. The memory broker fans out before it returns, so that the order of
    * calls is the order of delivery. `position` is null for an ephemeral publication. A payload that is bytes, or a message of a
-   * peer, is the application's to change again when this has returned: what is kept of it longer MUST be its frame, or a copy.
+   * peer, is the application's to change again when this has returned: what is kept of it longer MUST be a copy.
+   * As many are kept as the room's HistoryPolicy says; its position outlives them, so that a quiet room recovers.
    */
   publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }>
-  /** Publications above `since`; `recovered` is whether they are complete. */
+  /**
+   * Publications above `since`, oldest first, and the position of the room; without `since`, all that are kept.
+   * `recovered` is whether they are complete: false for a `since` of another epoch, from the future, or older than what is kept.
+   * @param limit the most to return, from the oldest on; 0: no limit
+   */
   history (room: string, since: StreamPosition | undefined, limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }>
   /** Frees timers and connections. */
   close (): Promise<void>
@@ -165,13 +183,35 @@ export interface Directory {
   close (): Promise<void>
 }
 
-/** Who is in a room, over all nodes. A user with several connections is one member. */
+/** Changes of who is in a room, all of one interval together: who came and went again within it is not in them. */
+export interface PresenceDiff {
+  readonly joined: readonly string[]
+  readonly left: readonly string[]
+  /** Ephemeral states that began or ended. */
+  readonly states: ReadonlyArray<{ user: string, key: string, active: boolean }>
+}
+
+/** What a Presence tells the hub of its node. */
+export interface PresenceListener {
+  /** For a room that is watched, and not more often than once per interval. Never an empty one. */
+  onPresence (room: string, diff: PresenceDiff): void
+}
+
+/** Who is in a room, over all nodes, and what they are doing. A user with several connections is one member. */
 export interface Presence {
   /** Repeating it for one connection is harmless. */
   enter (room: string, user: string, connectionId: string): Promise<void>
-  /** Repeating it is harmless. */
+  /** Repeating it is harmless. The states of a user whose last connection leaves end with it. */
   leave (room: string, user: string, connectionId: string): Promise<void>
   list (room: string): Promise<ReadonlyArray<{ user: string, connections: number }>>
+  /** An ephemeral state of a user in a room, such as typing: ends after `ttl` milliseconds, or at once with 0. Nothing for a user who is not in the room. */
+  setState (room: string, user: string, key: string, ttl: number): Promise<void>
+  /** The states that hold now. */
+  states (room: string): Promise<ReadonlyArray<{ user: string, key: string }>>
+  /** From now on the listener is told of changes; `list` and `states`, asked later, may hold some that are told again. Repeating it is harmless. */
+  watch (room: string): Promise<void>
+  /** MUST NOT tell the listener of this room once it has resolved. Repeating it is harmless. */
+  unwatch (room: string): Promise<void>
   close (): Promise<void>
 }
 
@@ -182,16 +222,25 @@ export interface StoredMessage {
   readonly payload: Payload
 }
 
+/** What an OfflineStore tells the hub of its node. */
+export interface OfflineListener {
+  /** Messages that nobody has acknowledged are gone: pushed out by newer ones, or too old. Told when it is noticed. */
+  onDropped (reason: 'evicted' | 'expired', count: number): void
+}
+
 /**
  * Messages for users who are offline. Delivery is at least once: what has been listed stays until it is acknowledged, so
  * only a connection whose protocol can acknowledge may be given them.
  */
 export interface OfflineStore {
-  /** Keeps a message for `ttl` milliseconds. Beyond the store's limit per user the oldest goes. Resolves with how many went. */
-  put (user: string, payload: Payload, ttl: number): Promise<number>
-  /** The messages that have not expired, oldest first, at most `limit` of them. */
-  list (user: string, limit: number): Promise<readonly StoredMessage[]>
-  /** Forgets messages. Repeating it is harmless. */
-  acknowledge (user: string, ids: readonly string[]): Promise<void>
+  /** Keeps a message for `ttl` milliseconds. Beyond the store's limit per user the oldest goes. Resolves with the id of the new one. */
+  put (user: string, payload: Payload, ttl: number): Promise<string>
+  /**
+   * The messages that have not expired, oldest first, at most `limit` of them.
+   * @param after only those that came after the one of this id, also when it has gone
+   */
+  list (user: string, after: string | undefined, limit: number): Promise<readonly StoredMessage[]>
+  /** Forgets messages. Repeating it is harmless, and so are ids of others. Resolves with how many it has forgotten. */
+  acknowledge (user: string, ids: readonly string[]): Promise<number>
   close (): Promise<void>
 }

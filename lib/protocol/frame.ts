@@ -1,3 +1,5 @@
+import { JsonText } from './json-text.js'
+
 /**
  * An encoded message, made once and shared by all its receivers: complete WebSocket frames, unmasked, as RFC 6455
  * section 5.2 has them from a server. A message over 64 KiB is a list of fragments (section 5.4), each of them a
@@ -28,8 +30,8 @@ export class Frame {
   }
 }
 
-/** What an application sends, before it is a frame: text, binary, or what a peer has sent. */
-export type Payload = string | Uint8Array | Forwarded
+/** What an application sends, before it is a frame: text, a JSON value, binary, or what a peer has sent. */
+export type Payload = string | JsonText | Uint8Array | Forwarded
 
 /** A message of a peer on its way to others. */
 export interface Forwarded {
@@ -59,18 +61,19 @@ export const LENGTH_64 = 127
 
 /** Encodes a message. Copies: the caller may change its bytes afterwards. */
 export function encodeFrame (payload: Payload): Frame {
-  if (typeof payload === 'string') {
-    const length = Buffer.byteLength(payload)
-    if (length <= MAX_PAYLOAD) {
-      const header = headerBytes(length)
-      const buffer = Buffer.allocUnsafe(header + length)
-      writeHeader(buffer, FIN | OPCODE_TEXT, length)
-      buffer.write(payload, header)
-      return new Frame([buffer], buffer.length)
-    }
-    return encodeBytes(Buffer.from(payload), OPCODE_TEXT)
-  }
+  if (typeof payload === 'string') return encodeText(payload)
+  if (payload instanceof JsonText) return encodeText(payload.text)
   return payload instanceof Uint8Array ? encodeBytes(payload, OPCODE_BINARY) : payload.toFrame()
+}
+
+function encodeText (text: string): Frame {
+  const length = Buffer.byteLength(text)
+  if (length > MAX_PAYLOAD) return encodeBytes(Buffer.from(text), OPCODE_TEXT)
+  const header = headerBytes(length)
+  const buffer = Buffer.allocUnsafe(header + length)
+  writeHeader(buffer, FIN | OPCODE_TEXT, length)
+  buffer.write(text, header)
+  return new Frame([buffer], buffer.length)
 }
 
 /** What an incoming message needs in front of it, in its own memory, to be a frame without being copied. */

@@ -1,0 +1,49 @@
+import { encodeFrame, type Frame, type Payload } from './frame.js'
+import type { ServerMessage } from './hub-v1/schema.js'
+
+/** How what the application sends becomes frames of one connection: as its subprotocol has it. */
+export interface Codec {
+  /** A message for one connection, one user or everybody. @param ack what an `ack` of the peer is to name */
+  direct (payload: Payload, ack?: string): Frame
+  /** A publication of a room. @param offset its place in the log; 0 for an ephemeral one */
+  publication (room: string, offset: number, payload: Payload): Frame
+}
+
+/** A codec of hub.v1, which has an envelope around everything, and messages of its own. */
+export interface HubCodec extends Codec {
+  /** The subprotocol. */
+  readonly name: string
+  /** Which kind of WebSocket messages it uses, both ways. */
+  readonly isBinary: boolean
+  /** A message of the server; the payload of one that has any is `data` as the application sees it. */
+  encode (message: ServerMessage): Frame
+  /**
+   * What a peer has sent; bytes are `data`.
+   * @returns anything: it has not been compared with a schema
+   * @throws MalformedMessage
+   */
+  decode (bytes: Buffer): unknown
+  /** Whether these are the bytes of a `ping` without an id, which need no look at their inside. */
+  isPing (bytes: Buffer): boolean
+  /** The answer to such a ping. */
+  readonly pong: Frame
+}
+
+/** What a peer has sent is nothing that the codec has. */
+export class MalformedMessage extends Error {
+  override readonly name = 'MalformedMessage'
+  /** Whether it is text that is not UTF-8 (RFC 6455 section 8.1). */
+  readonly isUtf8Problem: boolean
+
+  constructor (message: string, isUtf8Problem = false) {
+    super(message)
+    this.isUtf8Problem = isUtf8Problem
+  }
+}
+
+/** Messages of the application as they are: of every connection that does not speak hub.v1. */
+export const rawCodec: Codec = Object.freeze({
+  direct: (payload: Payload) => encodeFrame(payload),
+  publication: (_room: string, _offset: number, payload: Payload) => encodeFrame(payload)
+})
+
