@@ -71,5 +71,7 @@ export const FST_HUB_INVALID_ARGUMENT = coded<[string, string, string]>('FST_HUB
 export const FST_HUB_INVALID_CLOSE_CODE = coded<[string]>('FST_HUB_INVALID_CLOSE_CODE', 'Close code must be 1000, 1001, 1003, 1007 to 1009, 1011 to 1014 or 3000 to 4999, got %s', 500)
 /** The connection is closing or closed. */
 export const FST_HUB_CLOSED = coded('FST_HUB_CLOSED', 'The connection is closed', 500)
+/** `user.send` was to keep a message that nobody could acknowledge. Argument: why. */
+export const FST_HUB_OFFLINE_UNAVAILABLE = coded<[string]>('FST_HUB_OFFLINE_UNAVAILABLE', 'The message can not be kept for the user: %s', 500)
 /** A handler took longer than `deadlines.handler`. Argument: that many milliseconds. */
 export const FST_HUB_HANDLER_TIMEOUT = coded<[string]>('FST_HUB_HANDLER_TIMEOUT', 'A handler did not finish within %s ms', 500)

@@ -1,13 +1,17 @@
 import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import { historyPolicies } from './core/history-policy.js'
 import { LocalHub } from './core/hub.js'
+import { EventRegistry } from './core/hub-v1/events.js'
 import { processBudget } from './core/queue-budget.js'
 import { connectionCapacity, openFileLimit } from './core/open-file-limit.js'
 import { FST_HUB_DUPLICATE_NAME, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_UPGRADE_REQUIRED } from './errors.js'
 import { MemoryBroker, MemoryBus } from './memory/broker.js'
 import { MemoryDirectory } from './memory/directory.js'
-import { MemoryPresence } from './memory/presence.js'
+import { MemoryOfflineStore } from './memory/offline-store.js'
+import { MemoryPresence, MemoryPresenceStore } from './memory/presence.js'
 import type { HubOptions, ResolvedOptions } from './options.js'
+import { HUB_SUBPROTOCOLS } from './protocol/hub-v1/codecs.js'
 import { resolveOptions } from './resolve-options.js'
 import { Handover } from './transports/handover.js'
 import { ServerSockets } from './transports/server-sockets.js'
@@ -52,7 +56,8 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     app.log.warn({ maxConnections: sockets.limit, sockets: limits.sockets }, 'limits.sockets is not applied: the app has given its server a maxConnections')
   }
 
-  const hub = createHub(app, options, sockets)
+  const events = new EventRegistry()
+  const hub = createHub(app, options, sockets, events)
   const upgrades = new Upgrades(hub, new Handover(app.websocketServer), options)
   app.decorate(decorateAs, hub)
   addHandshakeHeaders(app, (request) => upgrades.switching(request))
@@ -75,8 +80,14 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   app.addHook('onClose', async () => { await hub.stop() })
 }
 
-function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: ServerSockets): LocalHub {
-  const { clock, compression, deadlines, drain, heartbeat, inbound, limits, messages, queue, sessions, onConnect, onMessage, onDisconnect } = options
+function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: ServerSockets, events: EventRegistry): LocalHub {
+  const {
+    authorize, clock, compression, deadlines, drain, heartbeat, history, inbound, limits, messages, offline, presence, queue, refresh, resume, sessions, subprotocols,
+    onConnect, onMessage, onDisconnect
+  } = options
+  const policyOf = historyPolicies(history)
+  const presences = new MemoryPresenceStore(clock, presence.interval)
+  const acknowledges = subprotocols.some((name) => HUB_SUBPROTOCOLS.includes(name))
   return new LocalHub({
     clock,
     log: app.log,
@@ -96,9 +107,21 @@ function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: Ser
       messages,
       rate: limits
     },
+    history: policyOf,
+    hubV1: {
+      application: { ...authorize, refresh },
+      events,
+      resume,
+      terms: { heartbeat, limits: { maxMessageBytes: limits.maxMessageBytes, messagesPerSecond: limits.messagesPerSecond, burst: limits.burst } },
+      violations: limits.violations
+    },
     directory: new MemoryDirectory(),
-    presence: new MemoryPresence(),
-    broker: (listener) => new MemoryBroker(new MemoryBus(clock), listener)
+    presence: (listener) => new MemoryPresence(presences, listener),
+    broker: (listener) => new MemoryBroker(new MemoryBus(clock, policyOf), listener),
+    offline: {
+      ttl: offline.ttl,
+      store: offline.maxMessages > 0 && acknowledges ? (listener) => new MemoryOfflineStore(clock, offline, listener) : null
+    }
   })
 }
 

@@ -14,7 +14,7 @@ const ERRORS = 'docs/errors.md'
 const PERFORMANCE = 'docs/performance.md'
 const MEASURED = 'bench/results/full.md'
 /** What a client may see although this server never chooses it: from the parser, another route, or no peer at all. */
-const FOREIGN_CODES = [1001, 1002, 1005, 1006, 1007, 1009]
+const FOREIGN_CODES = [1001, 1002, 1005, 1006, 1009]
 /** Milliseconds for a program of the manual that tests. */
 const PROGRAM_TIMEOUT = 60_000
 

@@ -70,6 +70,15 @@ export function checkExpiry (value: unknown): number | null {
   return time
 }
 
+/**
+ * Milliseconds.
+ * @throws FST_HUB_INVALID_ARGUMENT
+ */
+export function checkTtl (name: string, value: unknown): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new FST_HUB_INVALID_ARGUMENT(name, 'a whole number of milliseconds of at least 0', describe(value))
+  return value as number
+}
+
 /** @throws FST_HUB_INVALID_CLOSE_CODE */
 export function checkCloseCode (code: unknown): void {
   if (!isSendableCloseCode(code)) throw new FST_HUB_INVALID_CLOSE_CODE(describe(code))

@@ -1,60 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT } from '../errors.js'
 import { ABNORMAL, disconnects, fitReason, type Disconnect } from '../protocol/disconnect.js'
-import { encodeFrame, type Frame } from '../protocol/frame.js'
+import { rawCodec, type Codec } from '../protocol/codec.js'
+import type { Frame } from '../protocol/frame.js'
 import { checkCloseCode, checkExpiry, checkKey, checkName, checkOverflow, toExpiry } from './arguments.js'
-import { ConnectionDeadlines, type DeadlineListener, type DeadlineSettings } from './deadlines.js'
+import type { ConnectionHost, ConnectionInfo } from './connection-host.js'
+import { ConnectionDeadlines, type DeadlineListener } from './deadlines.js'
 import { detached } from './detached.js'
+import type { Endpoint } from './hub-v1/endpoint.js'
 import { Inbound, type InboundHost } from './inbound.js'
 import { InboundMessage } from './message.js'
-import { Outbound, SENT, type OutboundCounters, type OutboundHost, type OutboundShared } from './outbound.js'
+import { Outbound, SENT, type OutboundHost, type OutboundShared } from './outbound.js'
 import { toPayload } from './payload.js'
-import { EVERYONE, type Clock, type DirectoryEntry, type FanOut, type Transport, type TransportListener } from './ports.js'
-import { PeerRate, type PeerRateLimits } from './peer-rate.js'
-import type { Rooms } from './rooms.js'
+import { EVERYONE, type DirectoryEntry, type FanOut, type Transport, type TransportListener } from './ports.js'
+import { PeerRate } from './peer-rate.js'
 import { DISCONNECT, queueKey } from './send-queue.js'
 import { isThenable } from './thenable.js'
-import type { TimingWheel } from './timing-wheel.js'
-import type { Connection, DisconnectInfo, HubConnectionData, Identity, KickOptions, Overflow, SendOptions, SendResult, StreamPosition } from './types.js'
-
-/** The options that a connection obeys. */
-export interface ConnectionSettings extends DeadlineSettings {
-  readonly overflow: Overflow
-  readonly maxPending: number
-  readonly messages: 'any' | 'text' | 'binary'
-  readonly rate: PeerRateLimits
-}
-
-/** What a connection needs of its hub. */
-export interface ConnectionHost {
-  readonly nodeId: string
-  readonly clock: Clock
-  readonly wheel: TimingWheel
-  readonly settings: ConnectionSettings
-  readonly outbound: OutboundShared
-  readonly counters: OutboundCounters & { received: number, limited: number, throttled: number }
-  readonly rooms: Rooms
-  handleMessage (connection: HubConnection, message: InboundMessage): unknown
-  kick (connection: HubConnection, code: number, reason: string): Promise<boolean>
-  onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void
-  /** Whether one more ping may go out in this look at the wheel. */
-  mayPing (now: number): boolean
-  /** The application failed. */
-  report (error: unknown, connection: HubConnection): void
-  /** The peer broke the protocol. */
-  onPeerError (error: Error, connection: HubConnection): void
-  /** Reading and writing are over: exactly once. */
-  onEnd (connection: HubConnection, info: DisconnectInfo): void
-}
-
-/** What admission found out about a connection. */
-export interface ConnectionInfo {
-  readonly identity: Identity
-  readonly ip: string | null
-  readonly subprotocol: string | null
-  /** Its admission slot, given back when it has ended. */
-  readonly slot: { release (): void }
-}
+import type { Connection, DisconnectInfo, HubConnectionData, KickOptions, Overflow, SendOptions, SendResult, StreamPosition } from './types.js'
 
 const NO_ROOMS: ReadonlySet<string> = new Set()
 
@@ -70,6 +32,10 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   readonly subprotocol: string | null
   readonly connectedAt: number
   readonly slot: { release (): void }
+  /** How what is sent to it looks on the wire. */
+  codec: Codec = rawCodec
+  /** Its end of hub.v1; null for a raw connection. */
+  endpoint: Endpoint | null = null
   /** Whether hub.get finds it: from just before onConnect. */
   registered = false
   /** Its place in the directory's order of logins; 0 until the directory has answered. */
@@ -140,7 +106,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     if (!this.live) return 'closed'
     checkOverflow(options?.overflow)
     const key = queueKey(EVERYONE, checkKey(options?.key))
-    const result = this.#push(encodeFrame(toPayload(data)), options?.overflow, key, false)
+    const result = this.#push(this.codec.direct(toPayload(data)), options?.overflow, key, false)
     if (result === SENT) return 'sent'
     return result >= 0 ? 'queued' : 'rejected'
   }
@@ -156,7 +122,9 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     return joined
   }
 
-  async leave (room: string): Promise<void> { this.#host.rooms.leave(this, checkName('room', room)) }
+  async leave (room: string): Promise<void> {
+    if (this.#host.rooms.leave(this, checkName('room', room))) this.endpoint?.left(room)
+  }
 
   refresh (expiresAt: Date | number | null): boolean {
     const time = checkExpiry(expiresAt)
@@ -184,9 +152,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   /* ---- what the hub calls ---- */
-
-  /** Begins heartbeat and deadlines. */
-  watch (): void { this.#deadlines.start() }
 
   /** Runs onConnect, and handles messages once it has succeeded. */
   begin (onConnect: () => unknown): void {
@@ -227,6 +192,32 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     }
   }
 
+  /** Sends a message of hub.v1 itself, ahead of what is queued: it belongs to no queue, and only its bytes are bounded. */
+  control (frame: Frame): void {
+    if (this.live && !this.#outbound.control(this.#encoded(frame))) this.cutOff()
+  }
+
+  /** Sends a frame if the socket takes it now. @returns false when it does not: nothing has happened */
+  offer (frame: Frame): boolean { return this.#outbound.offer(this.#encoded(frame), true) }
+
+  /** Whether something waits for the socket. */
+  get blocked (): boolean { return this.#transport.blocked }
+
+  /** Its peer speaks hub.v1. Before `attach`. */
+  speak (codec: Codec, endpoint: Endpoint): void {
+    this.codec = codec
+    this.endpoint = endpoint
+  }
+
+  /** Begins to read and to write for it. */
+  attach (): void {
+    this.#transport.attach(this)
+    this.#deadlines.start()
+  }
+
+  /** Nothing that the peer sends is looked at any more: it floods. */
+  ignore (): void { this.#transport.ignore() }
+
   /** Does not wait for a handler that is running. */
   abandon (): void { this.#inbound.abandon() }
 
@@ -240,11 +231,14 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     const now = this.#deadlines.heard()
     this.#pay(data.length, now)
     if (this.#ending !== null) return
-    if (settings.messages !== 'any' && settings.messages !== (isBinary ? 'binary' : 'text')) {
+    const kind = this.endpoint === null ? settings.messages : this.endpoint.kind
+    if (kind !== 'any' && kind !== (isBinary ? 'binary' : 'text')) {
       this.disconnect(disconnects.unsupportedData)
     } else if (this.#withinRate(now)) {
       counters.received++
-      this.#inbound.receive(new InboundMessage(data, isBinary, headroom))
+      if (this.endpoint?.intercept(data) !== true) this.#inbound.receive(new InboundMessage(data, isBinary, headroom))
+    } else {
+      this.endpoint?.onLimited(data)
     }
   }
 
@@ -256,7 +250,10 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     else if (this.#withinRate(now) && kind === 'ping') this.#outbound.pong(data)
   }
 
-  onDrain (): void { this.#outbound.drained() }
+  onDrain (): void {
+    this.#outbound.drained()
+    if (this.endpoint !== null && !this.#transport.blocked) this.endpoint.onWritable()
+  }
 
   onError (error: Error, code: number): void {
     this.#decide(code, error.message, 'server')
@@ -271,6 +268,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     // Complete messages that came before the end are still handled, unless we ended it.
     this.#inbound.seal()
     this.#deadlines.ended()
+    this.endpoint?.end()
     this.#host.onEnd(this, this.#ending ?? { code, reason, initiator: code === ABNORMAL ? 'network' : 'peer' })
   }
 
@@ -350,11 +348,13 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   #push (frame: Frame, policy: Overflow | undefined, key: string | null, shared: boolean): number {
-    const { settings, outbound: { compression } } = this.#host
-    const encoded = this.#transport.deflate ? compression.apply(frame) : frame
-    const result = this.#outbound.push(encoded, policy ?? settings.overflow, key, shared)
+    const result = this.#outbound.push(this.#encoded(frame), policy ?? this.#host.settings.overflow, key, shared)
     if (result === DISCONNECT) this.cutOff()
     return result
+  }
+
+  #encoded (frame: Frame): Frame {
+    return this.#transport.deflate ? this.#host.outbound.compression.apply(frame) : frame
   }
 
   /** For what has come, also where nobody handles it. */
@@ -373,7 +373,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     if (this.#rate.take(now)) return true
     counters.limited++
     if (rate.violations > 0 && this.#rate.violations >= rate.violations) {
-      this.#transport.ignore()
+      this.ignore()
       this.disconnect(disconnects.policy)
     }
     return false

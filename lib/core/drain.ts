@@ -24,7 +24,12 @@ export function drainConnections (connections: readonly HubConnection[], { sprea
   let next = 0
   const pace = new Timeout(wheel, closeBatch)
   function closeBatch (): void {
-    for (const connection of connections.slice(next, next + batch)) connection.close(code, reason)
+    const closing = connections.slice(next, next + batch)
+    for (const [i, connection] of closing.entries()) {
+      // Its own time to come back: all of them over the spread, in the order in which they go.
+      connection.endpoint?.goodbye(Math.floor(spread * (next + i) / connections.length))
+      connection.close(code, reason)
+    }
     next += batch
     // 0 is the next look at the wheel; TICK_MS from now would be the one after it, most of the time.
     if (next < connections.length) pace.start(0)

@@ -1,75 +1,46 @@
 import { randomUUID } from 'node:crypto'
 import { FST_HUB_INVALID_ARGUMENT } from '../errors.js'
 import { disconnects } from '../protocol/disconnect.js'
+import { hubCodecOf } from '../protocol/hub-v1/codecs.js'
 import { checkKey, checkName, checkOverflow, exceptIds } from './arguments.js'
-import { Admission, type AdmissionLimits } from './admission.js'
-import { Compression, type CompressionOptions } from './compression.js'
-import { HubConnection, type ConnectionHost, type ConnectionInfo, type ConnectionSettings } from './connection.js'
+import { Admission } from './admission.js'
+import { Compression } from './compression.js'
+import { HubConnection } from './connection.js'
+import type { ConnectionHost, ConnectionInfo, ConnectionSettings } from './connection-host.js'
 import { describe } from './describe.js'
-import { drainConnections, type DrainOptions } from './drain.js'
+import { drainConnections } from './drain.js'
 import { HubEmitter } from './events.js'
-import { fanOut } from './fan-out.js'
+import { fanOut, noFanOut } from './fan-out.js'
 import { Flusher } from './flusher.js'
-import { judge, type SocketFigures } from './health.js'
+import { judge } from './health.js'
+import type { HubConfig } from './hub-config.js'
+import { Endpoint } from './hub-v1/endpoint.js'
+import type { EventDefinition, EventSchema } from './hub-v1/event-types.js'
+import { HubV1, type HubV1Host } from './hub-v1/hub-v1.js'
+import type { OfflineShared } from './hub-v1/offline-delivery.js'
 import type { InboundMessage } from './message.js'
 import type { OutboundShared } from './outbound.js'
 import { toPayload } from './payload.js'
-import { EVERYONE, type Broker, type BrokerListener, type Clock, type Directory, type FanOut, type Presence, type Publication, type Transport } from './ports.js'
+import { EVERYONE, type Broker, type BrokerListener, type Clock, type Directory, type FanOut, type OfflineListener, type Presence, type PresenceDiff, type PresenceListener, type Publication, type Transport } from './ports.js'
 import { PingPace } from './ping-pace.js'
 import { Registry } from './registry.js'
 import { HubRoom } from './room.js'
 import { Rooms } from './rooms.js'
-import type { QueueBudget } from './queue-budget.js'
-import type { QueueLimits } from './send-queue.js'
-import { Sessions, type SessionPolicy } from './sessions.js'
+import { Sessions } from './sessions.js'
 import { CALM_MS, TICK_MS, TimingWheel } from './timing-wheel.js'
-import type { BroadcastOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Message, Overflow, PublishOptions, PublishResult, Room, User } from './types.js'
+import type { BroadcastOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Overflow, PublishOptions, PublishResult, Room, StreamPosition, User } from './types.js'
 import { isThenable } from './thenable.js'
 import { HubUser } from './user.js'
 
-/** What the application does with connections. */
-export interface Handlers {
-  readonly onConnect: ((connection: Connection) => unknown) | undefined
-  readonly onMessage: ((connection: Connection, message: Message) => unknown) | undefined
-  readonly onDisconnect: ((connection: Connection, info: DisconnectInfo) => unknown) | undefined
-}
-
-export interface HubLogger {
-  info (details: object, message: string): void
-  error (details: object, message: string): void
-}
-
-/** Everything a hub is made of. */
-export interface HubConfig {
-  readonly settings: ConnectionSettings
-  readonly queue: QueueLimits & {
-    /** Of the whole process; 0 is no limit, undefined the default. */
-    readonly maxTotalBytes: number | undefined
-  }
-  readonly budget: QueueBudget
-  readonly compression: CompressionOptions
-  /** `maxLoopDelay`: milliseconds; 0 is no limit. */
-  readonly limits: AdmissionLimits & { readonly maxLoopDelay: number }
-  readonly sockets: SocketFigures
-  readonly drain: DrainOptions
-  readonly sessions: SessionPolicy
-  readonly handlers: Handlers
-  readonly log: HubLogger
-  readonly clock: Clock
-  readonly directory: Directory
-  readonly presence: Presence
-  /** Gets the hub as its listener. */
-  readonly broker: (listener: BrokerListener) => Broker
-}
-
 /** The owner of all connections of this node. Public methods are those of Hub; the others serve the plugin and connections. */
-export class LocalHub implements Hub, ConnectionHost, BrokerListener {
+export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceListener, OfflineListener, HubV1Host {
   readonly nodeId = randomUUID()
   readonly clock: Clock
   readonly wheel: TimingWheel
   readonly settings: ConnectionSettings
   readonly outbound: OutboundShared
   readonly counters = { admitted: 0, received: 0, limited: 0, throttled: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, queuedBytes: 0 }
+  readonly offlineCounters = { stored: 0, delivered: 0, acknowledged: 0, evicted: 0, expired: 0 }
   readonly refused = new Map<string, number>()
   readonly admission: Admission
   readonly rooms: Rooms
@@ -78,6 +49,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   readonly presence: Presence
   readonly registry = new Registry()
   readonly sessions: Sessions
+  readonly offline: OfflineShared | null
+  readonly hubV1: HubV1
   readonly #config: HubConfig
   readonly #events: HubEmitter
   readonly #pingPace: PingPace
@@ -105,9 +78,12 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     this.admission = new Admission(limits, clock, this.wheel)
     this.directory = config.directory
     this.sessions = new Sessions(config.sessions, config.directory, this.registry)
-    this.presence = config.presence
+    this.presence = config.presence(this)
     this.broker = config.broker(this)
-    this.rooms = new Rooms(this.broker, this.presence, report)
+    const store = config.offline.store?.(this)
+    this.offline = store === undefined ? null : { store, counters: this.offlineCounters, onError: report }
+    this.rooms = new Rooms({ clock, broker: this.broker, presence: this.presence, policyOf: config.history, onError: (error, connection) => { this.#events.report(error, connection) } })
+    this.hubV1 = new HubV1(this, config.hubV1)
   }
 
   /* ---- Hub ---- */
@@ -122,6 +98,11 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     return await this.publish(EVERYONE, data, { ...options, ephemeral: true })
   }
 
+  event<const S extends EventSchema> (name: string, definition: EventDefinition<S>): this {
+    this.#config.hubV1.events.define(name, definition)
+    return this
+  }
+
   stats (): HubStats {
     const { admitted, received, sent, queued, dropped, rejected, replaced, limited, throttled, queuedBytes } = this.counters
     return {
@@ -134,6 +115,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
       admitted,
       refused: Object.fromEntries(this.refused),
       messages: { received, sent, queued, dropped, rejected, replaced, limited, throttled },
+      recovery: { ...this.rooms.counters },
+      offline: { ...this.offlineCounters },
       queuedBytes
     }
   }
@@ -175,9 +158,11 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   async stop (): Promise<void> {
     this.wheel.stop()
     this.#config.budget.leave(this)
+    this.hubV1.stop()
     await this.broker.close()
     await this.presence.close()
     await this.directory.close()
+    await this.offline?.store.close()
   }
 
   /** Whether the event loop is so late that upgrades are refused. */
@@ -195,12 +180,16 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   /** Calls `fn` when the hub begins to drain. */
   onDrain (fn: () => void): void { this.#drainListeners.push(fn) }
 
+  /** Default of `offline.ttl` of one message. */
+  get offlineTtl (): number { return this.#config.offline.ttl }
+
   /** Takes over a socket that has just become a WebSocket. */
   accept (transport: Transport, info: ConnectionInfo): HubConnection {
     const connection = new HubConnection(this, transport, info)
     this.counters.admitted++
-    transport.attach(connection)
-    connection.watch()
+    const codec = hubCodecOf(info.subprotocol)
+    if (codec !== null) connection.speak(codec, new Endpoint(this.hubV1, connection, codec))
+    connection.attach()
     this.#claim(connection)
     return connection
   }
@@ -221,19 +210,27 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
 
   onPublications (room: string, publications: readonly Publication[]): FanOut {
     if (room !== EVERYONE) return this.rooms.deliver(room, publications)
-    const counts: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
-    for (const publication of publications) fanOut(room, this.registry.all(), publication, counts)
+    const counts = noFanOut()
+    for (const publication of publications) fanOut(room, this.registry.all(), publication, counts, null)
     return counts
   }
 
-  /** Raw connections have no way to be told; what recovers is built on this. */
-  onGap (room: string): void {
-    this.#config.log.error({ room }, 'publications of a room were lost')
+  onGap (room: string, from: StreamPosition, to: StreamPosition): void {
+    // Raw connections have no way to be told.
+    this.#config.log.error({ room, from, to }, 'publications of a room were lost')
+    this.rooms.gap(room, from, to)
   }
+
+  /* ---- PresenceListener, OfflineListener ---- */
+
+  onPresence (room: string, diff: PresenceDiff): void { this.hubV1.presence.onPresence(room, diff) }
+
+  onDropped (reason: 'evicted' | 'expired', count: number): void { this.offlineCounters[reason] += count }
 
   /* ---- ConnectionHost ---- */
 
   handleMessage (connection: HubConnection, message: InboundMessage): unknown {
+    if (connection.endpoint !== null) return connection.endpoint.handle(message.bytes)
     return this.#config.handlers.onMessage?.(connection, message)
   }
 
@@ -253,7 +250,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
 
   mayPing (now: number): boolean { return this.#pingPace.take(now, this.size) }
 
-  report (error: unknown, connection: HubConnection): void { this.#events.report(error, connection) }
+  report (error: unknown, connection: HubConnection | null): void { this.#events.report(error, connection) }
 
   onPeerError (error: Error, connection: HubConnection): void {
     this.#config.log.info({ err: error, connection: connection.id }, 'the peer broke the WebSocket protocol')
@@ -290,6 +287,11 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
       claimed = this.sessions.claim(connection)
     } catch (error) {
       return failed(error)
+    }
+    const { endpoint } = connection
+    if (endpoint !== null) {
+      this.sessions.entering.add(connection)
+      claimed = Promise.all([claimed, endpoint.begin()]).then(() => {})
     }
     if (claimed === null) this.#enter(connection)
     else claimed.then(() => { this.#enter(connection) }, failed).catch((error: unknown) => { this.report(error, connection) })

@@ -42,6 +42,9 @@ export class Outbound implements Flushable {
   /** Of this turn, accepted for writing: never evicted. At most MAX_FRAME_BYTES, so that it is one write. */
   #batch: Batch | null = null
   #queue: SendQueue | null = null
+  /** Behind a blocked socket, ahead of the queue: messages of hub.v1 itself, which no policy may drop. */
+  #controls: Frame[] | null = null
+  #controlBytes = 0
   #closing: { code: number, reason: string } | null = null
   /** The latest ping that waits for an answer. */
   #ping: Buffer | null = null
@@ -51,7 +54,7 @@ export class Outbound implements Flushable {
   }
 
   get queuedMessages (): number { return this.#queue?.messages ?? 0 }
-  get queuedBytes (): number { return this.#queue?.bytes ?? 0 }
+  get queuedBytes (): number { return (this.#queue?.bytes ?? 0) + this.#controlBytes }
 
   /**
    * Adds a frame.
@@ -61,19 +64,34 @@ export class Outbound implements Flushable {
    */
   push (frame: Frame, overflow: Overflow, key: string | null, shared: boolean): number {
     const { limits: { maxBytes } } = this.#host.outboundShared
-    if (maxBytes === 0 || frame.bytes <= maxBytes) {
-      // A turn that sends without end stays bounded: either the socket takes it now, or it blocks and the queue's limits hold.
-      if (this.#batch !== null && this.#batch.bytes + frame.bytes > MAX_FRAME_BYTES) this.#write()
-      // A socket that is not blocked has been given all that was before this: see the loop in #write.
-      if (!this.#host.transport.blocked) {
-        this.#append(frame, shared)
-        return SENT
-      }
-    }
+    if ((maxBytes === 0 || frame.bytes <= maxBytes) && this.offer(frame, shared)) return SENT
     const queue = this.#queue ??= new SendQueue(this.#host.outboundShared, this.#host)
     const result = queue.offer(frame, overflow, key)
     if (queue.messages === 0) this.#queue = null
     return result
+  }
+
+  /** Adds a frame if the socket is not blocked, however large. @returns false when it is: nothing has happened */
+  offer (frame: Frame, shared: boolean): boolean {
+    // A turn that sends without end stays bounded: either the socket takes it now, or it blocks and the queue's limits hold.
+    if (this.#batch !== null && this.#batch.bytes + frame.bytes > MAX_FRAME_BYTES) this.#write()
+    // A socket that is not blocked has been given all that was before this: see the loop in #write.
+    if (this.#host.transport.blocked) return false
+    this.#append(frame, shared)
+    return true
+  }
+
+  /**
+   * Adds a frame that no policy may drop.
+   * @returns false when too much waits already: twice what the queue may hold
+   */
+  control (frame: Frame): boolean {
+    if (this.#ended || this.offer(frame, false)) return true
+    const { limits: { maxBytes } } = this.#host.outboundShared
+    if (maxBytes > 0 && this.queuedBytes + frame.bytes > 2 * maxBytes) return false
+    ;(this.#controls ??= []).push(frame)
+    this.#controlBytes += frame.bytes
+    return true
   }
 
   /** The end of a turn. */
@@ -124,7 +142,9 @@ export class Outbound implements Flushable {
   end (): void {
     if (this.#ended) return
     this.#ended = true
-    this.#host.outboundShared.counters.dropped += (this.#batch?.messages ?? 0) + (this.#begun === null ? 0 : 1)
+    this.#host.outboundShared.counters.dropped += (this.#batch?.messages ?? 0) + (this.#begun === null ? 0 : 1) + (this.#controls?.length ?? 0)
+    this.#controls = null
+    this.#controlBytes = 0
     this.#leaveBatch()
     this.#begun = null
     this.#queue?.end()
@@ -140,6 +160,7 @@ export class Outbound implements Flushable {
     while (transport.writable && !transport.blocked) {
       if (this.#begun !== null) this.#writeChunk(this.#begun)
       else if (this.#batch !== null) this.#writeBatch(this.#batch)
+      else if (this.#controls !== null) this.#writeControls(this.#controls)
       else if (this.#queue !== null) this.#writeQueued(this.#queue)
       else return this.#settleClose()
     }
@@ -194,6 +215,20 @@ export class Outbound implements Flushable {
       this.#host.outboundShared.counters.sent++
     }
     this.#handOver([chunk])
+  }
+
+  /** As much as fits one write makes the batch. */
+  #writeControls (controls: Frame[]): void {
+    for (let frame = controls[0]; frame !== undefined && (this.#batch?.bytes ?? 0) + frame.bytes <= MAX_FRAME_BYTES; frame = controls[0]) this.#takeControl(controls)
+    // One that is larger goes by itself.
+    if (this.#batch === null && controls.length > 0) this.#takeControl(controls)
+  }
+
+  #takeControl (controls: Frame[]): void {
+    const frame = controls.shift() as Frame
+    this.#controlBytes -= frame.bytes
+    if (controls.length === 0) this.#controls = null
+    this.#append(frame, false)
   }
 
   /** Up to 64 KiB of the queue, and at least one message. */

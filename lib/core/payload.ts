@@ -1,5 +1,5 @@
 import { FST_HUB_INVALID_DATA } from '../errors.js'
-import type { Payload } from '../protocol/frame.js'
+import { OPCODE_BINARY, payloadOf, type Payload } from '../protocol/frame.js'
 import { JsonText } from '../protocol/json-text.js'
 import { InboundMessage } from './message.js'
 import { isThenable } from './thenable.js'
@@ -31,4 +31,12 @@ function refuseEmptyJson (data: unknown): void {
   if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer || ArrayBuffer.isView(data)) {
     throw new FST_HUB_INVALID_DATA('binary data is sent as a Uint8Array, which can be made of it')
   }
+}
+
+/** What the application sent, of what was kept of it. */
+export function toData (payload: Payload): unknown {
+  if (payload instanceof JsonText) return JSON.parse(payload.text)
+  if (typeof payload === 'string' || payload instanceof Uint8Array) return payload
+  const { opcode, payload: bytes } = payloadOf(payload.toFrame())
+  return opcode === OPCODE_BINARY ? bytes : bytes.toString()
 }

@@ -1,71 +1,118 @@
 import { FST_HUB_CLOSED } from '../errors.js'
+import { disconnects } from '../protocol/disconnect.js'
+import type { RequestId } from '../protocol/hub-v1/schema.js'
 import type { HubConnection } from './connection.js'
-import { fanOut } from './fan-out.js'
-import { type Broker, type FanOut, type Presence, type Publication } from './ports.js'
+import { fanOut, noFanOut } from './fan-out.js'
+import type { Broker, Clock, FanOut, HistoryPolicy, HistoryPolicyOf, Presence, Publication } from './ports.js'
+import { Cursor, Recovery, samePosition, type RecoveringRoom, type RecoveryListener } from './recovery.js'
 import type { StreamPosition } from './types.js'
 
 /** A room while it has members, or is about to. */
-interface RoomState {
-  readonly name: string
+interface RoomState extends RecoveringRoom {
+  readonly policy: HistoryPolicy
+  /** Those that get each publication when it comes. */
   readonly members: Set<HubConnection>
+  /** Those that still get older ones, from the log; null where nobody does. */
+  behind: Map<HubConnection, Cursor> | null
   /** Joins under way. A connection that leaves meanwhile is taken out, and does not enter. */
   readonly joining: Map<HubConnection, Promise<StreamPosition>>
   subscription: Promise<StreamPosition> | null
-  /** Empty until the broker has answered. */
   epoch: string
-  /** Of the last publication here; publications may come before the broker's answer. */
   offset: number
 }
 
-const NOBODY: ReadonlySet<HubConnection> = new Set()
+/** What a hub.v1 peer asks for with a join. */
+export interface JoinRequest {
+  readonly since?: StreamPosition | undefined
+  readonly id?: RequestId | undefined
+}
+
+/** What Rooms is made of. */
+export interface RoomsConfig {
+  readonly clock: Clock
+  readonly broker: Broker
+  readonly presence: Presence
+  readonly policyOf: HistoryPolicyOf
+  /** Gets failures that nobody waits for. */
+  readonly onError: (error: unknown, connection: HubConnection | null) => void
+}
+
+/** Recoveries, ever. */
+export interface RecoveryCounters { recovered: number, unrecovered: number, behind: number, gaps: number }
 
 /** Who is in which room on this node, and which rooms this node listens to. */
-export class Rooms {
+export class Rooms implements RecoveryListener {
+  readonly counters: RecoveryCounters = { recovered: 0, unrecovered: 0, behind: 0, gaps: 0 }
   readonly #rooms = new Map<string, RoomState>()
-  readonly #broker: Broker
-  readonly #presence: Presence
-  readonly #onError: (error: unknown) => void
+  readonly #config: RoomsConfig
+  readonly #recovery: Recovery
 
-  /** @param onError gets failures of the broker and of presence that nobody waits for */
-  constructor (broker: Broker, presence: Presence, onError: (error: unknown) => void) {
-    this.#broker = broker
-    this.#presence = presence
-    this.#onError = onError
+  constructor (config: RoomsConfig) {
+    this.#config = config
+    this.#recovery = new Recovery(config.clock, config.broker, this)
   }
 
   /** Rooms with a member. */
   get size (): number {
     let size = 0
-    for (const room of this.#rooms.values()) if (room.members.size > 0) size++
+    for (const room of this.#rooms.values()) if (membersOf(room) > 0) size++
     return size
   }
 
-  members (name: string): ReadonlySet<HubConnection> {
-    return this.#rooms.get(name)?.members ?? NOBODY
+  /** Members of a room. */
+  count (name: string): number {
+    const room = this.#rooms.get(name)
+    return room === undefined ? 0 : membersOf(room)
   }
 
-  /** @throws FST_HUB_CLOSED, and what the broker throws */
-  async join (connection: HubConnection, name: string): Promise<StreamPosition> {
+  * members (name: string): IterableIterator<HubConnection> {
+    const room = this.#rooms.get(name)
+    if (room === undefined) return
+    yield * room.members
+    if (room.behind !== null) yield * room.behind.keys()
+  }
+
+  /**
+   * Enters a room. A hub.v1 peer is told; the publications since the position that it asks for, or has named when it
+   * connected, come first.
+   * @throws FST_HUB_CLOSED, and what the broker throws
+   */
+  async join (connection: HubConnection, name: string, request: JoinRequest = {}): Promise<StreamPosition> {
     if (!connection.live) throw new FST_HUB_CLOSED()
+    // It knows no position of its own any more, or would not ask from one.
+    if (request.since !== undefined && connection.rooms.has(name)) this.#remove(connection, name)
     const room = this.#ensure(name)
-    if (room.members.has(connection)) return positionOf(room)
+    if (isIn(room, connection)) {
+      const position = positionOf(room)
+      if (request.id !== undefined) connection.endpoint?.joined(room, room.behind?.get(connection)?.offset ?? room.offset, { id: request.id })
+      return position
+    }
     const underWay = room.joining.get(connection)
-    if (underWay !== undefined) return { ...await underWay }
-    const join = this.#subscribe(room).then(() => {
-      if (room.joining.get(connection) === join) this.#enter(room, connection)
-      if (!connection.live) throw new FST_HUB_CLOSED()
-      return positionOf(room)
-    }).finally(() => {
-      if (room.joining.get(connection) === join) room.joining.delete(connection)
-      this.#releaseIfEmpty(room)
-    })
+    if (underWay !== undefined) {
+      const position = { ...await underWay }
+      if (request.id !== undefined) connection.endpoint?.joined(room, position.offset, { id: request.id })
+      return position
+    }
+    const isWanted = (): boolean => room.joining.get(connection) === join
+    const join = this.#subscribe(room)
+      .then(async () => isWanted() ? await this.#enter(room, connection, request, isWanted) : positionOf(room))
+      .then((position) => {
+        if (!connection.live) throw new FST_HUB_CLOSED()
+        return position
+      })
+      .finally(() => {
+        if (isWanted()) room.joining.delete(connection)
+        this.#releaseIfEmpty(room)
+      })
     room.joining.set(connection, join)
     return await join
   }
 
-  leave (connection: HubConnection, name: string): void {
-    this.#remove(connection, name)
+  /** Leaves a room. @returns whether it was in it */
+  leave (connection: HubConnection, name: string): boolean {
+    const wasIn = this.#remove(connection, name)
     connection.roomSet?.delete(name)
+    return wasIn
   }
 
   /** For the end of a connection: it still tells which rooms it was in. */
@@ -75,27 +122,66 @@ export class Rooms {
 
   /** A broker's publications for one room: fans them out to its members. */
   deliver (name: string, publications: readonly Publication[]): FanOut {
-    const counts: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
+    const counts = noFanOut()
     const room = this.#rooms.get(name)
     if (room === undefined) return counts
     for (const publication of publications) {
-      if (publication.offset > 0) room.offset = publication.offset
-      fanOut(name, room.members, publication, counts)
+      const { offset } = publication
+      if (offset > 0) room.offset = offset
+      const onBehind = room.policy.size > 0 ? (connection: HubConnection) => { this.#fallBehind(room, connection, offset - 1) } : null
+      fanOut(name, room.members, publication, counts, onBehind)
+      if (offset === 0 && room.behind !== null) fanOut(name, room.behind.keys(), publication, counts, null)
     }
+    this.#recovery.onPublications(name)
     return counts
+  }
+
+  /** This node has lost publications of a room: who can be told is. Those that are behind find it out from the log. */
+  gap (name: string, from: StreamPosition, to: StreamPosition): void {
+    const room = this.#rooms.get(name)
+    if (room === undefined) return
+    room.epoch = to.epoch
+    room.offset = to.offset
+    for (const { endpoint } of room.members) this.#tellGap(room, endpoint, from)
+  }
+
+  /* ---- RecoveryListener ---- */
+
+  onCaughtUp (cursor: Cursor): void {
+    const room = cursor.room as RoomState
+    this.#endCursor(room, cursor)
+    room.members.add(cursor.connection)
+  }
+
+  onLost (cursor: Cursor): void {
+    const room = cursor.room as RoomState
+    this.#tellGap(room, cursor.endpoint, { epoch: cursor.epoch, offset: cursor.offset })
+    this.onCaughtUp(cursor)
+  }
+
+  onFailure ({ connection }: Cursor, error: unknown): void {
+    this.#config.onError(error, connection)
+    // It comes back, and asks again from where it is.
+    connection.disconnect(disconnects.internalError)
+  }
+
+  #tellGap (room: RoomState, endpoint: HubConnection['endpoint'], since: StreamPosition): void {
+    if (endpoint === null) return
+    this.counters.gaps++
+    endpoint.gap(room, since)
   }
 
   #ensure (name: string): RoomState {
     let room = this.#rooms.get(name)
     if (room === undefined) {
-      room = { name, members: new Set(), joining: new Map(), subscription: null, epoch: '', offset: 0 }
+      room = { name, policy: this.#config.policyOf(name), members: new Set(), behind: null, joining: new Map(), subscription: null, epoch: '', offset: 0 }
       this.#rooms.set(name, room)
     }
     return room
   }
 
   async #subscribe (room: RoomState): Promise<void> {
-    room.subscription ??= this.#broker.subscribe(room.name)
+    room.subscription ??= this.#config.broker.subscribe(room.name)
     try {
       const { epoch, offset } = await room.subscription
       room.epoch = epoch
@@ -107,28 +193,104 @@ export class Rooms {
     }
   }
 
-  #enter (room: RoomState, connection: HubConnection): void {
-    if (!connection.live) return
-    room.members.add(connection);
-    (connection.roomSet ??= new Set()).add(room.name)
-    if (connection.user !== null) this.#presence.enter(room.name, connection.user, connection.id).catch(this.#onError)
+  /** @returns the position from which on it gets everything */
+  async #enter (room: RoomState, connection: HubConnection, { since: asked, id }: JoinRequest, isWanted: () => boolean): Promise<StreamPosition> {
+    const { endpoint } = connection
+    if (!connection.live) return positionOf(room)
+    if (endpoint === null) return this.#enterLive(room, connection)
+    const since = asked ?? endpoint.takePosition(room.name)
+    const { size, mode } = room.policy
+    const isCurrent = since !== undefined && samePosition(since, room)
+    if (size > 0 && !isCurrent && (since !== undefined || mode === 'cache')) {
+      const { publications, recovered, position } = await this.#config.broker.history(room.name, since, 0)
+      if (!isWanted() || !connection.live) return positionOf(room)
+      const [first] = publications
+      if (recovered && first !== undefined) {
+        const offset = mode === 'log' ? (since as StreamPosition).offset : first.offset - 1
+        if (since !== undefined) this.counters.recovered++
+        endpoint.joined(room, offset, { id, head: Math.max(position.offset, room.offset), recovered: since === undefined ? undefined : true })
+        this.#enterBehind(room, connection, new Cursor(connection, endpoint, room, offset, publications))
+        return { epoch: room.epoch, offset }
+      }
+      if (since === undefined || (recovered && samePosition(since, room))) return this.#enterTold(room, connection, { id, recovered: since === undefined ? undefined : true })
+    }
+    return this.#enterTold(room, connection, { id, recovered: since === undefined ? undefined : isCurrent })
   }
 
-  #remove (connection: HubConnection, name: string): void {
+  #enterTold (room: RoomState, connection: HubConnection, answer: { id: RequestId | undefined, recovered: boolean | undefined }): StreamPosition {
+    if (answer.recovered === true) this.counters.recovered++
+    else if (answer.recovered === false) this.counters.unrecovered++
+    connection.endpoint?.joined(room, room.offset, answer)
+    return this.#enterLive(room, connection)
+  }
+
+  #enterLive (room: RoomState, connection: HubConnection): StreamPosition {
+    room.members.add(connection)
+    this.#entered(room, connection)
+    return positionOf(room)
+  }
+
+  #enterBehind (room: RoomState, connection: HubConnection, cursor: Cursor): void {
+    (room.behind ??= new Map()).set(connection, cursor)
+    this.#entered(room, connection)
+    this.#recovery.go(cursor)
+  }
+
+  #entered (room: RoomState, connection: HubConnection): void {
+    (connection.roomSet ??= new Set()).add(room.name)
+    if (connection.user !== null) this.#config.presence.enter(room.name, connection.user, connection.id).catch((error: unknown) => { this.#config.onError(error, null) })
+  }
+
+  /** Its socket does not take a publication that the log has: it gets it from there when it does. */
+  #fallBehind (room: RoomState, connection: HubConnection, offset: number): void {
+    if (connection.endpoint === null) return
+    this.counters.behind++
+    room.members.delete(connection)
+    const cursor = new Cursor(connection, connection.endpoint, room, offset)
+    ;(room.behind ??= new Map()).set(connection, cursor)
+    ;(connection.endpoint.parked ??= new Set()).add(cursor)
+  }
+
+  /** The socket of a connection takes more. */
+  resume (connection: HubConnection): void {
+    const parked = connection.endpoint?.parked
+    if (parked === undefined || parked === null) return
+    for (const cursor of parked) this.#recovery.go(cursor)
+    parked.clear()
+  }
+
+  #endCursor (room: RoomState, cursor: Cursor): void {
+    this.#recovery.end(cursor)
+    room.behind?.delete(cursor.connection)
+    if (room.behind?.size !== 0) return
+    room.behind = null
+    this.#recovery.forget(room.name)
+  }
+
+  #remove (connection: HubConnection, name: string): boolean {
     const room = this.#rooms.get(name)
-    if (room === undefined) return
+    if (room === undefined) return false
     room.joining.delete(connection)
-    if (room.members.delete(connection) && connection.user !== null) {
-      this.#presence.leave(name, connection.user, connection.id).catch(this.#onError)
+    const wasIn = isIn(room, connection)
+    const cursor = room.behind?.get(connection)
+    if (cursor !== undefined) this.#endCursor(room, cursor)
+    room.members.delete(connection)
+    if (wasIn && connection.user !== null) {
+      this.#config.presence.leave(name, connection.user, connection.id).catch((error: unknown) => { this.#config.onError(error, null) })
     }
     this.#releaseIfEmpty(room)
+    return wasIn
   }
 
   #releaseIfEmpty (room: RoomState): void {
-    if (room.members.size > 0 || room.joining.size > 0 || this.#rooms.get(room.name) !== room) return
+    if (membersOf(room) > 0 || room.joining.size > 0 || this.#rooms.get(room.name) !== room) return
     this.#rooms.delete(room.name)
-    this.#broker.unsubscribe(room.name).catch(this.#onError)
+    this.#config.broker.unsubscribe(room.name).catch((error: unknown) => { this.#config.onError(error, null) })
   }
 }
+
+function membersOf ({ members, behind }: RoomState): number { return members.size + (behind?.size ?? 0) }
+
+function isIn ({ members, behind }: RoomState, connection: HubConnection): boolean { return members.has(connection) || behind?.has(connection) === true }
 
 function positionOf ({ epoch, offset }: RoomState): StreamPosition { return { epoch, offset } }

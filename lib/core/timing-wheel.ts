@@ -190,6 +190,8 @@ export class Timeout extends Deadline {
     this.#fn = fn
   }
 
+  get armed (): boolean { return this.#wheel.armed(this) }
+
   start (ms: number): void { this.#wheel.arm(this, ms) }
 
   cancel (): void { this.#wheel.disarm(this) }

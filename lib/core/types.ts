@@ -1,3 +1,5 @@
+import type { EventDefinition, EventSchema } from './hub-v1/event-types.js'
+
 /** A value, or a promise of one. */
 export type Awaitable<T> = T | Promise<T>
 
@@ -66,6 +68,18 @@ export interface SendOptions {
 
 /** Connections, or their ids, that a publication leaves out. */
 export type Except = Connection | string | ReadonlyArray<Connection | string>
+
+/** Options of one message to a user. */
+export interface UserSendOptions extends SendOptions {
+  /**
+   * Keeps the message until a connection of the user has acknowledged it, also when there is none now: at least once, before
+   * live messages, oldest first. Only connections that speak hub.v1 can acknowledge; the other options are for raw ones.
+   */
+  offline?: {
+    /** Milliseconds. Default: the option `offline.ttl`. 0: no limit. */
+    ttl?: number | undefined
+  } | undefined
+}
 
 /** Options of one message to everybody. Its key is the same as that of a direct message. */
 export interface BroadcastOptions extends SendOptions {
@@ -210,9 +224,16 @@ export interface Room {
   /** The users in the room, each with the number of its connections. Anonymous connections are not listed. */
   presence (): Promise<ReadonlyArray<{ user: string, connections: number }>>
   /**
+   * What a user in the room is doing, such as typing. Whoever watches the room's presence is told when it begins and when it
+   * ends, with the other changes of an interval; it is in no history.
+   * @param key name of the state, 1 to 255 bytes of UTF-8
+   * @param ttl milliseconds after which it ends unless it is set again; 0 ends it now
+   * @throws FST_HUB_INVALID_NAME, FST_HUB_INVALID_ARGUMENT (as rejections)
+   */
+  setEphemeral (user: string, key: string, ttl: number): Promise<void>
+  /**
    * Publications after `since`, oldest first, and the room's position. `recovered` says whether they are all there is
-   * since then; without `since` it is `true`. The memory broker of this version retains no publications,
-   * so a `since` older than the position answers `recovered: false`.
+   * since then; without `since` it is `true`, and all that the option `history` keeps are returned.
    * @param limit the most publications to return. Default 0: no limit
    * @throws FST_HUB_INVALID_ARGUMENT (as a rejection)
    */
@@ -228,9 +249,10 @@ export interface User {
   online (): Promise<boolean>
   /**
    * Sends to each connection of the user.
-   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
+   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections); with `offline`, FST_HUB_OFFLINE_UNAVAILABLE when
+   * nothing is kept, or the user's connections are there and none of them can acknowledge
    */
-  send (data: unknown, options?: SendOptions): Promise<UserSendResult>
+  send (data: unknown, options?: UserSendOptions): Promise<UserSendResult>
   /**
    * Ends the logins that the user has at this moment, those included whose `onConnect` has not begun. The directory forgets
    * them in one step, then they are closed: a login that comes later is untouched, also when it comes before the others are closed.
@@ -285,6 +307,28 @@ export interface HubStats {
   }
   /** Gauge: bytes in all queues. */
   queuedBytes: number
+  /** Of hub.v1 connections. */
+  recovery: {
+    /** Joins with a position that got all they had missed. */
+    recovered: number
+    /** Joins with a position since when something is not kept any more. */
+    unrecovered: number
+    /** Times that a slow reader was given a room from its log. */
+    behind: number
+    /** Times that a connection was told that publications are lost for it. */
+    gaps: number
+  }
+  /** Messages kept for users. */
+  offline: {
+    stored: number
+    /** Sent to a connection, again each time. */
+    delivered: number
+    acknowledged: number
+    /** Gone for newer ones: `offline.maxMessages`. */
+    evicted: number
+    /** Gone unread: `offline.ttl`. */
+    expired: number
+  }
 }
 
 /** Whether this node should get traffic. */
@@ -332,6 +376,13 @@ export interface Hub {
    * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
    */
   broadcast (data: unknown, options?: BroadcastOptions): Promise<PublishResult>
+  /**
+   * Defines an event that clients of hub.v1 may send: its data is checked against a schema, and what the handler returns is the
+   * reply. A handler that throws an error with a `statusCode` of 400 to 499 tells the client its message; any other failure is
+   * reported as one of the hub. docs/events.md.
+   * @throws FST_HUB_INVALID_NAME, FST_HUB_INVALID_ARGUMENT, FST_HUB_DUPLICATE_EVENT
+   */
+  event<const S extends EventSchema> (name: string, definition: EventDefinition<S>): this
   stats (): HubStats
   health (): HubHealth
   /**

@@ -1,5 +1,5 @@
 import { encodeFrame, type Frame, type Payload } from './frame.js'
-import type { ServerMessage } from './hub-v1/schema.js'
+import type { ClientMessage, ServerMessage } from './hub-v1/schema.js'
 
 /** How what the application sends becomes frames of one connection: as its subprotocol has it. */
 export interface Codec {
@@ -15,8 +15,8 @@ export interface HubCodec extends Codec {
   readonly name: string
   /** Which kind of WebSocket messages it uses, both ways. */
   readonly isBinary: boolean
-  /** A message of the server; the payload of one that has any is `data` as the application sees it. */
-  encode (message: ServerMessage): Frame
+  /** A message of the server, or of a peer for tests. Bytes in it are those of `direct` and `publication` only. */
+  encode (message: ServerMessage | ClientMessage): Frame
   /**
    * What a peer has sent; bytes are `data`.
    * @returns anything: it has not been compared with a schema

@@ -17,7 +17,9 @@ export const disconnects = Object.freeze({
   normal: entry(1000, '', false),
   /** `messages` refuses this kind of message. */
   unsupportedData: entry(1003, 'unsupported message type', false),
-  /** Over the rate for `limits.violations` messages in a row. */
+  /** A text, or one in a message of hub.v1, is not UTF-8. */
+  invalidPayload: entry(1007, 'not UTF-8', false),
+  /** Over the rate for `limits.violations` messages in a row, or as many that were no messages of hub.v1. */
   policy: entry(1008, 'rate limit exceeded', false),
   /** A handler of the application failed. */
   internalError: entry(1011, 'internal error', true),

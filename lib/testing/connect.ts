@@ -5,6 +5,8 @@ import { describe } from '../core/describe.js'
 import { LocalHub } from '../core/hub.js'
 import type { Connection, Hub, Identity } from '../core/types.js'
 import { FST_HUB_INVALID_ARGUMENT } from '../errors.js'
+import { hubCodecOf } from '../protocol/hub-v1/codecs.js'
+import type { ClientMessage } from '../protocol/hub-v1/schema.js'
 import { TestPeer } from './test-peer.js'
 
 /** Who connects: what `identify` and the handshake would have found out. */
@@ -13,6 +15,8 @@ export interface ConnectOptions extends Identity {
   ip?: string | null | undefined
   /** `connection.subprotocol`. Default null. */
   subprotocol?: string | null | undefined
+  /** For a subprotocol of hub.v1: what its first message, `resume`, says. Default `{}`: it has nothing from before. */
+  resume?: Omit<ClientMessage<'resume'>, 'op'> | undefined
   /**
    * Bytes that the kernel takes from the server while the peer does not read them. Default 0: the first message that is
    * not read blocks the socket. Of a real connection it is some MiB. Infinity: the socket is never blocked.
@@ -30,6 +34,7 @@ const CHECKS: Record<keyof ConnectOptions, readonly [expected: string, check: (v
   data: ['an object', (value) => typeof value === 'object' && value !== null],
   ip: ['an IP address, or null', (value) => value === null || (typeof value === 'string' && isIP(value) !== 0)],
   subprotocol: ['a string, or null', (value) => value === null || (typeof value === 'string' && value !== '')],
+  resume: ['an object', (value) => typeof value === 'object' && value !== null],
   kernel: ['a number of bytes of at least 0', (value) => typeof value === 'number' && value >= 0]
 }
 
@@ -43,9 +48,12 @@ const CHECKS: Record<keyof ConnectOptions, readonly [expected: string, check: (v
 export async function connect (hub: Hub, options: ConnectOptions = {}): Promise<TestPeer> {
   const local = checkHub(hub)
   checkOptions(options)
-  const { ip = null, subprotocol = null, kernel = 0, ...identity } = options
+  const { ip = null, subprotocol = null, kernel = 0, resume, ...identity } = options
   const slot = await acquire(local, ip)
   const peer = new TestPeer(local.clock, kernel, (transport) => local.accept(transport, { identity, ip, subprotocol, slot }))
+  // Whoever speaks hub.v1 enters with its first message.
+  const codec = hubCodecOf(subprotocol)
+  if (codec !== null) peer.say(codec.encode({ op: 'resume', ...resume }))
   if (local.get(peer.connection.id) !== undefined) return peer
   await new Promise<void>((resolve) => {
     const entered = (connection: Connection): void => { if (connection === peer.connection) settle() }

@@ -5,7 +5,7 @@ import type { Clock, Transport, TransportListener } from '../core/ports.js'
 import type { Connection, Message } from '../core/types.js'
 import { FST_HUB_CLOSED, FST_HUB_INVALID_ARGUMENT } from '../errors.js'
 import { fitReason, isReceivableCloseCode } from '../protocol/disconnect.js'
-import { encodeFrame, OPCODE_BINARY, payloadOf } from '../protocol/frame.js'
+import { encodeFrame, OPCODE_BINARY, payloadOf, type Frame } from '../protocol/frame.js'
 import { FrameReader } from './frame-reader.js'
 import { MemoryTransport } from './memory-transport.js'
 
@@ -93,8 +93,11 @@ export class TestPeer {
    * happens when it has closed.
    * @throws FST_HUB_INVALID_DATA for what JSON has no text for
    */
-  send (data: unknown): void {
-    const { opcode, payload } = payloadOf(encodeFrame(toPayload(data)))
+  send (data: unknown): void { this.say(encodeFrame(toPayload(data))) }
+
+  /** Sends the message that a frame has. */
+  say (frame: Frame): void {
+    const { opcode, payload } = payloadOf(frame)
     // Its own memory: the handler may keep it, and change it.
     const bytes = Buffer.from(payload)
     if (!this.#closing) this.#transport.send((listener) => { listener.onMessage(bytes, opcode === OPCODE_BINARY, 0) })

@@ -13,6 +13,8 @@ export const wireErrors = Object.freeze({
   unknownEvent: 'unknown_event',
   /** The data of an event is not as its schema has it: `path` says where. */
   invalidData: 'invalid_data',
+  /** The handler of an event says no: the message is its own. */
+  rejected: 'rejected',
   /** The application does not allow it. */
   notAllowed: 'not_allowed',
   /** The connection is not in this room. */

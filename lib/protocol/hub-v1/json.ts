@@ -1,7 +1,7 @@
 import { MalformedMessage, type HubCodec } from '../codec.js'
 import { encodeFrame, OPCODE_BINARY, payloadOf, type Frame, type Payload } from '../frame.js'
 import { JsonText } from '../json-text.js'
-import type { ServerMessage } from './schema.js'
+import type { ClientMessage, ServerMessage } from './schema.js'
 
 const PING = Buffer.from('{"op":"ping"}')
 /** RFC 4648 section 4, padded: what Buffer would decode in silence, leaving out what it does not know, is refused. */
@@ -21,7 +21,7 @@ export const jsonCodec: HubCodec = Object.freeze({
     return encodeFrame(`{"op":"message","room":${JSON.stringify(room)}${offset > 0 ? `,"offset":${offset}` : ''},${content(payload)}}`)
   },
 
-  encode (message: ServerMessage): Frame { return encodeFrame(JSON.stringify(message)) },
+  encode (message: ServerMessage | ClientMessage): Frame { return encodeFrame(JSON.stringify(message)) },
 
   decode (bytes: Buffer): unknown {
     let message: unknown

@@ -3,7 +3,7 @@ import { MalformedMessage, type HubCodec } from '../codec.js'
 import { encodeBytes, OPCODE_BINARY, payloadOf, type Frame, type Payload } from '../frame.js'
 import { JsonText } from '../json-text.js'
 import { scanMessagePack } from './msgpack-scan.js'
-import type { ServerMessage } from './schema.js'
+import type { ClientMessage, ServerMessage } from './schema.js'
 
 // Plain maps, arrays, strings, numbers and bytes: what another implementation of MessagePack reads and writes, too.
 const packr = new Packr({ useRecords: false, mapsAsObjects: true, variableMapSize: true, int64AsType: 'number', encodeUndefinedAsNil: true, moreTypes: false })
@@ -23,7 +23,7 @@ export const msgpackCodec: HubCodec = Object.freeze({
     return pack(offset > 0 ? { op: 'message', room, offset, data: content(payload) } : { op: 'message', room, data: content(payload) })
   },
 
-  encode (message: ServerMessage): Frame { return pack(message) },
+  encode (message: ServerMessage | ClientMessage): Frame { return pack(message) },
 
   decode (bytes: Buffer): unknown {
     const problem = scanMessagePack(bytes)

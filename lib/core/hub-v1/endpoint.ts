@@ -1,0 +1,181 @@
+import { MalformedMessage, type HubCodec } from '../../protocol/codec.js'
+import { disconnects } from '../../protocol/disconnect.js'
+import type { Frame } from '../../protocol/frame.js'
+import { wireErrors } from '../../protocol/hub-v1/errors.js'
+import type { ClientMessage, RequestId, ServerMessage } from '../../protocol/hub-v1/schema.js'
+import { checkClientMessage, type MessageProblem } from '../../protocol/hub-v1/validate.js'
+import type { HubConnection } from '../connection.js'
+import type { Cursor } from '../recovery.js'
+import { Timeout } from '../timing-wheel.js'
+import type { StreamPosition } from '../types.js'
+import type { HubV1 } from './hub-v1.js'
+import { OfflineDelivery } from './offline-delivery.js'
+import type { Session } from './session.js'
+
+/** Milliseconds after which a peer that says nothing counts as one that has nothing to resume. */
+const FIRST_MESSAGE_MS = 1_000
+const NOWHERE = new Map<string, StreamPosition>()
+
+/** What came out of looking at a message. */
+type Read = { readonly message: ClientMessage } | { readonly problem: MessageProblem, readonly isNotUtf8?: boolean }
+
+/** A room as its members are told of it. */
+interface RoomFacts extends StreamPosition {
+  readonly name: string
+  readonly policy: { readonly mode: 'log' | 'cache' }
+}
+
+/** The server's end of hub.v1 on one connection: what its peer is told, and what becomes of what the peer says. */
+export class Endpoint {
+  readonly connection: HubConnection
+  readonly codec: HubCodec
+  readonly session: Session
+  /** Cursors that wait until the socket takes more. */
+  parked: Set<Cursor> | null = null
+  /** null for a connection without a user, or where nothing is kept for users. */
+  readonly offline: OfflineDelivery | null
+  readonly #hub: HubV1
+  /** What the peer still had when it connected; null before its first message. */
+  #positions: Map<string, StreamPosition> | null = null
+  #onFirst: (() => void) | null = null
+  /** Messages in a row that were none of hub.v1. */
+  #violations = 0
+
+  constructor (hub: HubV1, connection: HubConnection, codec: HubCodec) {
+    this.#hub = hub
+    this.connection = connection
+    this.codec = codec
+    this.session = hub.sessions.begin(this, connection.user)
+    this.offline = hub.offline !== null && connection.user !== null ? new OfflineDelivery(hub.offline, this, connection.user) : null
+  }
+
+  /** The kind of WebSocket message that the peer may send. */
+  get kind (): 'text' | 'binary' { return this.codec.isBinary ? 'binary' : 'text' }
+
+  /**
+   * Says hello. Resolves when the peer has said what it still has, or says nothing, or has left; and the messages that were
+   * kept for its user are on their way.
+   */
+  async begin (): Promise<void> {
+    const { connection, session } = this
+    this.send({ op: 'hello', version: 1, connection: connection.id, user: connection.user, session: this.#hub.sessions.token(session), ...this.#hub.terms })
+    await new Promise<void>((resolve) => {
+      const timeout = new Timeout(this.#hub.wheel, resolve)
+      timeout.start(FIRST_MESSAGE_MS)
+      this.#onFirst = () => {
+        timeout.cancel()
+        resolve()
+      }
+    })
+    this.#positions ??= NOWHERE
+    this.#onFirst = null
+    if (connection.live) await this.offline?.deliver()
+  }
+
+  /* ---- what the peer is told ---- */
+
+  send (message: ServerMessage): void { this.connection.control(this.codec.encode(message)) }
+
+  /** @param offset from which on it gets everything */
+  joined ({ name, epoch, offset: current, policy }: RoomFacts, offset: number, { id, head = current, recovered }: { id?: RequestId | undefined, head?: number, recovered?: boolean | undefined }): void {
+    this.send(without({ op: 'joined', room: name, epoch, offset, head, recovered, cache: policy.mode === 'cache' ? true : undefined, id }))
+  }
+
+  left (room: string, id?: RequestId): void { this.send(without({ op: 'left', room, id })) }
+
+  gap ({ name, epoch, offset }: RoomFacts, since: StreamPosition): void { this.send({ op: 'gap', room: name, since, epoch, offset }) }
+
+  goodbye (reconnectIn: number): void { this.send({ op: 'goodbye', reconnectIn }) }
+
+  /** The frame in place of a publication that the peer does not get. */
+  skip (room: string, offset: number): Frame { return this.codec.encode({ op: 'skip', room, offset }) }
+
+  /* ---- what the connection calls ---- */
+
+  /** Looks at a message when it comes, before those that wait. @returns whether that was all */
+  intercept (bytes: Buffer): boolean {
+    if (this.#positions === null) this.#first(bytes)
+    if (!this.codec.isPing(bytes)) return false
+    this.connection.control(this.codec.pong)
+    return true
+  }
+
+  /** A message over the rate: it is not acted upon, but answered. */
+  onLimited (bytes: Buffer): void {
+    this.error({ code: wireErrors.rateLimited, message: 'too many messages', ...idOf(this.#read(bytes)) })
+  }
+
+  /** The socket takes more than it did. */
+  onWritable (): void {
+    this.#hub.onWritable(this)
+    this.offline?.go()
+  }
+
+  /** Reading and writing are over. */
+  end (): void {
+    this.#onFirst?.()
+    this.offline?.end()
+    this.#hub.onEnd(this)
+  }
+
+  /** Its turn has come: handles one message. */
+  handle (bytes: Buffer): unknown {
+    const read = this.#read(bytes)
+    if ('problem' in read) return this.#violation(read)
+    this.#violations = 0
+    return this.#hub.request(this, read.message)
+  }
+
+  /* ---- for the hub ---- */
+
+  /** The position in a room that the peer has named when it connected; each is given once. */
+  takePosition (room: string): StreamPosition | undefined {
+    const since = this.#positions?.get(room)
+    if (since !== undefined) this.#positions?.delete(room)
+    return since
+  }
+
+  /** The client has come back over another connection: this one is a leftover. */
+  supersede (): void { this.connection.disconnect(disconnects.replaced) }
+
+  error (error: Omit<ServerMessage<'error'>, 'op'>): void { this.send(without({ op: 'error', ...error })) }
+
+  #first (bytes: Buffer): void {
+    const read = this.#read(bytes)
+    const rooms = 'message' in read && read.message.op === 'resume' ? read.message.rooms : undefined
+    this.#positions = rooms === undefined ? NOWHERE : new Map(Object.entries(rooms))
+    this.#onFirst?.()
+  }
+
+  #read (bytes: Buffer): Read {
+    try {
+      return checkClientMessage(this.codec.decode(bytes))
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      return { problem: { code: wireErrors.malformed, message: error.message }, isNotUtf8: error.isUtf8Problem }
+    }
+  }
+
+  #violation ({ problem, isNotUtf8 = false }: Extract<Read, { problem: MessageProblem }>): void {
+    if (isNotUtf8) {
+      this.connection.disconnect(disconnects.invalidPayload)
+      return
+    }
+    this.error(problem)
+    const { violations } = this.#hub
+    if (violations > 0 && ++this.#violations >= violations) {
+      this.connection.ignore()
+      this.connection.disconnect({ code: disconnects.policy.code, reason: 'too many invalid messages' })
+    }
+  }
+}
+
+function idOf (read: Read): { id?: RequestId } {
+  const id = 'message' in read ? read.message.id : read.problem.id
+  return id === undefined ? {} : { id }
+}
+
+/** MessagePack would have nil for what JSON leaves out. */
+function without<T extends object> (message: T): T & ServerMessage {
+  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined)) as T & ServerMessage
+}
