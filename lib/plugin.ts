@@ -1,5 +1,6 @@
 import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import { historyPolicies } from './core/history-policy.js'
 import { LocalHub } from './core/hub.js'
 import { processBudget } from './core/queue-budget.js'
 import { connectionCapacity, openFileLimit } from './core/open-file-limit.js'
@@ -98,7 +99,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: Ser
     },
     directory: new MemoryDirectory(),
     presence: new MemoryPresence(),
-    broker: (listener) => new MemoryBroker(new MemoryBus(clock), listener)
+    broker: (listener) => new MemoryBroker(new MemoryBus(clock, historyPolicies(options.history)), listener)
   })
 }
 
