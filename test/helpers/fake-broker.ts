@@ -1,9 +1,12 @@
-import type { Broker, BrokerListener, Clock, FanOut, PublicationOptions, Publication } from '../../lib/core/ports.js'
+import type { Broker, BrokerListener, Clock, FanOut, HistoryPolicy, HistoryPolicyOf, PublicationOptions, Publication } from '../../lib/core/ports.js'
 import type { StreamPosition } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import type { Payload } from '../../lib/protocol/frame.js'
 
 interface Pending { readonly room: string, readonly succeed: () => Promise<void>, readonly fail: (error: Error) => void }
+
+/** What a broker has to keep unless the test says otherwise. */
+export const NO_HISTORY: HistoryPolicy = { size: 0, ttl: 0, mode: 'log' }
 
 /** A MemoryBroker far away: while `slow`, each `subscribe` takes effect at once, and answers when the test says so. */
 export class FakeBroker implements Broker {
@@ -16,9 +19,10 @@ export class FakeBroker implements Broker {
   readonly listener: BrokerListener
   readonly #inner: MemoryBroker
 
-  constructor (clock: Clock, listener: BrokerListener) {
+  /** @param policyOf default: no history */
+  constructor (clock: Clock, listener: BrokerListener, policyOf: HistoryPolicyOf = () => NO_HISTORY) {
     this.listener = listener
-    this.#inner = new MemoryBroker(new MemoryBus(clock), listener)
+    this.#inner = new MemoryBroker(new MemoryBus(clock, policyOf), listener)
   }
 
   async subscribe (room: string): Promise<StreamPosition> {
@@ -41,8 +45,8 @@ export class FakeBroker implements Broker {
     return await this.#inner.publish(room, payload, options)
   }
 
-  async history (room: string, since: StreamPosition | undefined, _limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }> {
-    return await this.#inner.history(room, since)
+  async history (room: string, since: StreamPosition | undefined, limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }> {
+    return await this.#inner.history(room, since, limit)
   }
 
   async close (): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Slot } from '../../lib/core/admission.js'
 import type { ConnectionSettings, HubConnection } from '../../lib/core/connection.js'
+import { historyPolicies, type HistoryOptions } from '../../lib/core/history-policy.js'
 import { LocalHub, type Handlers, type HubConfig } from '../../lib/core/hub.js'
 import type { Broker, BrokerListener, Directory, Presence } from '../../lib/core/ports.js'
 import { QueueBudget } from '../../lib/core/queue-budget.js'
@@ -7,6 +8,7 @@ import type { Identity } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import { MemoryPresence } from '../../lib/memory/presence.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
+import { NO_HISTORY } from './fake-broker.js'
 import { PromisedDirectory } from './promised-directory.js'
 import { settled } from './until.js'
 import { FakeTransport } from './fake-transport.js'
@@ -20,6 +22,7 @@ export interface FakeHubOptions extends Partial<Handlers> {
   sockets?: HubConfig['sockets']
   drain?: Partial<HubConfig['drain']>
   sessions?: HubConfig['sessions']
+  history?: Partial<HistoryOptions>
   clock?: TestClock
   directory?: Directory
   presence?: Presence
@@ -38,7 +41,7 @@ export class FakeHub {
 
   constructor (options: FakeHubOptions = {}) {
     const clock = this.clock = options.clock ?? new TestClock()
-    const bus = new MemoryBus(clock)
+    const bus = new MemoryBus(clock, historyPolicies({ ...NO_HISTORY, rooms: {}, ...options.history }))
     const logAt = (level: LogLine['level']) => (details: object, message: string): void => { this.log.push({ level, details, message }) }
     this.hub = new LocalHub({
       clock,

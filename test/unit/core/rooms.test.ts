@@ -232,6 +232,10 @@ t.test('a presence that fails breaks neither join nor leave', async (t) => {
     enter: async () => { throw new Error('enter') },
     leave: async () => { throw new Error('leave') },
     list: async () => [],
+    setState: async () => {},
+    states: async () => [],
+    watch: async () => {},
+    unwatch: async () => {},
     close: async () => {}
   }
   const { fake } = await setup({ presence })
