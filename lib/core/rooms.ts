@@ -75,27 +75,27 @@ export class Rooms implements RecoveryListener {
   /**
    * Enters a room. A hub.v1 peer is told; the publications since the position that it asks for, or has named when it
    * connected, come first.
+   * @param request of a peer of hub.v1: it is always answered
    * @throws FST_HUB_CLOSED, and what the broker throws
    */
-  async join (connection: HubConnection, name: string, request: JoinRequest = {}): Promise<StreamPosition> {
+  async join (connection: HubConnection, name: string, request?: JoinRequest): Promise<StreamPosition> {
     if (!connection.live) throw new FST_HUB_CLOSED()
-    // It knows no position of its own any more, or would not ask from one.
-    if (request.since !== undefined && connection.rooms.has(name)) this.#remove(connection, name)
+    // It does not trust what it has, or would not ask from a position.
+    if (request?.since !== undefined && connection.rooms.has(name)) this.#remove(connection, name)
     const room = this.#ensure(name)
     if (isIn(room, connection)) {
-      const position = positionOf(room)
-      if (request.id !== undefined) connection.endpoint?.joined(room, room.behind?.get(connection)?.offset ?? room.offset, { id: request.id })
-      return position
+      if (request !== undefined) connection.endpoint?.joined(room, room.behind?.get(connection)?.offset ?? room.offset, request)
+      return positionOf(room)
     }
     const underWay = room.joining.get(connection)
     if (underWay !== undefined) {
       const position = { ...await underWay }
-      if (request.id !== undefined) connection.endpoint?.joined(room, position.offset, { id: request.id })
+      if (request !== undefined && isIn(room, connection)) connection.endpoint?.joined(room, room.behind?.get(connection)?.offset ?? room.offset, request)
       return position
     }
     const isWanted = (): boolean => room.joining.get(connection) === join
     const join = this.#subscribe(room)
-      .then(async () => isWanted() ? await this.#enter(room, connection, request, isWanted) : positionOf(room))
+      .then(async () => isWanted() ? await this.#enter(room, connection, request ?? {}, isWanted) : positionOf(room))
       .then((position) => {
         if (!connection.live) throw new FST_HUB_CLOSED()
         return position
@@ -127,7 +127,11 @@ export class Rooms implements RecoveryListener {
     if (room === undefined) return counts
     for (const publication of publications) {
       const { offset } = publication
-      if (offset > 0) room.offset = offset
+      if (offset > 0) {
+        room.offset = offset
+        // It waits for them in the log.
+        for (const { id } of room.behind?.keys() ?? []) if (publication.options.except?.has(id) !== true) counts.queued++
+      }
       const onBehind = room.policy.size > 0 ? (connection: HubConnection) => { this.#fallBehind(room, connection, offset - 1) } : null
       fanOut(name, room.members, publication, counts, onBehind)
       if (offset === 0 && room.behind !== null) fanOut(name, room.behind.keys(), publication, counts, null)

@@ -1,12 +1,17 @@
 import type { Slot } from '../../lib/core/admission.js'
-import type { ConnectionSettings, HubConnection } from '../../lib/core/connection.js'
+import type { HubConnection } from '../../lib/core/connection.js'
+import type { ConnectionSettings } from '../../lib/core/connection-host.js'
 import { historyPolicies, type HistoryOptions } from '../../lib/core/history-policy.js'
-import { LocalHub, type Handlers, type HubConfig } from '../../lib/core/hub.js'
+import { LocalHub } from '../../lib/core/hub.js'
+import type { Handlers, HubConfig } from '../../lib/core/hub-config.js'
+import { EventRegistry } from '../../lib/core/hub-v1/events.js'
+import type { HubV1Options } from '../../lib/core/hub-v1/hub-v1.js'
 import type { Broker, BrokerListener, Directory, Presence } from '../../lib/core/ports.js'
 import { QueueBudget } from '../../lib/core/queue-budget.js'
 import type { Identity } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
-import { MemoryPresence } from '../../lib/memory/presence.js'
+import { MemoryOfflineStore } from '../../lib/memory/offline-store.js'
+import { MemoryPresence, MemoryPresenceStore } from '../../lib/memory/presence.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
 import { NO_HISTORY } from './fake-broker.js'
 import { PromisedDirectory } from './promised-directory.js'
@@ -23,6 +28,9 @@ export interface FakeHubOptions extends Partial<Handlers> {
   drain?: Partial<HubConfig['drain']>
   sessions?: HubConfig['sessions']
   history?: Partial<HistoryOptions>
+  application?: HubV1Options['application']
+  resume?: HubV1Options['resume']
+  offline?: { maxMessages: number, ttl: number }
   clock?: TestClock
   directory?: Directory
   presence?: Presence
@@ -41,7 +49,10 @@ export class FakeHub {
 
   constructor (options: FakeHubOptions = {}) {
     const clock = this.clock = options.clock ?? new TestClock()
-    const bus = new MemoryBus(clock, historyPolicies({ ...NO_HISTORY, rooms: {}, ...options.history }))
+    const policyOf = historyPolicies({ ...NO_HISTORY, rooms: {}, ...options.history })
+    const bus = new MemoryBus(clock, policyOf)
+    const presences = new MemoryPresenceStore(clock, 1_000)
+    const offline = options.offline ?? { maxMessages: 100, ttl: 86_400_000 }
     const logAt = (level: LogLine['level']) => (details: object, message: string): void => { this.log.push({ level, details, message }) }
     this.hub = new LocalHub({
       clock,
@@ -64,7 +75,16 @@ export class FakeHub {
         ...options.settings
       },
       directory: options.directory ?? new PromisedDirectory(),
-      presence: options.presence ?? new MemoryPresence(),
+      history: policyOf,
+      hubV1: {
+        application: options.application ?? { join: () => true, publish: () => true },
+        events: new EventRegistry(),
+        resume: options.resume ?? { ttl: 120_000, secret: undefined },
+        terms: { heartbeat: { interval: 30_000, timeout: 60_000 }, limits: { maxMessageBytes: 65_536, messagesPerSecond: 0, burst: 1 } },
+        violations: 10
+      },
+      presence: (listener) => options.presence ?? new MemoryPresence(presences, listener),
+      offline: { ttl: offline.ttl, store: offline.maxMessages > 0 ? (listener) => new MemoryOfflineStore(clock, offline, listener) : null },
       broker: options.broker ?? ((listener) => new MemoryBroker(bus, listener))
     })
   }

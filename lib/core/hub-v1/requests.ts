@@ -84,6 +84,7 @@ export class Requests {
     // A server that has joined it has allowed it.
     if (!connection.rooms.has(room)) await this.#allow('join', room, this.#application.join?.(connection, room))
     await this.#host.rooms.join(connection, room, request)
+    if (!connection.rooms.has(room)) throw new RequestError(wireErrors.unavailable, 'the server has taken it out of the room', { room })
   }
 
   async #publish ({ connection }: Endpoint, { room, data }: ClientMessage<'publish'>): Promise<{ epoch?: string, offset?: number }> {
