@@ -7,7 +7,7 @@ import { connectionCapacity, openFileLimit } from './core/open-file-limit.js'
 import { FST_HUB_DUPLICATE_NAME, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_UPGRADE_REQUIRED } from './errors.js'
 import { MemoryBroker, MemoryBus } from './memory/broker.js'
 import { MemoryDirectory } from './memory/directory.js'
-import { MemoryPresence } from './memory/presence.js'
+import { MemoryPresence, MemoryPresenceStore } from './memory/presence.js'
 import type { HubOptions, ResolvedOptions } from './options.js'
 import { resolveOptions } from './resolve-options.js'
 import { Handover } from './transports/handover.js'
@@ -98,7 +98,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: Ser
       rate: limits
     },
     directory: new MemoryDirectory(),
-    presence: new MemoryPresence(),
+    presence: (listener) => new MemoryPresence(new MemoryPresenceStore(clock, options.presence.interval), listener),
     broker: (listener) => new MemoryBroker(new MemoryBus(clock, historyPolicies(options.history)), listener)
   })
 }

@@ -14,7 +14,7 @@ import { judge, type SocketFigures } from './health.js'
 import type { InboundMessage } from './message.js'
 import type { OutboundShared } from './outbound.js'
 import { toPayload } from './payload.js'
-import { EVERYONE, type Broker, type BrokerListener, type Clock, type Directory, type FanOut, type Presence, type Publication, type Transport } from './ports.js'
+import { EVERYONE, type Broker, type BrokerListener, type Clock, type Directory, type FanOut, type Presence, type PresenceListener, type Publication, type Transport } from './ports.js'
 import { PingPace } from './ping-pace.js'
 import { Registry } from './registry.js'
 import { HubRoom } from './room.js'
@@ -57,13 +57,14 @@ export interface HubConfig {
   readonly log: HubLogger
   readonly clock: Clock
   readonly directory: Directory
-  readonly presence: Presence
+  /** Gets the hub as its listener. */
+  readonly presence: (listener: PresenceListener) => Presence
   /** Gets the hub as its listener. */
   readonly broker: (listener: BrokerListener) => Broker
 }
 
 /** The owner of all connections of this node. Public methods are those of Hub; the others serve the plugin and connections. */
-export class LocalHub implements Hub, ConnectionHost, BrokerListener {
+export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceListener {
   readonly nodeId = randomUUID()
   readonly clock: Clock
   readonly wheel: TimingWheel
@@ -105,7 +106,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
     this.admission = new Admission(limits, clock, this.wheel)
     this.directory = config.directory
     this.sessions = new Sessions(config.sessions, config.directory, this.registry)
-    this.presence = config.presence
+    this.presence = config.presence(this)
     this.broker = config.broker(this)
     this.rooms = new Rooms(this.broker, this.presence, report)
   }
@@ -230,6 +231,11 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener {
   onGap (room: string): void {
     this.#config.log.error({ room }, 'publications of a room were lost')
   }
+
+  /* ---- PresenceListener ---- */
+
+  /** Raw connections watch no rooms. */
+  onPresence (): void {}
 
   /* ---- ConnectionHost ---- */
 

@@ -2,11 +2,11 @@ import type { Slot } from '../../lib/core/admission.js'
 import type { ConnectionSettings, HubConnection } from '../../lib/core/connection.js'
 import { historyPolicies, type HistoryOptions } from '../../lib/core/history-policy.js'
 import { LocalHub, type Handlers, type HubConfig } from '../../lib/core/hub.js'
-import type { Broker, BrokerListener, Directory, Presence } from '../../lib/core/ports.js'
+import type { Broker, BrokerListener, Directory, Presence, PresenceListener } from '../../lib/core/ports.js'
 import { QueueBudget } from '../../lib/core/queue-budget.js'
 import type { Identity } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
-import { MemoryPresence } from '../../lib/memory/presence.js'
+import { MemoryPresence, MemoryPresenceStore } from '../../lib/memory/presence.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
 import { NO_HISTORY } from './fake-broker.js'
 import { PromisedDirectory } from './promised-directory.js'
@@ -25,7 +25,7 @@ export interface FakeHubOptions extends Partial<Handlers> {
   history?: Partial<HistoryOptions>
   clock?: TestClock
   directory?: Directory
-  presence?: Presence
+  presence?: (listener: PresenceListener) => Presence
   broker?: (listener: BrokerListener) => Broker
 }
 
@@ -42,6 +42,7 @@ export class FakeHub {
   constructor (options: FakeHubOptions = {}) {
     const clock = this.clock = options.clock ?? new TestClock()
     const bus = new MemoryBus(clock, historyPolicies({ ...NO_HISTORY, rooms: {}, ...options.history }))
+    const presence = new MemoryPresenceStore(clock, 1_000)
     const logAt = (level: LogLine['level']) => (details: object, message: string): void => { this.log.push({ level, details, message }) }
     this.hub = new LocalHub({
       clock,
@@ -64,7 +65,7 @@ export class FakeHub {
         ...options.settings
       },
       directory: options.directory ?? new PromisedDirectory(),
-      presence: options.presence ?? new MemoryPresence(),
+      presence: options.presence ?? ((listener) => new MemoryPresence(presence, listener)),
       broker: options.broker ?? ((listener) => new MemoryBroker(bus, listener))
     })
   }
