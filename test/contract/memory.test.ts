@@ -1,13 +1,18 @@
 import t from 'tap'
+import type { OfflineListener } from '../../lib/core/ports.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import { MemoryDirectory } from '../../lib/memory/directory.js'
-import { MemoryPresence } from '../../lib/memory/presence.js'
+import { MemoryOfflineStore } from '../../lib/memory/offline-store.js'
+import { MemoryPresence, MemoryPresenceStore } from '../../lib/memory/presence.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
 import { brokerContract } from './broker.js'
 import { brokerHistoryContract } from './broker-history.js'
 import type { BrokerFactory } from './broker-world.js'
 import { directoryContract } from './directory.js'
+import { offlineStoreContract } from './offline-store.js'
 import { presenceContract } from './presence.js'
+import { presenceChangesContract } from './presence-changes.js'
+import type { PresenceFactory } from './presence-world.js'
 
 t.test('MemoryBroker', async (t) => {
   const factory: BrokerFactory = (policyOf) => {
@@ -28,8 +33,24 @@ t.test('MemoryDirectory', async (t) => {
 })
 
 t.test('MemoryPresence', async (t) => {
-  presenceContract(t, () => {
-    const presence = new MemoryPresence()
-    return { node: () => presence, close: () => {} }
+  const factory: PresenceFactory = (interval) => {
+    const clock = new TestClock()
+    const store = new MemoryPresenceStore(clock, interval)
+    return { node: (listener) => new MemoryPresence(store, listener), advance: async (ms) => { await clock.advance(ms) }, close: () => {} }
+  }
+  presenceContract(t, factory)
+  presenceChangesContract(t, factory)
+})
+
+// The nodes of one process share one.
+t.test('MemoryOfflineStore', async (t) => {
+  offlineStoreContract(t, (options) => {
+    const clock = new TestClock()
+    let shared: MemoryOfflineStore | undefined
+    const node = (listener: OfflineListener): MemoryOfflineStore => {
+      shared ??= new MemoryOfflineStore(clock, options, listener)
+      return shared
+    }
+    return { node, advance: async (ms) => { await clock.advance(ms) }, close: () => {} }
   })
 })

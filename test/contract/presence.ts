@@ -1,24 +1,13 @@
 import type { Test } from 'tap'
 import type { Presence } from '../../lib/core/ports.js'
 import { HOSTILE_NAMES } from './names.js'
+import { presenceNodes, type PresenceFactory } from './presence-world.js'
 
-/** Views of one presence, as several nodes have them. Each test gets its own, empty. */
-export interface PresenceWorld {
-  node (): Presence | Promise<Presence>
-  close (): void | Promise<void>
-}
-
-/** What every Presence must do. */
-export function presenceContract (t: Test, factory: () => PresenceWorld | Promise<PresenceWorld>): void {
-  const nodes = async (t: Test, count = 1): Promise<[Presence, Presence]> => {
-    const world = await factory()
-    const made: Presence[] = []
-    t.teardown(async () => {
-      for (const presence of made) await presence.close()
-      await world.close()
-    })
-    for (let i = 0; i < count; i++) made.push(await world.node())
-    return made as [Presence, Presence]
+/** Who every Presence must say is in a room. Of changes, see presence-changes.ts. */
+export function presenceContract (t: Test, factory: PresenceFactory): void {
+  const nodes = async (t: Test): Promise<[Presence, Presence]> => {
+    const { one, other } = await presenceNodes(t, factory)
+    return [one.presence, other.presence]
   }
   const counts = async (presence: Presence, room: string): Promise<Record<string, number>> => {
     const listed = await presence.list(room)
@@ -66,7 +55,7 @@ export function presenceContract (t: Test, factory: () => PresenceWorld | Promis
   })
 
   t.test('it spans nodes', async (t) => {
-    const [one, other] = await nodes(t, 2)
+    const [one, other] = await nodes(t)
     await one.enter('room', 'ann', 'a1')
     await other.enter('room', 'ann', 'a2')
     for (const presence of [one, other]) t.same(await counts(presence, 'room'), { ann: 2 })

@@ -238,7 +238,7 @@ t.test('a presence that fails breaks neither join nor leave', async (t) => {
     unwatch: async () => {},
     close: async () => {}
   }
-  const { fake } = await setup({ presence })
+  const { fake } = await setup({ presence: () => presence })
   const { connection } = await fake.connect({ user: 'ann' })
   await connection.join('room')
   t.same([...connection.rooms], ['room'])
