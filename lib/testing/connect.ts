@@ -17,6 +17,8 @@ export interface ConnectOptions extends Identity {
   subprotocol?: string | null | undefined
   /** For a subprotocol of hub.v1: what its first message, `resume`, says. Default `{}`: it has nothing from before. */
   resume?: Omit<ClientMessage<'resume'>, 'op'> | undefined
+  /** For a subprotocol of hub.v1: sends no first message, so that onConnect begins a second later. Default false. */
+  silent?: boolean | undefined
   /**
    * Bytes that the kernel takes from the server while the peer does not read them. Default 0: the first message that is
    * not read blocks the socket. Of a real connection it is some MiB. Infinity: the socket is never blocked.
@@ -35,6 +37,7 @@ const CHECKS: Record<keyof ConnectOptions, readonly [expected: string, check: (v
   ip: ['an IP address, or null', (value) => value === null || (typeof value === 'string' && isIP(value) !== 0)],
   subprotocol: ['a string, or null', (value) => value === null || (typeof value === 'string' && value !== '')],
   resume: ['an object', (value) => typeof value === 'object' && value !== null],
+  silent: ['a boolean', (value) => typeof value === 'boolean'],
   kernel: ['a number of bytes of at least 0', (value) => typeof value === 'number' && value >= 0]
 }
 
@@ -48,12 +51,12 @@ const CHECKS: Record<keyof ConnectOptions, readonly [expected: string, check: (v
 export async function connect (hub: Hub, options: ConnectOptions = {}): Promise<TestPeer> {
   const local = checkHub(hub)
   checkOptions(options)
-  const { ip = null, subprotocol = null, kernel = 0, resume, ...identity } = options
+  const { ip = null, subprotocol = null, kernel = 0, resume, silent = false, ...identity } = options
   const slot = await acquire(local, ip)
   const peer = new TestPeer(local.clock, kernel, (transport) => local.accept(transport, { identity, ip, subprotocol, slot }))
   // Whoever speaks hub.v1 enters with its first message.
   const codec = hubCodecOf(subprotocol)
-  if (codec !== null) peer.say(codec.encode({ op: 'resume', ...resume }))
+  if (codec !== null && !silent) peer.say(codec.encode({ op: 'resume', ...resume }))
   if (local.get(peer.connection.id) !== undefined) return peer
   await new Promise<void>((resolve) => {
     const entered = (connection: Connection): void => { if (connection === peer.connection) settle() }

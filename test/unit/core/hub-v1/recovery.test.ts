@@ -1,19 +1,6 @@
-import t, { type Test } from 'tap'
-import type { FakeHubOptions } from '../../../helpers/fake-hub.js'
-import { startHub, type FakeHub } from '../../../helpers/fake-hub.js'
-import { V1Peer } from '../../../helpers/v1-peer.js'
-
-interface World extends FakeHub { peer (options?: Parameters<typeof V1Peer.connect>[2]): Promise<V1Peer> }
-
-async function start (t: Test, options: FakeHubOptions = {}): Promise<World> {
-  const fake = await startHub({ history: { size: 100 }, ...options })
-  t.teardown(async () => {
-    for (const connection of fake.hub.connections()) connection.terminate()
-    await fake.advance(1_000)
-    if (fake.hub.size > 0) throw new Error('connections are left')
-  })
-  return Object.assign(fake, { peer: async (options = {}) => await V1Peer.connect(fake.hub, fake.clock, options) })
-}
+import t from 'tap'
+import type { FakeHub } from '../../../helpers/fake-hub.js'
+import { startV1 as start } from '../../../helpers/v1-world.js'
 
 async function publish (fake: FakeHub, room: string, from: number, to: number): Promise<void> {
   for (let i = from; i <= to; i++) await fake.hub.room(room).publish(i)

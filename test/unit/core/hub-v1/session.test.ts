@@ -1,0 +1,126 @@
+import t from 'tap'
+import { gate } from '../../../helpers/until.js'
+import { startV1, type V1World } from '../../../helpers/v1-world.js'
+import type { V1Peer } from '../../../helpers/v1-peer.js'
+
+/** Counts what it does. */
+function countCalls (fake: V1World): unknown[] {
+  const calls: unknown[] = []
+  fake.hub.event('count', { handler: (_, data) => calls.push(data) })
+  return calls
+}
+
+async function back (fake: V1World, user: string | undefined, session: string): Promise<{ peer: V1Peer, isSame: unknown }> {
+  const peer = await fake.peer({ user, resume: { session, id: 'resume' } })
+  const reply = peer.of('reply').find(({ id }) => id === 'resume')
+  return { peer, isSame: (reply?.data as { session: boolean } | undefined)?.session }
+}
+
+t.test('a request that is sent again after a resume is not done again, and has the same answer', async (t) => {
+  const fake = await startV1(t)
+  const calls = countCalls(fake)
+  const first = await fake.peer({ user: 'ada' })
+  t.match(await first.ask({ op: 'event', event: 'count', data: 'a' }, 'x'), { op: 'reply', data: 1 })
+  const published = await first.ask({ op: 'publish', room: 'r', data: 1 }, 7)
+  first.peer.reset()
+  const { peer, isSame } = await back(fake, 'ada', first.session)
+  t.equal(isSame, true)
+  t.match(await peer.ask({ op: 'event', event: 'count', data: 'a' }, 'x'), { op: 'reply', data: 1 })
+  t.same(await peer.ask({ op: 'publish', room: 'r', data: 1 }, 7), published)
+  t.match(await peer.ask({ op: 'event', event: 'count', data: 'b' }, 'y'), { op: 'reply', data: 2 })
+  t.same(calls, ['a', 'b'])
+  t.equal((await fake.hub.room('r').history()).position.offset, 1)
+  const again = await back(fake, 'ada', peer.session)
+  t.match(await again.peer.ask({ op: 'event', event: 'count', data: 'a' }, 'x'), { op: 'reply', data: 1 }, 'also over two connections')
+})
+
+t.test('one that was still under way is answered when it is done', async (t) => {
+  const fake = await startV1(t)
+  const { promise, open } = gate<string>()
+  let calls = 0
+  fake.hub.event('slow', { handler: async () => [++calls, await promise] })
+  const first = await fake.peer({ user: 'ada' })
+  first.say({ op: 'event', event: 'slow', id: 1 })
+  await fake.advance(10)
+  first.peer.reset()
+  await fake.advance(10)
+  const { peer, isSame } = await back(fake, 'ada', first.session)
+  t.equal(isSame, true)
+  peer.say({ op: 'event', event: 'slow', id: 1 })
+  await fake.advance(10)
+  t.same(peer.of('reply').length, 1, 'that of the resume')
+  open('done')
+  await fake.advance(10)
+  t.same(peer.of('reply').at(-1), { op: 'reply', id: 1, data: [1, 'done'] })
+})
+
+t.test("fault 68: another user's token, a reused one, an expired one, and one that is none are refused", async (t) => {
+  const fake = await startV1(t)
+  const calls = countCalls(fake)
+  const first = await fake.peer({ user: 'ada' })
+  await first.ask({ op: 'event', event: 'count' }, 'x')
+  first.peer.reset()
+  await fake.advance(10)
+  t.equal((await back(fake, 'eve', first.session)).isSame, false)
+  t.equal((await back(fake, undefined, first.session)).isSame, false)
+  t.equal((await back(fake, 'ada', `${first.session}x`)).isSame, false)
+  t.equal((await back(fake, 'ada', '')).isSame, false)
+  t.equal((await back(fake, 'ada', 'a.b')).isSame, false)
+  const good = await back(fake, 'ada', first.session)
+  t.equal(good.isSame, true)
+  const reused = await back(fake, 'ada', first.session)
+  t.equal(reused.isSame, false)
+  t.match(await reused.peer.ask({ op: 'event', event: 'count' }, 'x'), { data: 2 }, 'done again: it is another session')
+  good.peer.peer.reset()
+  await fake.advance(121_000)
+  t.equal((await back(fake, 'ada', good.peer.session)).isSame, false)
+  t.equal(calls.length, 2)
+})
+
+t.test('identify and authorize have run again for whoever resumes', async (t) => {
+  let isBanned = false
+  const fake = await startV1(t, { application: { join: () => !isBanned } })
+  const first = await fake.peer({ user: 'ada' })
+  const joined = await first.ask({ op: 'join', room: 'a' })
+  if (joined.op !== 'joined') throw new Error('not joined')
+  isBanned = true
+  first.peer.reset()
+  const second = await fake.peer({ user: 'ada', resume: { session: first.session, rooms: { a: { epoch: joined.epoch, offset: joined.offset } } } })
+  t.match(second.of('error'), [{ code: 'not_allowed', room: 'a' }])
+  t.same(second.of('joined'), [])
+})
+
+t.test('a connection that still has the session is a leftover, and is ended', async (t) => {
+  const fake = await startV1(t)
+  const first = await fake.peer({ user: 'ada' })
+  first.peer.vanish()
+  const { isSame } = await back(fake, 'ada', first.session)
+  t.equal(isSame, true)
+  await fake.advance(6_000)
+  t.equal(fake.hub.size, 1)
+  t.ok(first.peer.ended)
+})
+
+t.test('nothing is kept of sessions without a request, nor of answers that are too old', async (t) => {
+  const fake = await startV1(t, { resume: { ttl: 60_000, secret: undefined } })
+  countCalls(fake)
+  for (let i = 0; i < 10; i++) (await fake.peer()).peer.reset()
+  await fake.advance(10)
+  t.equal(fake.hub.hubV1.sessions.size, 0)
+  const peer = await fake.peer()
+  for (let i = 0; i < 300; i++) await peer.ask({ op: 'event', event: 'count' })
+  t.equal(peer.of('reply').length, 300)
+  await fake.advance(75_000)
+  t.ok(fake.hub.hubV1.sessions.size === 1)
+  peer.peer.reset()
+  await fake.advance(10)
+  t.equal(fake.hub.hubV1.sessions.size, 0, 'the answers were too old already')
+})
+
+t.test('with a ttl of 0 nothing can be resumed', async (t) => {
+  const fake = await startV1(t, { resume: { ttl: 0, secret: undefined } })
+  const first = await fake.peer()
+  first.peer.reset()
+  t.equal((await back(fake, undefined, first.session)).isSame, false)
+  t.equal(fake.hub.hubV1.sessions.size, 0)
+})
