@@ -81,6 +81,7 @@ export function brokerContract (t: Test, factory: BrokerFactory): void {
     await broker.publish('room', 'a', {})
     const { position } = await broker.publish('room', 'typing', { ephemeral: true })
     t.equal(position, null)
+    t.same(await broker.publish('where nobody is', 'typing', { ephemeral: true }), { position: null, local: { sent: 0, queued: 0, dropped: 0, rejected: 0 } })
     t.equal((await broker.publish('room', 'b', { ephemeral: false })).position?.offset, 2)
     await listener.atLeast(3)
     t.same(listener.heard.map(({ offset, payload }) => [offset, payload]), [[1, 'a'], [0, 'typing'], [2, 'b']])

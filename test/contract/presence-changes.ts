@@ -57,7 +57,9 @@ export function presenceChangesContract (t: Test, factory: PresenceFactory): voi
       one.presence.enter('room', 'passes', 'p'),
       one.presence.leave('room', 'passes', 'p'),
       one.presence.leave('room', 'stays', '0'),
-      one.presence.enter('room', 'stays', '0')
+      one.presence.enter('room', 'stays', '0'),
+      one.presence.setState('room', 'stays', 'typing', 60_000),
+      one.presence.setState('room', 'stays', 'typing', 0)
     ])
     await other.presence.leave('room', 'nobody', 'n')
     await hears(one, 'room', ...Array.from({ length: 50 }, (_, i) => `+user ${i}`))
