@@ -7,6 +7,7 @@ import { optionsSchema } from '../dist/lib/options-schema.js'
 import { disconnects } from '../dist/lib/protocol/disconnect.js'
 import { expectation } from '../dist/lib/resolve-options.js'
 import { interfaceComments, optionsDoc, schemaOptions, shownDefault } from './options-doc.js'
+import { protocolProblems } from './protocol-doc.js'
 import { filesBelow, report, root, tableBelow } from './shared.js'
 
 const OPTIONS = 'docs/options.md'
@@ -32,8 +33,8 @@ function check () {
   const blocks = pages.flatMap(completeBlocks)
   const links = pages.flatMap(linksOf)
   report(
-    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...performanceProblems(), ...links.flatMap(linkProblems), ...programProblems(blocks)],
-    `${pages.length} pages: options, errors and close codes are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile, ${blocks.filter(isTest).length} of them pass`
+    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...protocolProblems(), ...performanceProblems(), ...links.flatMap(linkProblems), ...programProblems(blocks)],
+    `${pages.length} pages: options, errors, close codes and messages are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile, ${blocks.filter(isTest).length} of them pass`
   )
 }
 

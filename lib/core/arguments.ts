@@ -1,23 +1,17 @@
 import { types } from 'node:util'
 import { FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_NAME } from '../errors.js'
 import { isSendableCloseCode } from '../protocol/disconnect.js'
+import { isName } from '../protocol/names.js'
 import { describe } from './describe.js'
 import type { Except, Overflow } from './types.js'
 
-const MAX_NAME_BYTES = 255
+export { isName }
 
 /** Milliseconds since the Unix epoch, of March 1973. What is less are seconds, as tokens have them (RFC 7519 section 2), or a Date made of seconds. */
 const EARLIEST_EXPIRY = 1e11
 
 /** How `toExpiry` wants it. */
 export const EXPIRY = 'a valid Date, or milliseconds (not seconds) since the Unix epoch'
-
-/** Whether it can name a room, a user or a device: 1 to 255 bytes of well-formed UTF-8. */
-export function isName (value: unknown): value is string {
-  // A string of more than 255 UTF-16 units has more than 255 bytes. A lone surrogate has no UTF-8: two such names would be one.
-  return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_BYTES &&
-    Buffer.byteLength(value) <= MAX_NAME_BYTES && !/\p{Surrogate}/u.test(value)
-}
 
 /** @throws FST_HUB_INVALID_NAME */
 export function checkName (what: 'room' | 'user' | 'key', value: unknown): string {

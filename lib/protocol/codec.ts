@@ -15,18 +15,27 @@ export interface HubCodec extends Codec {
   readonly name: string
   /** Which kind of WebSocket messages it uses, both ways. */
   readonly isBinary: boolean
-  /** A message of the server, or of a peer for tests. Bytes in it are those of `direct` and `publication` only. */
+  /**
+   * A message of the server, or of a peer for tests. Its `data` is a JSON value, written as JSON.stringify does in either codec;
+   * of a `message`, `direct` or `publish` it may be bytes.
+   * @throws TypeError for what JSON.stringify refuses: a BigInt, a cycle
+   */
   encode (message: ServerMessage | ClientMessage): Frame
   /**
-   * What a peer has sent; bytes are `data`.
-   * @returns anything: it has not been compared with a schema
-   * @throws MalformedMessage
+   * What a peer has sent; the bytes of a publish are its `data`.
+   * @returns anything: `checkClientMessage` says what it is
+   * @throws MalformedMessage, and nothing else
    */
   decode (bytes: Buffer): unknown
   /** Whether these are the bytes of a `ping` without an id, which need no look at their inside. */
   isPing (bytes: Buffer): boolean
   /** The answer to such a ping. */
   readonly pong: Frame
+}
+
+/** The bytes that a message has as its `data`; null when that is a JSON value. */
+export function bytesIn (message: ServerMessage | ClientMessage): Uint8Array | null {
+  return (message.op === 'message' || message.op === 'direct' || message.op === 'publish') && message.data instanceof Uint8Array ? message.data : null
 }
 
 /** What a peer has sent is nothing that the codec has. */
@@ -46,4 +55,3 @@ export const rawCodec: Codec = Object.freeze({
   direct: (payload: Payload) => encodeFrame(payload),
   publication: (_room: string, _offset: number, payload: Payload) => encodeFrame(payload)
 })
-

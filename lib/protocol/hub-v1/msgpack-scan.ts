@@ -1,7 +1,10 @@
 import { isUtf8 } from 'node:buffer'
+import { MalformedMessage } from '../codec.js'
 
-/** Containers in containers: more than a message has use for, and far less than a stack holds. */
-const MAX_DEPTH = 64
+/** Maps and arrays in each other: more than `data` may have, so that what is a little too deep is answered with its id, and far less than a stack holds. */
+const MAX_DEPTH = 128
+/** Bytes of a text that are looked at here: nearly all are short, and a call for each would take most of the time. */
+const SHORT = 32
 
 /**
  * Looks through MessagePack before it is read: the reader of a library allows more than hub.v1 does (types of its own that become
@@ -9,23 +12,27 @@ const MAX_DEPTH = 64
  * See the MessagePack specification, https://github.com/msgpack/msgpack/blob/master/spec.md
  * @returns what is wrong; null when it is exactly one value, of maps with keys that are strings, arrays, text, bytes, numbers, booleans and nil
  */
-export function scanMessagePack (bytes: Buffer): string | null {
+export function scanMessagePack (bytes: Buffer): MalformedMessage | null {
   const scan = new Scan(bytes)
-  return scan.value(0) ?? (scan.at === bytes.length ? null : 'more than one value')
+  return scan.value(0) ?? scan.end()
 }
 
 class Scan {
-  at = 0
+  #at = 0
   readonly #bytes: Buffer
 
   constructor (bytes: Buffer) {
     this.#bytes = bytes
   }
 
-  value (depth: number): string | null {
-    if (depth > MAX_DEPTH) return `deeper than ${MAX_DEPTH}`
-    if (this.at >= this.#bytes.length) return 'it ends too early'
-    const type = this.#bytes[this.at++] as number
+  end (): MalformedMessage | null {
+    return this.#at === this.#bytes.length ? null : this.#problem('more than one value')
+  }
+
+  value (depth: number): MalformedMessage | null {
+    if (depth > MAX_DEPTH) return this.#problem(`maps and arrays deeper than ${MAX_DEPTH}`)
+    if (this.#at >= this.#bytes.length) return this.#tooShort()
+    const type = this.#bytes[this.#at++] as number
     if (type <= 0x7f || type >= 0xe0) return null
     if (type <= 0x8f) return this.#map(type & 0x0f, depth)
     if (type <= 0x9f) return this.#array(type & 0x0f, depth)
@@ -46,30 +53,36 @@ class Scan {
       case 0xdd: return this.#array(this.#length(4), depth)
       case 0xde: return this.#map(this.#length(2), depth)
       case 0xdf: return this.#map(this.#length(4), depth)
-      default: return `the type 0x${type.toString(16)}, which is none of hub.v1`
+      default: return this.#problem(`the type 0x${type.toString(16)}, which is none of hub.v1`, 1)
     }
   }
 
-  /** Infinity where there are not that many bytes: longer than all that is left. */
+  /** Infinity where there are not that many bytes: whatever it is of ends too early. */
   #length (size: 1 | 2 | 4): number {
-    if (this.at + size > this.#bytes.length) return Infinity
-    const length = this.#bytes.readUIntBE(this.at, size)
-    this.at += size
-    return length
+    const start = this.#at
+    this.#at = Math.min(start + size, this.#bytes.length)
+    return this.#at - start < size ? Infinity : this.#bytes.readUIntBE(start, size)
   }
 
-  #skip (length: number): string | null {
-    if (this.at + length > this.#bytes.length) return 'it ends too early'
-    this.at += length
+  #skip (length: number): MalformedMessage | null {
+    if (this.#at + length > this.#bytes.length) return this.#tooShort()
+    this.#at += length
     return null
   }
 
-  #text (length: number): string | null {
-    const start = this.at
-    return this.#skip(length) ?? (isUtf8(this.#bytes.subarray(start, this.at)) ? null : 'a string that is not UTF-8')
+  #text (length: number): MalformedMessage | null {
+    const start = this.#at
+    const problem = this.#skip(length)
+    if (problem !== null || (length <= SHORT && this.#isAscii(start)) || isUtf8(this.#bytes.subarray(start, this.#at))) return problem
+    return new MalformedMessage(`not MessagePack: at byte ${start}, a string that is not UTF-8`, true)
   }
 
-  #array (length: number, depth: number): string | null {
+  #isAscii (start: number): boolean {
+    for (let i = start; i < this.#at; i++) if ((this.#bytes[i] as number) > 0x7f) return false
+    return true
+  }
+
+  #array (length: number, depth: number): MalformedMessage | null {
     for (let i = 0; i < length; i++) {
       const problem = this.value(depth + 1)
       if (problem !== null) return problem
@@ -77,13 +90,26 @@ class Scan {
     return null
   }
 
-  #map (length: number, depth: number): string | null {
+  #map (length: number, depth: number): MalformedMessage | null {
     for (let i = 0; i < length; i++) {
-      const type = this.#bytes[this.at] ?? 0
-      const isText = (type >= 0xa0 && type <= 0xbf) || (type >= 0xd9 && type <= 0xdb)
-      const problem = isText || this.at >= this.#bytes.length ? this.value(depth + 1) ?? this.value(depth + 1) : 'a key that is no string'
+      const problem = this.#key(depth + 1) ?? this.value(depth + 1)
       if (problem !== null) return problem
     }
     return null
+  }
+
+  #key (depth: number): MalformedMessage | null {
+    const type = this.#bytes[this.#at]
+    const isText = type === undefined || (type >= 0xa0 && type <= 0xbf) || (type >= 0xd9 && type <= 0xdb)
+    return isText ? this.value(depth) : this.#problem('a key that is no string')
+  }
+
+  #tooShort (): MalformedMessage {
+    return new MalformedMessage(`not MessagePack: it ends after ${this.#bytes.length} bytes, too early`)
+  }
+
+  /** @param back bytes between the problem and where the scan is */
+  #problem (text: string, back = 0): MalformedMessage {
+    return new MalformedMessage(`not MessagePack: at byte ${this.#at - back}, ${text}`)
   }
 }
