@@ -12,7 +12,7 @@ const EARLIEST_EXPIRY = 1e11
 /** How `toExpiry` wants it. */
 export const EXPIRY = 'a valid Date, or milliseconds (not seconds) since the Unix epoch'
 
-/** Whether it can name a room, a user or a device: 1 to 255 bytes of well-formed UTF-8. */
+/** Whether it can name a room, a user, a device or an event: 1 to 255 bytes of well-formed UTF-8. */
 export function isName (value: unknown): value is string {
   // A string of more than 255 UTF-16 units has more than 255 bytes. A lone surrogate has no UTF-8: two such names would be one.
   return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_BYTES &&
@@ -20,7 +20,7 @@ export function isName (value: unknown): value is string {
 }
 
 /** @throws FST_HUB_INVALID_NAME */
-export function checkName (what: 'room' | 'user' | 'key', value: unknown): string {
+export function checkName (what: 'room' | 'user' | 'key' | 'event', value: unknown): string {
   if (!isName(value)) throw new FST_HUB_INVALID_NAME(what, describe(value))
   return value
 }
