@@ -63,10 +63,12 @@ export const FST_HUB_INVALID_HEADER = coded<[string]>('FST_HUB_INVALID_HEADER', 
 
 /** The data can not be sent. */
 export const FST_HUB_INVALID_DATA = coded<[string]>('FST_HUB_INVALID_DATA', 'Data can not be sent: %s', 500)
-/** A room name or user id is not 1 to 255 bytes of UTF-8. It often comes from a request: hence the status. */
+/** The name of a room or an event, or a user id, is not 1 to 255 bytes of UTF-8. It often comes from a request: hence the status. */
 export const FST_HUB_INVALID_NAME = coded<[string, string]>('FST_HUB_INVALID_NAME', '%s must be a string of 1 to 255 bytes of UTF-8, got %s', 400)
 /** Another argument is wrong. Arguments: name, expected, got. */
 export const FST_HUB_INVALID_ARGUMENT = coded<[string, string, string]>('FST_HUB_INVALID_ARGUMENT', '%s: expected %s, got %s', 500)
+/** The event has been defined before. Argument: its name, as `describe` shows it. */
+export const FST_HUB_DUPLICATE_EVENT = coded<[string]>('FST_HUB_DUPLICATE_EVENT', 'The event %s is defined already', 500)
 /** The close code may not be sent by an application. */
 export const FST_HUB_INVALID_CLOSE_CODE = coded<[string]>('FST_HUB_INVALID_CLOSE_CODE', 'Close code must be 1000, 1001, 1003, 1007 to 1009, 1011 to 1014 or 3000 to 4999, got %s', 500)
 /** The connection is closing or closed. */

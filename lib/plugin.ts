@@ -1,5 +1,6 @@
 import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
+import { serveAsyncApi } from './asyncapi/route.js'
 import { historyPolicies } from './core/history-policy.js'
 import { LocalHub } from './core/hub.js'
 import { EventRegistry } from './core/hub-v1/events.js'
@@ -63,6 +64,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   addHandshakeHeaders(app, (request) => upgrades.switching(request))
   const websockets = guardRoutes(app, options, upgrades, seesAll)
   addRoutes(app, options, upgrades)
+  serveAsyncApi(app, options, events)
   const gate = UpgradeGate.of(app.server)
   gate.join({
     claims: ({ url = '' }) => options.guardUpgrades || websockets.matches(url),

@@ -62,7 +62,7 @@ export function resolveOptions (given: unknown, capacity: number): ResolvedOptio
   resolved.limits.connections ??= capacity
   resolved.drain.spread ??= defaultSpread(resolved.drain.timeout)
   checkHistory(resolved)
-  checkAsyncApi(resolved.asyncapi)
+  checkAsyncApi(resolved)
   checkPaths(resolved.paths)
   checkSubprotocols(resolved)
   checkPassedThrough(resolved)
@@ -167,8 +167,11 @@ function checkHistory ({ history }: { history: { rooms?: unknown } }): void {
   }
 }
 
-function checkAsyncApi ({ path }: { path: unknown }): void {
-  if (path !== undefined && (typeof path !== 'string' || !path.startsWith('/'))) fail('asyncapi.path', 'a string that starts with /', describe(path))
+function checkAsyncApi ({ asyncapi, subprotocols }: ResolvedOptions): void {
+  const path: unknown = asyncapi.path
+  if (path === undefined) return
+  if (typeof path !== 'string' || !path.startsWith('/')) fail('asyncapi.path', 'a string that starts with /', describe(path))
+  if (!subprotocols.some((name) => HUB_SUBPROTOCOLS.includes(name))) fail('asyncapi.path', `nothing while subprotocols has neither ${HUB_SUBPROTOCOLS.join(' nor ')}: there is nothing to describe`, describe(path))
 }
 
 /** A drain that may take less time than usual is spread over less. */

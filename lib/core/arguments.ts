@@ -14,7 +14,7 @@ const EARLIEST_EXPIRY = 1e11
 export const EXPIRY = 'a valid Date, or milliseconds (not seconds) since the Unix epoch'
 
 /** @throws FST_HUB_INVALID_NAME */
-export function checkName (what: 'room' | 'user' | 'key', value: unknown): string {
+export function checkName (what: 'room' | 'user' | 'key' | 'event', value: unknown): string {
   if (!isName(value)) throw new FST_HUB_INVALID_NAME(what, describe(value))
   return value
 }

@@ -15,7 +15,7 @@ import { Flusher } from './flusher.js'
 import { judge } from './health.js'
 import type { HubConfig } from './hub-config.js'
 import { Endpoint } from './hub-v1/endpoint.js'
-import type { EventDefinition, EventSchema } from './hub-v1/event-types.js'
+import type { EventAnswer, EventDefinition, EventSchema } from './hub-v1/event-types.js'
 import { HubV1, type HubV1Host } from './hub-v1/hub-v1.js'
 import type { OfflineShared } from './hub-v1/offline-delivery.js'
 import type { InboundMessage } from './message.js'
@@ -98,7 +98,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     return await this.publish(EVERYONE, data, { ...options, ephemeral: true })
   }
 
-  event<const S extends EventSchema> (name: string, definition: EventDefinition<S>): this {
+  event<const S extends EventSchema, const Answer extends EventAnswer<S>> (name: string, definition: EventDefinition<S, Answer>): this {
     this.#config.hubV1.events.define(name, definition)
     return this
   }

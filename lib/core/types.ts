@@ -1,4 +1,4 @@
-import type { EventDefinition, EventSchema } from './hub-v1/event-types.js'
+import type { EventAnswer, EventDefinition, EventSchema } from './hub-v1/event-types.js'
 
 /** A value, or a promise of one. */
 export type Awaitable<T> = T | Promise<T>
@@ -382,7 +382,7 @@ export interface Hub {
    * reported as one of the hub. docs/events.md.
    * @throws FST_HUB_INVALID_NAME, FST_HUB_INVALID_ARGUMENT, FST_HUB_DUPLICATE_EVENT
    */
-  event<const S extends EventSchema> (name: string, definition: EventDefinition<S>): this
+  event<const S extends EventSchema, const Answer extends EventAnswer<S>> (name: string, definition: EventDefinition<S, Answer>): this
   stats (): HubStats
   health (): HubHealth
   /**
