@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT } from '../errors.js'
-import { ABNORMAL, disconnects, fitReason, type Disconnect } from '../protocol/disconnect.js'
+import { fitReason } from '../protocol/close-reason.js'
+import { ABNORMAL, disconnects, type Disconnect } from '../protocol/disconnect.js'
 import { encodeFrame, type Frame } from '../protocol/frame.js'
 import { checkCloseCode, checkExpiry, checkKey, checkName, checkOverflow, toExpiry } from './arguments.js'
 import { ConnectionDeadlines, type DeadlineListener, type DeadlineSettings } from './deadlines.js'

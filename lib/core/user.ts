@@ -1,4 +1,5 @@
-import { disconnects, fitReason } from '../protocol/disconnect.js'
+import { fitReason } from '../protocol/close-reason.js'
+import { disconnects } from '../protocol/disconnect.js'
 import { encodeFrame } from '../protocol/frame.js'
 import type { LocalHub } from './hub.js'
 import { checkCloseCode, checkKey, checkOverflow } from './arguments.js'

@@ -1,4 +1,4 @@
-import { Type, type Static, type TOptional, type TSchema } from 'typebox'
+import { Type, type Static, type TInteger, type TOptional, type TSchema } from 'typebox'
 
 /*
  * The messages of hub.v1, by their `op`. docs/protocol.md has a row, and test/fixtures/wire/v1 a golden file, for each.
@@ -16,7 +16,7 @@ const position = Type.Object({ epoch, offset })
 const id = Type.Union([Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }), Type.String({ minLength: 1, maxLength: 64 })], { description: 'Of the request: its answer has the same. Without one there is no answer but an error.' })
 const optionalId = Type.Optional(id)
 const users = (description: string): TOptional<TSchema> => Type.Optional(Type.Array(Type.String(), { description }))
-const milliseconds = (description: string): TSchema => Type.Integer({ minimum: 0, description })
+const milliseconds = (description: string): TInteger => Type.Integer({ minimum: 0, description })
 
 /** A message of one kind. */
 const message = <const Op extends string, Properties extends Record<string, TSchema>>(op: Op, description: string, properties: Properties) =>
@@ -44,6 +44,7 @@ const serverSchemas = {
     connection: Type.String({ description: 'Id of the connection.' }),
     user: Type.Union([Type.String(), Type.Null()], { description: 'Whom the connection speaks for; null: nobody.' }),
     session: Type.String({ description: 'For `resume` on the next connection.' }),
+    expiresAt: Type.Optional(Type.Integer({ minimum: 0, description: 'When the credentials expire, in milliseconds since the Unix epoch: `refresh` before that.' })),
     heartbeat: Type.Object({
       interval: milliseconds('A client that heard nothing for this long asks with `ping`. 0: no need to.'),
       timeout: milliseconds('A client that says nothing for this long is closed with 4408. 0: never.')
@@ -60,6 +61,7 @@ const serverSchemas = {
     offset,
     head: Type.Integer({ minimum: 0, description: 'Offset of the latest publication when this was written: those from `offset` to here were missed, and follow first.' }),
     recovered: Type.Optional(Type.Boolean({ description: 'Answers `since`. true: `offset` is that of `since`. false: what was published since then is not known any more, reload.' })),
+    cache: Type.Optional(Type.Boolean({ description: 'Only the latest publication is kept: of those that were missed it alone follows, and offsets may jump.' })),
     id: optionalId
   }),
   left: message('left', 'The connection is not in a room any more.', { room, id: optionalId }),
