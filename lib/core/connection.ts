@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT } from '../errors.js'
-import { ABNORMAL, disconnects, fitReason, type Disconnect } from '../protocol/disconnect.js'
+import { fitReason } from '../protocol/close-reason.js'
+import { ABNORMAL, disconnects, type Disconnect } from '../protocol/disconnect.js'
 import { rawCodec, type Codec } from '../protocol/codec.js'
 import type { Frame } from '../protocol/frame.js'
 import { checkCloseCode, checkExpiry, checkKey, checkName, checkOverflow, toExpiry } from './arguments.js'
@@ -73,7 +74,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   get data (): HubConnectionData { return (this.#data ??= {}) }
-
   set data (data: HubConnectionData) { this.#data = data }
   get nodeId (): string { return this.#host.nodeId }
   get state (): Connection['state'] {

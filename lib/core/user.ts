@@ -1,5 +1,6 @@
-import { disconnects, fitReason } from '../protocol/disconnect.js'
 import { FST_HUB_OFFLINE_UNAVAILABLE } from '../errors.js'
+import { fitReason } from '../protocol/close-reason.js'
+import { disconnects } from '../protocol/disconnect.js'
 import type { Payload } from '../protocol/frame.js'
 import type { LocalHub } from './hub.js'
 import { checkCloseCode, checkKey, checkOverflow, checkTtl } from './arguments.js'

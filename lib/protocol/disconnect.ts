@@ -42,9 +42,6 @@ export const ABNORMAL = 1006
 /** RFC 6455 section 7.4.1: a Close frame without a code. Never on the wire either. */
 export const NO_STATUS = 1005
 
-/** Longest reason that fits a Close frame beside the code: RFC 6455 section 5.5. */
-const MAX_REASON_BYTES = 123
-
 /** Whether an application may send this code: RFC 6455 section 7.4, IANA's WebSocket Close Code registry. */
 export function isSendableCloseCode (code: unknown): code is number {
   if (typeof code !== 'number' || !Number.isInteger(code)) return false
@@ -57,13 +54,10 @@ export function isReceivableCloseCode (code: number): boolean {
   return isSendableCloseCode(code) || code === 1002 || code === 1010
 }
 
-/** Cuts a reason to what fits, never inside a character. */
-export function fitReason (reason: string): string {
-  if (reason.length <= MAX_REASON_BYTES / 3) return reason
-  const bytes = Buffer.from(reason)
-  if (bytes.length <= MAX_REASON_BYTES) return bytes.toString()
-  let end = MAX_REASON_BYTES
-  // 10xxxxxx is a continuation byte: step back to the first byte of the character that would be cut.
-  while ((bytes.readUInt8(end) & 0xc0) === 0x80) end--
-  return bytes.toString('utf8', 0, end)
+/** Standard codes after which the same would only happen again: RFC 6455 section 7.4.1. */
+const FINAL: readonly number[] = [1000, 1002, 1003, 1007, 1008, 1009, 1010]
+
+/** Whether a client should come back by itself after this code, also after one that is not in the table. */
+export function mayReconnect (code: number): boolean {
+  return !FINAL.includes(code) && !(code >= 4500 && code <= 4999)
 }

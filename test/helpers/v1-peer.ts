@@ -37,7 +37,7 @@ export class V1Peer {
   }
 
   /** Sends without waiting. */
-  say (message: ClientMessage | object): void { this.peer.send(message) }
+  say (message: ClientMessage | object | string): void { this.peer.send(message) }
 
   /** Sends a request, and waits for what has its id. */
   async ask (message: Omit<ClientMessage, 'id'> & Record<string, unknown>, id: RequestId = ++this.#requests): Promise<ServerMessage> {

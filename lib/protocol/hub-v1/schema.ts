@@ -1,4 +1,4 @@
-import { Type, type Static, type TOptional, type TSchema } from 'typebox'
+import { Type, type Static, type TInteger, type TOptional, type TSchema } from 'typebox'
 
 /*
  * The messages of hub.v1, by their `op`. docs/protocol.md has a row, and test/fixtures/wire/v1 a golden file, for each.
@@ -23,7 +23,7 @@ const optionalId = Type.Optional(id)
 /** Of the `id` of a request. */
 export const requestId: TSchema = id
 const users = (description: string): TOptional<TSchema> => Type.Optional(Type.Array(Type.String(), { description }))
-const milliseconds = (description: string): TSchema => Type.Integer({ minimum: 0, description })
+const milliseconds = (description: string): TInteger => Type.Integer({ minimum: 0, description })
 
 /** A message of one kind. */
 const message = <const Op extends string, Properties extends Record<string, TSchema>>(op: Op, description: string, properties: Properties) =>
@@ -51,6 +51,7 @@ const serverSchemas = {
     connection: Type.String({ description: 'Id of the connection.' }),
     user: Type.Union([Type.String(), Type.Null()], { description: 'Whom the connection speaks for; null: nobody.' }),
     session: Type.String({ description: 'For `resume` on the next connection.' }),
+    expiresAt: Type.Optional(Type.Integer({ minimum: 0, description: 'When the credentials expire, in milliseconds since the Unix epoch: `refresh` before that.' })),
     heartbeat: Type.Object({
       interval: milliseconds('A client that heard nothing for this long asks with `ping`. 0: no need to.'),
       timeout: milliseconds('A client that says nothing for this long is closed with 4408. 0: never.')

@@ -1,12 +1,12 @@
-import fc from 'fast-check'
 import t from 'tap'
-import { disconnects, fitReason, isReceivableCloseCode, isSendableCloseCode } from '../../../lib/protocol/disconnect.js'
+import { disconnects, isReceivableCloseCode, isSendableCloseCode, mayReconnect } from '../../../lib/protocol/disconnect.js'
 
 const MAX = 123
 
 t.test('the table keeps its own rules', (t) => {
   const entries = Object.values(disconnects)
   for (const { code, reason, reconnect } of entries) {
+    t.equal(mayReconnect(code), reconnect, `${code}: what a client does is what the table says`)
     t.ok(isSendableCloseCode(code), `${code} may be sent`)
     t.ok(Buffer.byteLength(reason) <= MAX, `the reason of ${code} fits`)
     if (code >= 4000) t.equal(reconnect, code < 4500, `${code}: its range tells whether to reconnect`)
@@ -34,29 +34,11 @@ t.test('which codes a peer may send: also that it missed an extension, or that w
   t.end()
 })
 
-t.test('a reason is cut to 123 bytes, never inside a character', (t) => {
-  for (const character of ['a', 'é', '€', '😀']) {
-    const size = Buffer.byteLength(character)
-    for (let before = 0; before < 5; before++) {
-      const reason = 'x'.repeat(before) + character.repeat(130)
-      const fitted = fitReason(reason)
-      t.equal(fitted, 'x'.repeat(before) + character.repeat(Math.floor((MAX - before) / size)), `${character} at ${before}`)
-    }
+t.test('after which codes a client comes back: those of the table, and any other', (t) => {
+  const final = [1000, 1002, 1003, 1007, 1008, 1009, 1010]
+  for (let code = 0; code < 5100; code++) {
+    const expected = !final.includes(code) && (code < 4500 || code > 4999)
+    if (mayReconnect(code) !== expected) t.fail(`${code} should ${expected ? '' : 'not '}bring a client back`)
   }
-  t.end()
-})
-
-t.test('a reason that fits stays as it is', (t) => {
-  for (const reason of ['', 'bye', 'a'.repeat(MAX), '€'.repeat(41), `${'😀'.repeat(30)}abc`]) t.equal(fitReason(reason), reason)
-  t.end()
-})
-
-t.test('whatever the reason: valid UTF-8, within the limit, a prefix', (t) => {
-  fc.assert(fc.property(fc.string({ unit: 'grapheme', maxLength: 200, size: 'max' }), (reason) => {
-    const fitted = fitReason(reason)
-    // A character that was cut in two would be no prefix: it decodes to U+FFFD, which a reason may have of its own, too.
-    return Buffer.byteLength(fitted) <= MAX && reason.startsWith(fitted) &&
-      (fitted === reason || Buffer.byteLength(fitted) > MAX - 4)
-  }))
   t.end()
 })

@@ -54,10 +54,10 @@ t.test('what is no message of hub.v1 is answered, and too much of it ends the co
     [{ op: 'join', room: 'x'.repeat(256), id: 7 }, { code: 'invalid_message', id: 7, path: '/room' }],
     [{ op: 'join', room: '', id: 8 }, { code: 'invalid_message', id: 8 }],
     [{ op: 'join', room: 'a', since: { epoch: 1, offset: 0 } }, { code: 'invalid_message', path: '/since/epoch' }],
-    [{ op: 'publish', room: 'a', base64: '***', id: 9 }, { code: 'malformed' }]
+    [{ op: 'publish', room: 'a', base64: '***', id: 9 }, { code: 'invalid_message', id: 9, path: '/base64' }]
   ]
   for (const [message, error] of bad) {
-    peer.say(message as object)
+    peer.say(message as string)
     await fake.advance(1)
     t.match(peer.told.at(-1), { op: 'error', ...error })
   }

@@ -1,0 +1,189 @@
+import type { ClientMessage, RequestId, ServerMessage } from '../protocol/hub-v1/schema.js'
+import { HubError } from './errors.js'
+import { Pace } from './pace.js'
+import type { ClientClock } from './platform.js'
+import type { OutboxOptions } from './types.js'
+
+type Encoded = string | Uint8Array<ArrayBuffer>
+/** A message that has an answer, without the id, which is the outbox's to give. */
+export type RequestMessage = { [Op in ClientMessage['op']]: Omit<ClientMessage<Op>, 'id'> }[ClientMessage['op']]
+
+interface Request {
+  readonly id: number
+  readonly data: Encoded
+  /** Whether it outlives the connection. */
+  readonly keep: boolean
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+  /** Whether it has been sent, on this connection or an earlier one: it may have been done. */
+  sent: boolean
+  timer: unknown
+}
+
+export interface OutboxHost {
+  readonly clock: ClientClock
+  readonly encode: (message: ClientMessage) => Encoded
+  readonly send: (data: Encoded) => boolean
+  readonly requestTimeout: number
+}
+
+/**
+ * Requests from the call to the answer. Those to be kept wait, in order and bounded, for a connection that has resumed, and go
+ * again under the same id when it breaks before the answer. Each promise settles once.
+ */
+export class Outbox {
+  readonly #host: OutboxHost
+  readonly #options: Required<OutboxOptions>
+  readonly #pace: Pace
+  /** Without an answer so far, in the order of the calls. */
+  readonly #requests = new Map<RequestId, Request>()
+  /** Those of them that are still to be sent, in that order. */
+  #waiting: Request[] = []
+  /** `open`: there is a socket; `ready`: what was kept may go, too. */
+  #phase: 'closed' | 'away' | 'open' | 'ready' = 'closed'
+  #lastId = 0
+  #maxBytes = 0
+  #paceTimer: unknown
+
+  constructor (host: OutboxHost, { maxMessages = 100, overflow = 'reject-new', resend = true }: OutboxOptions = {}) {
+    this.#host = host
+    this.#options = { maxMessages, overflow, resend }
+    this.#pace = new Pace(host.clock)
+  }
+
+  /** Ids are of all connections of this client: the server knows by them what it has done already. */
+  nextId (): number { return ++this.#lastId }
+
+  /** @param keep whether it waits for a connection, and for the next one */
+  request (message: RequestMessage, keep: boolean): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#phase === 'closed') throw new HubError('closed', 'the client is closed')
+      if (this.#phase === 'away' && !keep) throw new HubError('disconnected', 'there is no connection')
+      const id = this.nextId()
+      // Now, and not when it is sent: the caller may change the data by then.
+      const data = this.#host.encode({ ...message, id } as ClientMessage)
+      const request: Request = { id, data, keep, resolve, reject, sent: false, timer: undefined }
+      if (!keep) {
+        this.#requests.set(id, request)
+        this.#send(request)
+        return
+      }
+      this.#flush()
+      if (this.#phase !== 'ready' || this.#waiting.length > 0) this.#makeRoom()
+      this.#requests.set(id, request)
+      this.#waiting.push(request)
+      this.#flush()
+    })
+  }
+
+  /** There is a client that is to be connected. */
+  start (): void { this.#phase = 'away' }
+
+  /** There is a socket: what is not kept may be sent. */
+  opened (): void { this.#phase = 'open' }
+
+  limits (limits: ServerMessage<'hello'>['limits']): void {
+    this.#maxBytes = limits.maxMessageBytes
+    this.#pace.start(limits)
+  }
+
+  /** Bytes that one message may have; 0: no limit, or not known yet. */
+  get maxBytes (): number { return this.#maxBytes }
+
+  /** The server has answered `resume`. @param session whether it knows what it has done before */
+  ready (session: boolean): void {
+    this.#phase = 'ready'
+    if (!session && !this.#options.resend) {
+      for (const request of this.#waiting.filter(({ sent }) => sent)) this.#fail(request, new HubError('uncertain', 'the connection ended before the answer'))
+    }
+    this.#flush()
+  }
+
+  /** The connection has ended. */
+  lost (): void {
+    this.#phase = 'away'
+    this.#host.clock.clearTimeout(this.#paceTimer)
+    for (const request of [...this.#requests.values()]) {
+      this.#host.clock.clearTimeout(request.timer)
+      if (!request.keep) this.#fail(request, new HubError('disconnected', 'the connection ended before the answer'))
+    }
+    this.#waiting = [...this.#requests.values()]
+  }
+
+  /** Nothing is sent any more. */
+  close (reason: string): void {
+    this.#phase = 'closed'
+    this.#host.clock.clearTimeout(this.#paceTimer)
+    for (const request of [...this.#requests.values()]) this.#fail(request, new HubError('closed', reason))
+  }
+
+  /** The answer came. An id that is not known any more is no harm: its time was over. */
+  resolve (id: RequestId, value: unknown): void {
+    const request = this.#requests.get(id)
+    if (request === undefined) return
+    this.#remove(request)
+    request.resolve(value)
+  }
+
+  /** @returns whether there was a request of this id */
+  reject (id: RequestId, error: HubError): boolean {
+    const request = this.#requests.get(id)
+    if (request !== undefined) this.#fail(request, error)
+    return request !== undefined
+  }
+
+  /** One more has to wait. @throws HubError when the policy is against it */
+  #makeRoom (): void {
+    const { maxMessages, overflow } = this.#options
+    if (this.#waiting.length < maxMessages) return
+    const full = new HubError('outbox_full', `${maxMessages} messages wait for a connection already`)
+    const [oldest] = this.#waiting
+    if (overflow === 'reject-new' || oldest === undefined) throw full
+    this.#fail(oldest, full)
+  }
+
+  #flush (): void {
+    this.#host.clock.clearTimeout(this.#paceTimer)
+    while (this.#phase === 'ready') {
+      const [request] = this.#waiting
+      if (request === undefined) return
+      const wait = this.#pace.take()
+      if (wait > 0) {
+        this.#paceTimer = this.#host.clock.setTimeout(() => { this.#flush() }, wait)
+        return
+      }
+      this.#waiting.shift()
+      this.#send(request)
+    }
+  }
+
+  /** What the socket does not take is lost with it: the end of the connection follows, and brings it back here. */
+  #send (request: Request): void {
+    if (this.#maxBytes > 0 && isLarger(request.data, this.#maxBytes)) {
+      this.#fail(request, new HubError('too_large', `the server takes ${this.#maxBytes} bytes at most`))
+      return
+    }
+    request.sent = true
+    this.#host.send(request.data)
+    const { clock, requestTimeout } = this.#host
+    if (requestTimeout === 0) return
+    request.timer = clock.setTimeout(() => { this.#fail(request, new HubError('timeout', `no answer within ${requestTimeout} ms`)) }, requestTimeout)
+  }
+
+  #fail (request: Request, error: HubError): void {
+    this.#remove(request)
+    request.reject(error)
+  }
+
+  #remove (request: Request): void {
+    this.#host.clock.clearTimeout(request.timer)
+    this.#requests.delete(request.id)
+    this.#waiting = this.#waiting.filter((other) => other !== request)
+  }
+}
+
+/** Whether it has more bytes than that. A string has up to three for each of its UTF-16 units: most need not be encoded. */
+function isLarger (data: Encoded, bytes: number): boolean {
+  if (typeof data !== 'string') return data.byteLength > bytes
+  return data.length * 3 > bytes && (data.length > bytes || new TextEncoder().encode(data).length > bytes)
+}

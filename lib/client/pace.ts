@@ -1,0 +1,40 @@
+import type { ServerMessage } from '../protocol/hub-v1/schema.js'
+import type { ClientClock } from './platform.js'
+
+/** Of the server's burst: the rest is left to what does not wait, such as joins and pings. */
+const BURST_SHARE = 0.5
+/** Of the server's rate, for the same reason. */
+const RATE_SHARE = 0.8
+
+/** Keeps an outbox that is emptied after a reconnect within the rate that the server takes: too many in a row, and it closes for good. */
+export class Pace {
+  readonly #clock: ClientClock
+  /** Messages per millisecond; 0: no limit. */
+  #rate = 0
+  #burst = 1
+  #tokens = 1
+  #last = 0
+
+  constructor (clock: ClientClock) {
+    this.#clock = clock
+  }
+
+  /** A new connection has a full measure. */
+  start ({ messagesPerSecond, burst }: ServerMessage<'hello'>['limits']): void {
+    this.#rate = messagesPerSecond * RATE_SHARE / 1_000
+    this.#tokens = this.#burst = Math.max(1, Math.floor(burst * BURST_SHARE))
+    this.#last = this.#clock.now()
+  }
+
+  /** @returns 0 when a message may go now; otherwise the milliseconds after which to ask again */
+  take (): number {
+    if (this.#rate === 0) return 0
+    const now = this.#clock.now()
+    // Never less than nothing: the clock may be set back.
+    this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#last) * this.#rate)
+    this.#last = now
+    if (this.#tokens < 1) return Math.ceil((1 - this.#tokens) / this.#rate)
+    this.#tokens--
+    return 0
+  }
+}

@@ -1,0 +1,265 @@
+import type { ServerMessage } from '../protocol/hub-v1/schema.js'
+import { Backoff, type BackoffOptions } from './backoff.js'
+import { Emitter } from './emitter.js'
+import { HubError } from './errors.js'
+import type { RequestMessage } from './outbox.js'
+import type { ClientClock } from './platform.js'
+import type { ClientRoom, PresenceList, RoomEvents, StreamPosition } from './types.js'
+
+/** Refusals that time may heal: a room that was joined before is asked for again. */
+const TRANSIENT: readonly string[] = ['unavailable', 'rate_limited', 'internal', 'timeout']
+
+export interface RoomHost {
+  readonly clock: ClientClock
+  readonly random: () => number
+  readonly backoff: BackoffOptions
+  /** Whether there is a socket, and `resume` has been sent. */
+  readonly connected: boolean
+  readonly closed: boolean
+  request (message: RequestMessage, keep: boolean): Promise<unknown>
+  failed (error: unknown): void
+  /** A room is not waited for any longer. */
+  progressed (): void
+}
+
+interface Deferred { promise: Promise<StreamPosition>, resolve: (position: StreamPosition) => void, reject: (error: unknown) => void }
+
+/** What this client knows of one room: whether to be in it, how far it has come, who listens. */
+export class Room implements ClientRoom {
+  readonly name: string
+  readonly #host: RoomHost
+  readonly #events: Emitter<RoomEvents>
+  readonly #retry: Backoff
+  /** `resuming` and `joining`: asked for on this connection, by `resume` or by `join`. */
+  #status: 'out' | 'resuming' | 'joining' | 'in' = 'out'
+  #wanted = false
+  #position: StreamPosition | null = null
+  /** The offset up to which publications were missed, and follow. */
+  #head = 0
+  /** Whether offsets may jump: the log has the latest publication only. */
+  #cache = false
+  #watched = false
+  #join: Deferred | null = null
+  /** Tells an answer to an older `join` from one to the latest. */
+  #joins = 0
+  /** `leave` messages that the server has not answered: what it says of the room until then is of before. */
+  #leaving = 0
+  #retryTimer: unknown
+
+  constructor (name: string, host: RoomHost) {
+    this.name = name
+    this.#host = host
+    this.#events = new Emitter((error) => { host.failed(error) })
+    this.#retry = new Backoff(host.backoff, host.random)
+  }
+
+  /* ---- for the application ---- */
+
+  get position (): StreamPosition | null { return this.#position === null ? null : { ...this.#position } }
+
+  get joined (): boolean { return this.#status === 'in' }
+
+  on<Name extends keyof RoomEvents> (name: Name, fn: (...args: RoomEvents[Name]) => unknown): () => void {
+    return this.#events.on(name, fn)
+  }
+
+  async join ({ since }: { since?: StreamPosition } = {}): Promise<StreamPosition> {
+    if (this.#host.closed) throw new HubError('closed', 'the client is closed', { room: this.name })
+    if (this.#status === 'in' && this.#position !== null) return { ...this.#position }
+    if (this.#join !== null) return this.#join.promise
+    this.#wanted = true
+    if (since !== undefined) this.#position = { ...since }
+    const join = this.#join = deferred()
+    if (this.#host.connected && this.#status === 'out') this.sendJoin()
+    return join.promise
+  }
+
+  async leave (): Promise<void> {
+    const known = this.#status !== 'out' && this.#host.connected
+    this.#end()
+    this.#position = null
+    this.#watched = false
+    this.#host.progressed()
+    this.#rejectJoin(new HubError('left', 'the room was left before it had been joined', { room: this.name }))
+    if (known) await this.#sendLeave()
+  }
+
+  async publish (data: unknown): Promise<StreamPosition> {
+    const message: RequestMessage = data === undefined ? { op: 'publish', room: this.name } : { op: 'publish', room: this.name, data }
+    return await this.#host.request(message, true) as StreamPosition
+  }
+
+  async presence ({ watch }: { watch?: boolean } = {}): Promise<PresenceList> {
+    const message: RequestMessage = watch === undefined ? { op: 'presence', room: this.name } : { op: 'presence', room: this.name, watch }
+    const list = await this.#host.request(message, true) as PresenceList
+    if (watch !== undefined) this.#watched = watch
+    return list
+  }
+
+  /* ---- for the client ---- */
+
+  get wanted (): boolean { return this.#wanted }
+
+  /** Whether it is on its way to where the room is. */
+  get recovering (): boolean {
+    return this.resuming || this.#status === 'joining' || (this.#status === 'in' && (this.#position?.offset ?? 0) < this.#head)
+  }
+
+  /** Whether `resume` has asked for it, and the answer is still to come. */
+  get resuming (): boolean { return this.#status === 'resuming' }
+
+  /** It is in the `resume` of this connection. */
+  resume (): void { this.#status = 'resuming' }
+
+  /** Asks for it, on this connection. */
+  sendJoin (): void {
+    this.#status = 'joining'
+    const number = ++this.#joins
+    const message: RequestMessage = this.#position === null ? { op: 'join', room: this.name } : { op: 'join', room: this.name, since: this.#position }
+    this.#host.request(message, false).catch((error: HubError) => {
+      // Without a connection, the next one asks.
+      if (number === this.#joins && this.#status === 'joining' && !isLoss(error)) this.onRefused(error)
+    })
+  }
+
+  /** Whether `joined` tells of a room that the server has put us into by itself. */
+  isUnasked ({ id }: ServerMessage<'joined'>): boolean { return !this.#wanted && id === undefined && this.#leaving === 0 }
+
+  onJoined ({ epoch, offset, head, recovered, cache = false, id }: ServerMessage<'joined'>): void {
+    if (this.#leaving > 0) return
+    if (!this.#wanted && id !== undefined) {
+      // The answer to a `join` that was given up meanwhile.
+      this.#sendLeave().catch((error: unknown) => { this.#host.failed(error) })
+      return
+    }
+    const before = this.#position
+    const isRepeat = before !== null && before.epoch === epoch && offset <= before.offset && recovered !== false
+    this.#wanted = true
+    this.#status = 'in'
+    this.#cache = cache
+    this.#head = head
+    this.#retry.reset()
+    // Of a log that is the same, what came before is not to come again.
+    if (!isRepeat) this.#position = { epoch, offset }
+    const position = { epoch, offset: isRepeat ? before.offset : offset }
+    this.#join?.resolve(position)
+    this.#join = null
+    this.#events.emit('joined', { position, recovered })
+    // Nobody asked for what lies between, and nobody will send it.
+    if (recovered === false || (before !== null && !isRepeat && !cache)) this.#tellGap(before)
+    if (this.#watched) this.#watchAgain()
+  }
+
+  /** Without an id, it is the server's will. */
+  onLeft ({ id }: ServerMessage<'left'>): void {
+    if (id !== undefined) this.#leaving--
+    if (id !== undefined || !this.#wanted) return
+    this.#end()
+    this.#host.progressed()
+    this.#events.emit('left')
+  }
+
+  onMessage ({ offset, data }: ServerMessage<'message'>): void {
+    if (this.#status !== 'in') return
+    if (offset !== undefined && !this.#advance(offset)) return
+    this.#events.emit('message', data, { offset })
+  }
+
+  onSkip ({ offset }: ServerMessage<'skip'>): void {
+    if (this.#status === 'in') this.#advance(offset)
+  }
+
+  onGap ({ since, epoch, offset }: ServerMessage<'gap'>): void {
+    if (this.#status !== 'in') return
+    this.#position = { epoch, offset }
+    this.#head = 0
+    this.#tellGap(since)
+  }
+
+  onPresence ({ op: _, room: __, ...change }: ServerMessage<'presence'>): void {
+    if (this.#status === 'in') this.#events.emit('presence', change)
+  }
+
+  /** The server did not let us in. */
+  onRefused (error: HubError): void {
+    this.#status = 'out'
+    const isAsked = this.#join !== null
+    if (!isAsked && TRANSIENT.includes(error.code)) {
+      this.#retryTimer = this.#host.clock.setTimeout(() => { this.sendJoin() }, this.#retry.next())
+    } else {
+      this.#end()
+    }
+    this.#rejectJoin(error)
+    this.#host.progressed()
+    if (!isAsked) this.#events.emit('error', error)
+  }
+
+  /** The connection has ended. */
+  onLost (): void {
+    this.#host.clock.clearTimeout(this.#retryTimer)
+    this.#leaving = 0
+    this.#status = 'out'
+  }
+
+  /** Nothing is to be expected any more. The place in the room is kept, should the client be opened again. */
+  onClosed (error: HubError): void {
+    if (this.#join !== null) this.#wanted = this.#position !== null
+    this.#rejectJoin(error)
+  }
+
+  /** @returns whether it is a publication that was not there before */
+  #advance (offset: number): boolean {
+    const last = this.#position
+    if (last === null || offset <= last.offset) return false
+    this.#position = { epoch: last.epoch, offset }
+    // The server has promised each offset: what is between was lost on the way.
+    if (offset > last.offset + 1 && !this.#cache) this.#events.emit('gap', { since: last, position: { epoch: last.epoch, offset: offset - 1 } })
+    return true
+  }
+
+  #tellGap (since: StreamPosition | null): void {
+    if (this.#position !== null) this.#events.emit('gap', { since, position: { ...this.#position } })
+  }
+
+  /** It was watched on the last connection. The list stands in for the changes that nobody told. */
+  #watchAgain (): void {
+    this.#host.request({ op: 'presence', room: this.name, watch: true }, false).then((list) => {
+      const { users, states } = list as PresenceList
+      this.#events.emit('presence', { users, states: states.map((state) => ({ ...state, active: true })) })
+    }).catch((error: unknown) => { if (!isLoss(error)) this.#host.failed(error) })
+  }
+
+  async #sendLeave (): Promise<void> {
+    this.#leaving++
+    try {
+      await this.#host.request({ op: 'leave', room: this.name }, false)
+    } catch (error) {
+      // The end of the connection has done it.
+      if (isLoss(error)) return
+      this.#leaving--
+      throw error
+    }
+  }
+
+  #end (): void {
+    this.#host.clock.clearTimeout(this.#retryTimer)
+    this.#wanted = false
+    this.#status = 'out'
+  }
+
+  #rejectJoin (error: HubError): void {
+    this.#join?.reject(error)
+    this.#join = null
+  }
+}
+
+function isLoss (error: unknown): boolean {
+  return error instanceof HubError && (error.code === 'disconnected' || error.code === 'closed')
+}
+
+function deferred (): Deferred {
+  let resolve: Deferred['resolve'] = () => {}
+  let reject: Deferred['reject'] = () => {}
+  const promise = new Promise<StreamPosition>((_resolve, _reject) => { resolve = _resolve; reject = _reject })
+  return { promise, resolve, reject }
+}
