@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { ConnectionSettings } from '../../../lib/core/connection.js'
+import type { ConnectionSettings } from '../../../lib/core/connection-host.js'
 import type { DisconnectInfo } from '../../../lib/core/types.js'
 import { gate, settled } from '../../helpers/until.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { ConnectionSettings } from '../../../lib/core/connection.js'
+import type { ConnectionSettings } from '../../../lib/core/connection-host.js'
 import type { DisconnectInfo } from '../../../lib/core/types.js'
 import { settled } from '../../helpers/until.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'

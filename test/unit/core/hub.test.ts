@@ -243,8 +243,9 @@ t.test('statistics and health', async (t) => {
 
 t.test('a gap is logged', async (t) => {
   const { hub, log } = await startHub()
-  hub.onGap('room')
-  t.same(log, [{ level: 'error', details: { room: 'room' }, message: 'publications of a room were lost' }])
+  const [from, to] = [{ epoch: 'a', offset: 3 }, { epoch: 'b', offset: 5 }]
+  hub.onGap('room', from, to)
+  t.same(log, [{ level: 'error', details: { room: 'room', from, to }, message: 'publications of a room were lost' }])
 })
 
 t.test('stop frees everything', async (t) => {

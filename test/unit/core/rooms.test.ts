@@ -238,7 +238,7 @@ t.test('a presence that fails breaks neither join nor leave', async (t) => {
     unwatch: async () => {},
     close: async () => {}
   }
-  const { fake } = await setup({ presence: () => presence })
+  const { fake } = await setup({ presence })
   const { connection } = await fake.connect({ user: 'ann' })
   await connection.join('room')
   t.same([...connection.rooms], ['room'])
@@ -265,7 +265,7 @@ t.test('leaving a room that a listener fans out to, and joining it, does not dis
       yield connection
     }
   }
-  fanOut('room', targets(), { offset: 1, payload: 'x', options: {} }, counts)
+  fanOut('room', targets(), { offset: 1, payload: 'x', options: {} }, counts, null)
   t.equal(counts.sent, 3)
 })
 
