@@ -1,9 +1,8 @@
-import type { Awaitable, Connection, EventAnswer, EventData, EventDefinition, EventReply, EventSchema, EventSchemas } from 'fastify-hub'
+import type { Awaitable, Connection, EventData, EventDefinition, EventReply, EventSchema, EventSchemas, Hub } from 'fastify-hub'
 import { Type } from 'typebox'
 import { describe, expect, test } from 'tstyche'
 
-/** As `hub.event` has it. */
-declare const event: <const S extends EventSchema, const Answer extends EventAnswer<S>>(name: string, definition: EventDefinition<S, Answer>) => void
+declare const hub: Hub
 
 const events = {
   say: { data: Type.Object({ text: Type.String(), to: Type.Optional(Type.Array(Type.String())) }), reply: Type.Object({ at: Type.Integer() }) },
@@ -51,7 +50,7 @@ describe('a map of schemas', () => {
 
 describe('a definition', () => {
   test('gives the handler the connection and its data', () => {
-    event('say', {
+    hub.event('say', {
       schema: events.say,
       handler: (connection, data) => {
         expect(connection).type.toBe<Connection>()
@@ -62,8 +61,8 @@ describe('a definition', () => {
   })
 
   test('takes schemas that are written in place', () => {
-    event('here', { schema: { data: Type.Union([Type.Literal('a'), Type.Null()]) }, handler: (_, data) => { expect(data).type.toBe<'a' | null>() } })
-    event('there', {
+    hub.event('here', { schema: { data: Type.Union([Type.Literal('a'), Type.Null()]) }, handler: (_, data) => { expect(data).type.toBe<'a' | null>() } })
+    hub.event('there', {
       schema: { data: { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'] }, reply: { const: 'done' } },
       handler: (_, data) => {
         expect(data.n).type.toBe<number>()
@@ -79,33 +78,37 @@ describe('a definition', () => {
     expect<Handler>().type.toBeAssignableFrom<() => Promise<{ at: number }>>()
     expect<Handler>().type.not.toBeAssignableFrom<() => { at: string }>()
     expect<Handler>().type.not.toBeAssignableFrom<() => void>()
-    expect(event).type.not.toBeCallableWith('say', { schema: events.say, handler: () => 'text' })
-    expect(event).type.not.toBeCallableWith('say', { schema: events.say, handler: (_: Connection, data: number) => ({ at: data }) })
+    expect(hub.event).type.not.toBeCallableWith('say', { schema: events.say, handler: () => 'text' })
+    expect(hub.event).type.not.toBeCallableWith('say', { schema: events.say, handler: (_: Connection, data: number) => ({ at: data }) })
   })
 
   test('leaves literals and lists of a reply as they are', () => {
     const reply = Type.Object({ state: Type.Union([Type.Literal('open'), Type.Literal('done')]), tags: Type.Array(Type.String()) })
     interface Row { state: 'open', tags: string[] }
-    event('row', { schema: { reply }, handler: (_, data) => ({ state: 'done', tags: [String(data)] }) })
-    event('row', { schema: { reply }, handler: async () => ({ state: 'done', tags: [] }) })
-    event('row', { schema: { reply }, handler: async (): Promise<Row> => ({ state: 'open', tags: [] }) })
-    event('row', { schema: { reply }, handler: () => ({ state: 'done', tags: ['a', 'b'] }) as const })
-    expect(event).type.not.toBeCallableWith('row', { schema: { reply }, handler: () => ({ state: 'gone', tags: [] }) })
-    expect(event).type.not.toBeCallableWith('row', { schema: { reply }, handler: () => ({ state: 'done', tags: [1] }) })
-    expect(event).type.not.toBeCallableWith('row', { schema: { reply }, handler: async () => ({ state: 'done' }) })
+    hub.event('row', { schema: { reply }, handler: (_, data) => ({ state: 'done', tags: [String(data)] }) })
+    hub.event('row', { schema: { reply }, handler: async () => ({ state: 'done', tags: [] }) })
+    hub.event('row', { schema: { reply }, handler: async (): Promise<Row> => ({ state: 'open', tags: [] }) })
+    hub.event('row', { schema: { reply }, handler: () => ({ state: 'done', tags: ['a', 'b'] }) as const })
+    expect(hub.event).type.not.toBeCallableWith('row', { schema: { reply }, handler: () => ({ state: 'gone', tags: [] }) })
+    expect(hub.event).type.not.toBeCallableWith('row', { schema: { reply }, handler: () => ({ state: 'done', tags: [1] }) })
+    expect(hub.event).type.not.toBeCallableWith('row', { schema: { reply }, handler: async () => ({ state: 'done' }) })
   })
 
   test('without a schema takes and answers anything', () => {
-    event('any', { handler: (_, data) => { expect(data).type.toBe<unknown>() } })
-    event('any', { handler: () => 'text' })
-    event('any', { schema: undefined, handler: async () => 7 })
-    event('any', { schema: { data: undefined }, handler: (_, data) => { expect(data).type.toBe<unknown>() } })
+    hub.event('any', { handler: (_, data) => { expect(data).type.toBe<unknown>() } })
+    hub.event('any', { handler: () => 'text' })
+    hub.event('any', { schema: undefined, handler: async () => 7 })
+    hub.event('any', { schema: { data: undefined }, handler: (_, data) => { expect(data).type.toBe<unknown>() } })
+  })
+
+  test('is one of several in a chain', () => {
+    expect(hub.event('a', { handler: () => {} }).event('b', { handler: () => {} })).type.toBe<Hub>()
   })
 
   test('needs a handler, and has nothing else', () => {
-    expect(event).type.not.toBeCallableWith('say', {})
-    expect(event).type.not.toBeCallableWith('say', { schema: events.say })
-    expect(event).type.not.toBeCallableWith('say', { schem: events.say, handler: () => {} })
-    expect(event).type.not.toBeCallableWith(1, { handler: () => {} })
+    expect(hub.event).type.not.toBeCallableWith('say', {})
+    expect(hub.event).type.not.toBeCallableWith('say', { schema: events.say })
+    expect(hub.event).type.not.toBeCallableWith('say', { schem: events.say, handler: () => {} })
+    expect(hub.event).type.not.toBeCallableWith(1, { handler: () => {} })
   })
 })
