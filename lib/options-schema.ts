@@ -50,7 +50,7 @@ export const optionsSchema: TObject = Type.Object({
   refresh: fn('`(connection, data) => Identity | null`, sync or async: new credentials of a peer that speaks hub.v1. The answer says who it is with them, as that of `identify` does; it must be the same user. null refuses them, and the old ones hold until they expire.'),
   history: group({
     size: count('Publications kept per room. 0: none.', 0),
-    ttl: ms('How long a publication is kept. 0: no limit.', 300_000),
+    ttl: ms('How long a publication is kept. 0: no limit, also in rooms that nobody uses any more.', 300_000),
     mode: oneOf(['log', 'cache'], 'log', "`'log'`: whoever comes back gets all that was missed, or is told that it is gone. `'cache'`: only the latest publication counts, and whoever comes gets it."),
     rooms: special('an object: by room name or pattern, an object with size, ttl or mode', 'Other values by room name, or pattern, in which `*` stands for any characters: `{ "chat:*": { size: 100 } }`. The first that fits holds.')
   }, 'What is kept of rooms, so that whoever comes back gets what was missed.'),

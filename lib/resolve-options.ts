@@ -151,7 +151,8 @@ function checkPaths (paths: unknown[]): void {
   if (new Set(paths).size < paths.length) fail('path', 'each path once', describe(paths))
 }
 
-function checkHistory ({ history }: { history: { rooms?: unknown } }): void {
+function checkHistory ({ history }: { history: { rooms?: unknown, size?: unknown, mode?: unknown } }): void {
+  if (history.mode === 'cache' && history.size === 0) fail('history.size', "at least 1 while history.mode is 'cache'", '0')
   const rooms = history.rooms ??= {}
   const expected = schema.properties?.['history']?.properties?.['rooms']?.expected as string
   if (!isPlain(rooms)) fail('history.rooms', expected, describe(rooms))
@@ -164,6 +165,7 @@ function checkHistory ({ history }: { history: { rooms?: unknown } }): void {
       if (value !== undefined && (!Number.isSafeInteger(value) || (value as number) < 0)) fail(`${path}.${key}`, 'a whole number of at least 0', describe(value))
     }
     if (mode !== undefined && !HISTORY_MODES.includes(mode)) fail(`${path}.mode`, "'log' or 'cache'", describe(mode))
+    if ((mode ?? history.mode) === 'cache' && (size ?? history.size) === 0) fail(`${path}.size`, "at least 1 while mode is 'cache'", '0')
   }
 }
 

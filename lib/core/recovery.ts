@@ -24,7 +24,7 @@ export interface RecoveryListener {
   onCaughtUp (cursor: Cursor): void
   /** What it would get next is not kept any more. */
   onLost (cursor: Cursor): void
-  /** The broker could not be asked. */
+  /** The broker could not be asked, or a publication not be encoded. */
   onFailure (cursor: Cursor, error: unknown): void
 }
 
@@ -109,7 +109,11 @@ export class Recovery {
     const end = this.#clock.monotonic() + SLICE_MS
     while (this.#at < last) {
       const cursor = this.#ready[this.#at++] as Cursor
-      if (!cursor.ended) this.#move(cursor)
+      try {
+        if (!cursor.ended) this.#move(cursor)
+      } catch (error) {
+        this.#listener.onFailure(cursor, error)
+      }
       if (this.#clock.monotonic() >= end) break
     }
     this.#ready = this.#ready.slice(this.#at)
@@ -187,5 +191,4 @@ export class Recovery {
   }
 }
 
-/** Where the connection is, if the room's log is still that of `epoch`. */
 export function samePosition (a: StreamPosition, b: StreamPosition): boolean { return a.epoch === b.epoch && a.offset === b.offset }

@@ -78,10 +78,11 @@ export class Endpoint {
 
   /** @param offset from which on it gets everything */
   joined ({ name, epoch, offset: current, policy }: RoomFacts, offset: number, { id, head = current, recovered }: { id?: RequestId | undefined, head?: number, recovered?: boolean | undefined }): void {
-    this.send(without({ op: 'joined', room: name, epoch, offset, head, recovered, cache: policy.mode === 'cache' ? true : undefined, id }))
+    const answer = { ...recovered === undefined ? {} : { recovered }, ...policy.mode === 'cache' ? { cache: true } : {} }
+    this.send({ op: 'joined', room: name, epoch, offset, head, ...answer, ...asId(id) })
   }
 
-  left (room: string, id?: RequestId): void { this.send(without({ op: 'left', room, id })) }
+  left (room: string, id?: RequestId): void { this.send({ op: 'left', room, ...asId(id) }) }
 
   gap ({ name, epoch, offset }: RoomFacts, since: StreamPosition): void { this.send({ op: 'gap', room: name, since, epoch, offset }) }
 
@@ -102,7 +103,7 @@ export class Endpoint {
 
   /** A message over the rate: it is not acted upon, but answered. */
   onLimited (bytes: Buffer): void {
-    this.error({ code: wireErrors.rateLimited, message: 'too many messages', ...idOf(this.#read(bytes)) })
+    this.error({ code: wireErrors.rateLimited, message: 'too many messages', ...asId(idOf(this.#read(bytes))) })
   }
 
   /** The socket takes more than it did. */
@@ -138,7 +139,7 @@ export class Endpoint {
   /** The client has come back over another connection: this one is a leftover. */
   supersede (): void { this.connection.disconnect(disconnects.replaced) }
 
-  error (error: Omit<ServerMessage<'error'>, 'op'>): void { this.send(without({ op: 'error', ...error })) }
+  error (error: Omit<ServerMessage<'error'>, 'op'>): void { this.send({ op: 'error', ...error }) }
 
   #first (bytes: Buffer): void {
     const read = this.#read(bytes)
@@ -170,12 +171,6 @@ export class Endpoint {
   }
 }
 
-function idOf (read: Read): { id?: RequestId } {
-  const id = 'message' in read ? read.message.id : read.problem.id
-  return id === undefined ? {} : { id }
-}
+function idOf (read: Read): RequestId | undefined { return 'message' in read ? read.message.id : read.problem.id }
 
-/** MessagePack would have nil for what JSON leaves out. */
-function without<T extends object> (message: T): T & ServerMessage {
-  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined)) as T & ServerMessage
-}
+function asId (id: RequestId | undefined): { id?: RequestId } { return id === undefined ? {} : { id } }
