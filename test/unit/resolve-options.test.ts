@@ -17,7 +17,7 @@ const leaves: Array<[string[], View]> = Object.entries(schema.properties).flatMa
   view.properties === undefined ? [[[key], view] as [string[], View]] : Object.entries(view.properties).map(([child, childView]) => [[key, child], childView] as [string[], View]))
 
 const at = (path: readonly string[], value: unknown): unknown => path.reduceRight((inner, key) => ({ [key]: inner }), value)
-const FUNCTIONS = ['identify', 'onConnect', 'onMessage', 'onDisconnect']
+const FUNCTIONS = ['identify', 'onConnect', 'onMessage', 'onDisconnect', 'refresh']
 
 t.test('defaults are those of the design', (t) => {
   const { isOriginAllowed, ...resolved } = resolve(undefined)
@@ -32,6 +32,12 @@ t.test('defaults are those of the design', (t) => {
     requireSubprotocol: false,
     messages: 'any',
     sessions: 'many',
+    authorize: {},
+    history: { size: 0, ttl: 300_000, mode: 'log', rooms: {} },
+    offline: { maxMessages: 100, ttl: 86_400_000 },
+    presence: { interval: 1_000 },
+    resume: { ttl: 120_000 },
+    asyncapi: { title: 'fastify-hub', version: '1.0.0' },
     heartbeat: { interval: 30_000, timeout: 60_000 },
     deadlines: { admit: 10_000, write: 10_000, handler: 30_000, close: 5_000 },
     queue: { maxMessages: 64, maxBytes: 1024 * 1024, overflow: 'drop-oldest' },
@@ -197,7 +203,8 @@ t.test('origins', (t) => {
 
 t.test('subprotocols', (t) => {
   for (const name of ['a b', 'a,b', 'é', 'a\n']) t.throws(() => resolve({ subprotocols: ['ok', name] }), { message: /^fastify-hub option subprotocols: expected tokens as of RFC 9110/ })
-  t.throws(() => resolve({ subprotocols: ['hub.v1.json'] }), { message: /names that this version knows.*reserved, got "hub\.v1\.json"$/ })
+  t.throws(() => resolve({ subprotocols: ['hub.v2.json'] }), { message: /of the names that begin with 'hub\.', hub\.v1\.json or hub\.v1\.msgpack, got "hub\.v2\.json"$/ })
+  t.doesNotThrow(() => resolve({ subprotocols: ['hub.v1.msgpack', 'hub.v1.json'] }))
   t.doesNotThrow(() => resolve({ subprotocols: ['raw', 'hubbub', 'v1.hub.'], requireSubprotocol: true }))
   t.throws(() => resolve({ requireSubprotocol: true }), { message: 'fastify-hub option requireSubprotocol: expected false while subprotocols is empty, got true' })
   t.end()
@@ -262,5 +269,29 @@ t.test('two errors: the one about a value is told first, since it says more', (t
 t.test('what a schema allows, in words', (t) => {
   t.equal(expectation({ type: 'number', minimum: 1, maximum: 2 }), 'a number from 1 to 2')
   t.equal(expectation({ type: 'object', expected: 'a function' }), 'a function')
+  t.end()
+})
+
+t.test('history is checked, room by room', (t) => {
+  const rooms = { a: { size: 5 }, 'b*': { mode: 'cache', size: 1, ttl: 0 } }
+  t.same(resolve({ history: { rooms } }).history, { size: 0, ttl: 300_000, mode: 'log', rooms })
+  for (const [wrong, message] of [
+    [[], /history\.rooms: expected an object/],
+    [{ a: 5 }, /history\.rooms\.a: expected an object/],
+    [{ a: { sice: 5 } }, /history\.rooms\.a\.sice: expected no such option; there are size, ttl, mode/],
+    [{ a: { size: -1 } }, /history\.rooms\.a\.size: expected a whole number of at least 0, got -1/],
+    [{ a: { ttl: '5m' } }, /history\.rooms\.a\.ttl: expected a whole number/],
+    [{ a: { mode: 'ring' } }, /history\.rooms\.a\.mode: expected 'log' or 'cache'/],
+    [{ a: { mode: 'cache' } }, /history\.rooms\.a\.size: expected at least 1 while mode is 'cache', got 0/]
+  ] as const) t.throws(() => resolve({ history: { rooms: wrong } }), { code: 'FST_HUB_INVALID_OPTIONS', message })
+  t.throws(() => resolve({ history: { mode: 'cache' } }), { message: /history\.size: expected at least 1 while history\.mode is 'cache'/ })
+  t.end()
+})
+
+t.test('what hub.v1 needs is checked', (t) => {
+  for (const key of ['join', 'publish']) t.throws(() => resolve({ authorize: { [key]: true } }), { message: new RegExp(`option authorize\\.${key}: expected a function`) })
+  t.throws(() => resolve({ resume: { secret: 'short' } }), { message: /resume\.secret: expected a string of at least 32 characters/ })
+  t.throws(() => resolve({ presence: { interval: 10 } }), { message: /presence\.interval: expected a whole number of milliseconds from 50/ })
+  t.throws(() => resolve({ asyncapi: { path: 'x' } }), { message: /asyncapi\.path: expected a string that starts with \// })
   t.end()
 })

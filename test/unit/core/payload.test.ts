@@ -1,6 +1,7 @@
 import t from 'tap'
 import { InboundMessage } from '../../../lib/core/message.js'
-import { toPayload } from '../../../lib/core/payload.js'
+import { toData, toPayload } from '../../../lib/core/payload.js'
+import { JsonText } from '../../../lib/protocol/json-text.js'
 
 t.test('what goes as what', (t) => {
   const bytes = Buffer.from('bytes')
@@ -12,7 +13,9 @@ t.test('what goes as what', (t) => {
   const message = new InboundMessage(bytes, true)
   t.equal(toPayload(message), message, 'as it came')
   for (const [value, text] of [[null, 'null'], [0, '0'], [false, 'false'], [NaN, 'null'], [[1, undefined], '[1,null]'], [{ a: { b: 'c' } }, '{"a":{"b":"c"}}'], [new Date(0), '"1970-01-01T00:00:00.000Z"'], [Object('boxed'), '"boxed"']] as const) {
-    t.equal(toPayload(value), text)
+    const payload = toPayload(value)
+    t.ok(payload instanceof JsonText)
+    t.equal((payload as JsonText).text, text)
   }
   t.end()
 })
@@ -31,5 +34,34 @@ t.test('what has no JSON text is an error that says why', (t) => {
   for (const thrown of ['text', null, undefined, Object.create(null)]) {
     t.throws(() => toPayload({ toJSON () { throw thrown } }), { code })
   }
+  t.end()
+})
+
+t.test('data that is nested too deep is refused, whatever its strings hold', (t) => {
+  const nested = (levels: number, inner: unknown): unknown => {
+    let value = inner
+    for (let i = 0; i < levels; i++) value = i % 2 === 0 ? [value] : { a: value }
+    return value
+  }
+  const brackets = '[{'.repeat(1_000)
+  t.ok(toPayload(nested(512, brackets)) instanceof JsonText)
+  t.ok(toPayload([brackets, `"${brackets}\\"`, `${brackets}\\`, `\\"${brackets}`]) instanceof JsonText)
+  t.ok(toPayload(Array.from({ length: 5_000 }, () => [{}])) instanceof JsonText, 'wide is not deep')
+  t.throws(() => toPayload(nested(513, 0)), { code: 'FST_HUB_INVALID_DATA', message: /nested deeper than 512 levels/ })
+  t.throws(() => toPayload([`"${brackets}\\`, nested(2_000, '')]), { code: 'FST_HUB_INVALID_DATA' })
+  t.end()
+})
+
+t.test('what was kept comes back as what was sent, and is the application\'s to change', (t) => {
+  const bytes = Buffer.from('bytes')
+  for (const payload of [bytes, new InboundMessage(Buffer.from('bytes'), true)]) {
+    const data = toData(payload) as Buffer
+    t.equal(data.toString(), 'bytes')
+    data.fill(0)
+    t.equal((toData(payload) as Buffer).toString(), 'bytes')
+  }
+  t.equal(toData('text'), 'text')
+  t.equal(toData(new InboundMessage(Buffer.from('text'), false)), 'text')
+  t.same(toData(toPayload({ a: [1] })), { a: [1] })
   t.end()
 })
