@@ -6,7 +6,8 @@ type Listener = (...args: unknown[]) => unknown
 
 /** The hub's events. A listener that throws or rejects breaks neither the hub nor the other listeners. */
 export class HubEmitter {
-  readonly #emitter = new EventEmitter()
+  // No warning of many listeners: a test may wait for as many peers at once as it likes.
+  readonly #emitter = new EventEmitter().setMaxListeners(0)
   readonly #logError: (error: unknown, connection: Connection | null) => void
 
   /** @param logError gets the errors that no 'error' listener takes */
