@@ -32,6 +32,8 @@ export class Endpoint {
   readonly session: Session
   /** Cursors that wait until the socket takes more. */
   parked: Set<Cursor> | null = null
+  /** Rooms of whose presence it is told. */
+  watching: Set<string> | null = null
   /** null for a connection without a user, or where nothing is kept for users. */
   readonly offline: OfflineDelivery | null
   readonly #hub: HubV1
@@ -82,7 +84,10 @@ export class Endpoint {
     this.send({ op: 'joined', room: name, epoch, offset, head, ...answer, ...asId(id) })
   }
 
-  left (room: string, id?: RequestId): void { this.send({ op: 'left', room, ...asId(id) }) }
+  left (room: string, id?: RequestId): void {
+    this.#hub.presence.unwatch(this, room)
+    this.send({ op: 'left', room, ...asId(id) })
+  }
 
   gap ({ name, epoch, offset }: RoomFacts, since: StreamPosition): void { this.send({ op: 'gap', room: name, since, epoch, offset }) }
 

@@ -16,16 +16,25 @@ export class PresenceWatch {
 
   /** @throws what the port throws (as a rejection) */
   async watch (endpoint: Endpoint, room: string): Promise<void> {
+    (endpoint.watching ??= new Set()).add(room)
     const watchers = this.#watchers.get(room)
     if (watchers !== undefined) {
       watchers.add(endpoint)
       return
     }
     this.#watchers.set(room, new Set([endpoint]))
-    await this.#presence.watch(room)
+    try {
+      await this.#presence.watch(room)
+    } catch (error) {
+      // Whoever asks next tries again.
+      for (const watcher of this.#watchers.get(room) ?? []) watcher.watching?.delete(room)
+      this.#watchers.delete(room)
+      throw error
+    }
   }
 
   unwatch (endpoint: Endpoint, room: string): void {
+    endpoint.watching?.delete(room)
     this.#stale.get(endpoint)?.delete(room)
     const watchers = this.#watchers.get(room)
     if (watchers?.delete(endpoint) !== true || watchers.size > 0) return
@@ -34,7 +43,7 @@ export class PresenceWatch {
   }
 
   unwatchAll (endpoint: Endpoint): void {
-    for (const [room, watchers] of this.#watchers) if (watchers.has(endpoint)) this.unwatch(endpoint, room)
+    for (const room of endpoint.watching ?? []) this.unwatch(endpoint, room)
     this.#stale.delete(endpoint)
   }
 

@@ -35,7 +35,6 @@ export class Requests {
     },
     leave: (endpoint, { room, id }) => {
       this.#host.rooms.leave(endpoint.connection, room)
-      this.#hub.presence.unwatch(endpoint, room)
       endpoint.left(room, id)
       return ANSWERED
     },

@@ -57,6 +57,7 @@ t.test('leaving the room, and leaving for good, end it', async (t) => {
   t.same(ada.of('presence'), [])
   t.match(bob.of('presence').at(-1), { left: ['ada'] })
   await ada.ask({ op: 'join', room: 'a' })
+  await ada.ask({ op: 'presence', room: 'a', watch: true })
   await ada.peer.connection.leave('a')
   await fake.advance(2_000)
   bob.peer.reset()
@@ -95,4 +96,20 @@ t.test('arguments of setEphemeral are checked', async (t) => {
   await t.rejects(room.setEphemeral('', 'typing', 1), { code: 'FST_HUB_INVALID_NAME', message: /user/ })
   await t.rejects(room.setEphemeral('ada', '', 1), { code: 'FST_HUB_INVALID_NAME', message: /key/ })
   await t.rejects(room.setEphemeral('ada', 'typing', -1), { code: 'FST_HUB_INVALID_ARGUMENT', message: /ttl/ })
+})
+
+t.test('a presence that can not be watched is an error, and may be asked for again', async (t) => {
+  const fake = await startV1(t)
+  const ada = await fake.peer({ user: 'ada' })
+  await ada.ask({ op: 'join', room: 'a' })
+  const { presence } = fake.hub
+  const watch = presence.watch.bind(presence)
+  presence.watch = async () => { throw new Error('away') }
+  t.match(await ada.ask({ op: 'presence', room: 'a', watch: true }), { op: 'error', code: 'internal' })
+  presence.watch = watch
+  t.match(await ada.ask({ op: 'presence', room: 'a', watch: true }), { op: 'reply' })
+  await (await fake.peer({ user: 'bob' })).ask({ op: 'join', room: 'a' })
+  await fake.advance(1_100)
+  t.match(ada.of('presence').at(-1), { joined: ['bob'] })
+  t.match(fake.errors, [{ message: 'away' }])
 })
