@@ -60,7 +60,8 @@ export class Endpoint {
    */
   async begin (): Promise<void> {
     const { connection, session } = this
-    this.send({ op: 'hello', version: 1, connection: connection.id, user: connection.user, session: this.#hub.sessions.token(session), ...this.#hub.terms })
+    const { id, user, expiresAt } = connection
+    this.send({ op: 'hello', version: 1, connection: id, user, session: this.#hub.sessions.token(session), ...expiresAt === null ? {} : { expiresAt }, ...this.#hub.terms })
     await new Promise<void>((resolve) => {
       const timeout = new Timeout(this.#hub.wheel, resolve)
       timeout.start(FIRST_MESSAGE_MS)

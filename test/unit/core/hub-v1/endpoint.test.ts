@@ -12,7 +12,9 @@ t.test('hello comes first, and says what the client needs to know', async (t) =>
     op: 'hello', version: 1, connection: peer.peer.connection.id, user: 'ada', session: String, heartbeat: { interval: 30_000, timeout: 60_000 }, limits: { maxMessageBytes: 65_536, messagesPerSecond: 0, burst: 1 }
   })
   t.same(peer.of('direct'), [{ op: 'direct', data: 'from onConnect' }])
-  t.equal((await fake.peer()).of('hello')[0]?.user, null)
+  const expiresAt = fake.clock.now() + 60_000
+  t.match((await fake.peer({ expiresAt })).of('hello'), [{ user: null, expiresAt }])
+  t.notOk('expiresAt' in (hello ?? {}))
 })
 
 t.test('onConnect waits for the first message, or a second', async (t) => {
