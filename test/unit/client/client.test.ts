@@ -101,6 +101,19 @@ t.test('a resume that the server does not take: rooms one by one, and without th
   t.strictSame(await waits, { code: 'closed' })
 })
 
+t.test('it is open when resume has been answered, not before', async (t) => {
+  const rig = new ClientRig()
+  rig.client.open()
+  await rig.accept()
+  outcome(rig.client.emit('say'))
+  rig.socket.receive({ op: 'direct', data: 1 })
+  t.equal(rig.client.state.is, 'recovering')
+  t.strictSame(rig.socket.sent('event'), [])
+  await rig.resumed()
+  t.equal(rig.client.state.is, 'open')
+  t.equal(rig.socket.sent('event').length, 1)
+})
+
 t.test('rooms beyond what one message holds are joined one by one', async (t) => {
   const rig = new ClientRig()
   await rig.connect({ limits: { ...HELLO.limits, maxMessageBytes: 2_000 } })

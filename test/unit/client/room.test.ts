@@ -90,6 +90,9 @@ t.test('a hole that nobody announced is told, with what is missing; then it goes
   const { rig, heard } = await inRoom()
   rig.socket.receive(message(8))
   t.strictSame(heard, [['gap', { since: { epoch: 'e', offset: 5 }, position: { epoch: 'e', offset: 7 } }], ['message', 8, 8]])
+  heard.length = 0
+  rig.socket.receive(message(10))
+  t.strictSame(heard, [['gap', { since: { epoch: 'e', offset: 8 }, position: { epoch: 'e', offset: 9 } }], ['message', 10, 10]], 'one is a hole, too')
 })
 
 t.test('a gap that the server tells', async (t) => {

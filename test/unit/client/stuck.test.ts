@@ -102,6 +102,7 @@ t.test('the close event after an error has the code', async (t) => {
   rig.socket.fail()
   rig.socket.end(1009, 'too big')
   t.match(rig.client.state, { is: 'closed', code: 1009, reason: 'too big' })
+  t.equal(rig.socket.closedWith, undefined, 'what has ended is not closed')
   await rig.time.advance(60_000)
   t.equal(rig.client.state.is, 'closed')
 })
