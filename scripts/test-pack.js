@@ -30,6 +30,8 @@ for (const file of ['out/testing.js', 'testing.cjs']) {
   run(process.execPath, [file], { cwd: consumer })
   console.log(`${file} tests its handlers with fastify-hub/testing`)
 }
+run(process.execPath, ['out/client.js'], { cwd: consumer })
+console.log('out/client.js has a client of fastify-hub/client')
 
 function pack () {
   run('npm', ['pack', '--pack-destination', temporary], { env })
@@ -68,7 +70,7 @@ function install () {
 }
 
 function compile () {
-  const strict = ['consumer.ts', 'testing.ts', '--ignoreConfig', '--target', 'ES2022', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck', 'false']
+  const strict = ['consumer.ts', 'testing.ts', 'client.ts', '--ignoreConfig', '--target', 'ES2022', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck', 'false']
   for (const [name, options] of Object.entries({
     NodeNext: ['--module', 'NodeNext', '--moduleResolution', 'NodeNext', '--outDir', 'out'],
     Bundler: ['--module', 'ESNext', '--moduleResolution', 'Bundler', '--noEmit']

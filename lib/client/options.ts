@@ -55,5 +55,7 @@ function number (name: string, value: number, min: number, max: number): void {
 }
 
 function check (name: string, expected: string, value: unknown, isRight: boolean): void {
-  if (!isRight) throw new TypeError(`the option ${name} must be ${expected}, got ${typeof value === 'string' || typeof value === 'number' ? JSON.stringify(value) : typeof value}`)
+  if (isRight) return
+  const got = typeof value === 'string' ? JSON.stringify(value) : typeof value === 'number' ? String(value) : typeof value
+  throw new TypeError(`the option ${name} must be ${expected}, got ${got}`)
 }

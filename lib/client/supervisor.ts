@@ -81,9 +81,8 @@ export class Supervisor {
     if (this.#state.is !== 'closed') this.#close(disconnects.normal.code, 'closed by the client')
   }
 
-  /** Tries now. A try that is under way goes on: its deadline is near. */
+  /** Of one that is not closed: tries now. A try that is under way goes on, its deadline is near. */
   reconnect (): void {
-    if (this.#state.is === 'closed') return this.open()
     if (this.#state.is === 'connecting') return
     this.#disconnect(COMING_BACK, 'reconnect')
     this.#connect()

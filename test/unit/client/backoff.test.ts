@@ -1,0 +1,36 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { Backoff } from '../../../lib/client/backoff.js'
+
+t.test('every delay is within its bounds, whatever chance says', (t) => {
+  fc.assert(fc.property(
+    fc.record({ min: fc.integer({ min: 1, max: 10_000 }), max: fc.integer({ min: 10_000, max: 100_000 }), factor: fc.double({ min: 1, max: 10, noNaN: true }) }),
+    fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 400 }),
+    ({ min, max, factor }, chances) => {
+      let chance = 0
+      const backoff = new Backoff({ min, max, factor }, () => chance)
+      return chances.every((next, n) => {
+        chance = next
+        const delay = backoff.next()
+        const ceiling = Math.min(max, min * factor ** n)
+        return Number.isInteger(delay) && delay >= 100 && delay <= Math.max(100, Math.round(ceiling)) && (next < 1 || delay === Math.max(100, Math.round(ceiling)))
+      })
+    }
+  ))
+  t.end()
+})
+
+t.test('by default 1 s, doubled up to 30 s; reset begins anew', (t) => {
+  const backoff = new Backoff({}, () => 1)
+  t.strictSame(Array.from({ length: 7 }, () => backoff.next()), [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
+  backoff.reset()
+  t.equal(backoff.next(), 1_000)
+  t.end()
+})
+
+t.test('full jitter: chance spreads evenly from nothing to the ceiling', (t) => {
+  let chance = 0
+  const backoff = new Backoff({ min: 10_000, factor: 1 }, () => chance)
+  for (chance of [0.1, 0.25, 0.5, 0.999]) t.equal(backoff.next(), chance * 10_000)
+  t.end()
+})
