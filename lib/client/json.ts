@@ -8,6 +8,8 @@ export const jsonCodec: ClientCodec = {
   encode (message: ClientMessage): string {
     if (!('data' in message) || !(message.data instanceof Uint8Array)) return JSON.stringify(message)
     const { data, ...rest } = message
+    // The server looks for bytes nowhere else, and would take it for no data.
+    if (rest.op !== 'publish') throw new TypeError(`hub.v1.json has bytes in publications only, not in ${rest.op}: use hub.v1.msgpack`)
     return JSON.stringify({ ...rest, base64: toBase64(data) })
   },
 

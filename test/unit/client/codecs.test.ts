@@ -29,7 +29,7 @@ for (const { client, server, received } of codecs) {
   })
 
   t.test(`${client.name}: bytes stay bytes`, (t) => {
-    const sent = server.decode(Buffer.from(client.encode({ op: 'event', event: 'e', data: bytes, id: 1 }))) as { data: Uint8Array }
+    const sent = server.decode(Buffer.from(client.encode({ op: 'publish', room: 'a', data: bytes, id: 1 }))) as { data: Uint8Array }
     t.strictSame(new Uint8Array(sent.data), bytes)
     const got = client.decode(received(server.direct(Buffer.from(bytes)))) as { data: Uint8Array }
     t.ok(got.data instanceof Uint8Array)
@@ -43,6 +43,11 @@ for (const { client, server, received } of codecs) {
     t.end()
   })
 }
+
+t.test('bytes where the server looks for none are refused', (t) => {
+  t.throws(() => jsonCodec.encode({ op: 'event', event: 'e', data: bytes, id: 1 }), new TypeError('hub.v1.json has bytes in publications only, not in event: use hub.v1.msgpack'))
+  t.end()
+})
 
 t.test('JSON that is no object is passed on as it is', (t) => {
   for (const value of ['1', 'null', '"text"', '[1]']) t.strictSame(jsonCodec.decode(value), JSON.parse(value))
