@@ -1,4 +1,4 @@
-import { Type, type Static, type TInteger, type TOptional, type TSchema } from 'typebox'
+import { Type, type Static, type TArray, type TInteger, type TOptional, type TSchema, type TString } from 'typebox'
 
 /*
  * The messages of hub.v1, by their `op`. docs/protocol.md has a row, and test/fixtures/wire/v1 a golden file, for each.
@@ -22,7 +22,7 @@ const id = Type.Union([Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEG
 const optionalId = Type.Optional(id)
 /** Of the `id` of a request. */
 export const requestId: TSchema = id
-const users = (description: string): TOptional<TSchema> => Type.Optional(Type.Array(Type.String(), { description }))
+const users = (description: string): TOptional<TArray<TString>> => Type.Optional(Type.Array(Type.String(), { description }))
 const milliseconds = (description: string): TInteger => Type.Integer({ minimum: 0, description })
 
 /** A message of one kind. */
