@@ -1,0 +1,97 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Test } from 'tap'
+
+/** `up`: from clients to the server. */
+export type Direction = 'up' | 'down'
+
+interface Pair { readonly client: Socket, readonly server: Socket, isHalfOpen: boolean }
+
+/** The network between clients and a server on 127.0.0.1, with the faults of one, on command. What is cut or held is what there is: connections that come later pass. */
+export class TcpProxy {
+  readonly #server: Server
+  readonly #pairs = new Set<Pair>()
+  readonly #target: () => number
+  /** Connections ever. */
+  opened = 0
+
+  private constructor (target: () => number) {
+    this.#target = target
+    // A half that has ended is passed on, not answered.
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => { this.#join(client) })
+  }
+
+  /** @param target port of the server, asked for each connection */
+  static async start (t: Test, target: () => number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target)
+    t.teardown(() => {
+      proxy.#server.close()
+      proxy.cut()
+    })
+    proxy.#server.listen(0, '127.0.0.1')
+    await once(proxy.#server, 'listening')
+    return proxy
+  }
+
+  get port (): number { return (this.#server.address() as AddressInfo).port }
+
+  /** Connections that pass through it now. */
+  get size (): number { return this.#pairs.size }
+
+  /** Both ends see a reset; what was on the way is lost. */
+  cut (): void {
+    for (const { client, server } of this.#pairs) {
+      reset(client)
+      reset(server)
+    }
+  }
+
+  /** Nothing passes in this direction until `release`: a network that stalls, or a peer that does not read. It is kept, here and in the sender. */
+  hold (direction: Direction): void {
+    for (const pair of this.#pairs) sender(pair, direction).pause()
+  }
+
+  release (direction: Direction): void {
+    for (const pair of this.#pairs) sender(pair, direction).resume()
+  }
+
+  /** The client's end is reset, and the server is not told: it has a half-open connection until it finds out by itself. */
+  halfOpen (): void {
+    for (const pair of this.#pairs) {
+      pair.isHalfOpen = true
+      pair.server.pause()
+      reset(pair.client)
+    }
+  }
+
+  #join (client: Socket): void {
+    this.opened++
+    const server = connect({ port: this.#target(), host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    const pair = { client, server, isHalfOpen: false }
+    this.#pairs.add(pair)
+    pass(pair, client, server)
+    pass(pair, server, client)
+    server.on('close', () => { this.#pairs.delete(pair) })
+  }
+}
+
+function sender ({ client, server }: Pair, direction: Direction): Socket { return direction === 'up' ? client : server }
+
+/** At once, whatever waits to be written: `resetAndDestroy` alone would wait for that. */
+function reset (socket: Socket): void { socket.resetAndDestroy().destroy() }
+
+/** As `pipe` does, but what ends with a reset ends the other with one, too. */
+function pass (pair: Pair, from: Socket, to: Socket): void {
+  from.on('data', (chunk) => {
+    if (to.destroyed || to.write(chunk)) return
+    from.pause()
+    to.once('drain', () => { from.resume() })
+  })
+  from.on('end', () => { to.end() })
+  from.on('error', () => {})
+  from.on('close', (hadError) => {
+    if (pair.isHalfOpen) return
+    if (hadError) reset(to)
+    else to.destroySoon()
+  })
+}
