@@ -1,4 +1,4 @@
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
@@ -6,6 +6,7 @@ import { createClient, jsonCodec, type ClientClock, type ClientCodec, type Clien
 import { msgpack } from '../../lib/client/msgpack.js'
 import type { LocalHub } from '../../lib/core/hub.js'
 import fastifyHub, { type HubOptions } from '../../lib/index.js'
+import { Sockets } from './sockets.js'
 import { TcpProxy } from './tcp-proxy.js'
 import { until } from './until.js'
 
@@ -24,7 +25,8 @@ export interface WorldOptions {
 export class ClientWorld {
   readonly #t: Test
   readonly #options: WorldOptions
-  readonly #sockets = new Set<Socket>()
+  /** The server's ends. */
+  readonly sockets = new Sockets()
   #app: FastifyInstance | null = null
   #port = 0
   #proxy: TcpProxy | null = null
@@ -49,10 +51,7 @@ export class ClientWorld {
   async listen (): Promise<void> {
     const { hub, setUp } = this.#options
     const app = this.#app = Fastify()
-    app.server.on('connection', (socket) => {
-      this.#sockets.add(socket)
-      socket.once('close', () => { this.#sockets.delete(socket) })
-    })
+    app.server.on('connection', (socket) => { this.sockets.add(socket) })
     await app.register(fastifyHub, {
       subprotocols: codecs.map(({ name }) => name),
       identify: ({ query }) => {
@@ -72,9 +71,6 @@ export class ClientWorld {
 
   /** As a deployment does. */
   async stop (): Promise<void> { await this.#app?.close() }
-
-  /** Resets the server's end of each connection. */
-  cutSockets (): void { for (const socket of this.#sockets) socket.resetAndDestroy().destroy() }
 
   /** Address through the proxy. */
   url (query: Query): string { return `ws://127.0.0.1:${this.proxy.port}/ws?${new URLSearchParams({ ...query })}` }

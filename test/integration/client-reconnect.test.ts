@@ -76,7 +76,7 @@ for (const codec of codecs) {
     const client = world.client(codec)
     const answer = client.hub.emit('slow')
     await until(() => runs === 1, 'the handler')
-    world.cutSockets()
+    world.sockets.cut()
     await until(() => client.connections === 2 && world.hub.stats().messages.received === 4, 'the same request on the next connection')
     open('done')
     t.equal(await answer, 'done')
