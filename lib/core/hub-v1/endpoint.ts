@@ -39,6 +39,8 @@ export class Endpoint {
   readonly #hub: HubV1
   /** What the peer still had when it connected; null before its first message. */
   #positions: Map<string, StreamPosition> | null = null
+  /** Whether they are those of a `resume` whose turn is still to come. */
+  #isResuming = false
   #onFirst: (() => void) | null = null
   /** Messages in a row that were none of hub.v1. */
   #violations = 0
@@ -142,6 +144,19 @@ export class Endpoint {
     return since
   }
 
+  /**
+   * The rooms of a `resume` that are to be joined, with the positions to go on from: of the first message, those that onConnect has
+   * not joined. One that came later was not looked at before its turn, and has all of them.
+   */
+  takePositions (rooms: Record<string, StreamPosition>): Array<[room: string, since: StreamPosition]> {
+    const isFirst = this.#isResuming
+    this.#isResuming = false
+    if (!isFirst) return Object.entries(rooms)
+    const left = [...this.#positions ?? NOWHERE]
+    this.#positions = NOWHERE
+    return left
+  }
+
   /** The client has come back over another connection: this one is a leftover. */
   supersede (): void { this.connection.disconnect(disconnects.replaced) }
 
@@ -151,6 +166,7 @@ export class Endpoint {
     const read = this.#read(bytes)
     const rooms = 'message' in read && read.message.op === 'resume' ? read.message.rooms : undefined
     this.#positions = rooms === undefined ? NOWHERE : new Map(Object.entries(rooms))
+    this.#isResuming = rooms !== undefined
     this.#onFirst?.()
   }
 

@@ -64,12 +64,10 @@ export class Requests {
     return await handler(endpoint, message)
   }
 
-  /** Rooms that the server has not joined in onConnect; each is answered by itself. */
+  /** Each room is answered by itself. */
   async #resume (endpoint: Endpoint, { rooms = {}, session }: ClientMessage<'resume'>): Promise<{ session: boolean }> {
     const isSame = session !== undefined && this.#hub.sessions.resume(endpoint.session, session)
-    await Promise.all(Object.keys(rooms).map(async (room) => {
-      const since = endpoint.takePosition(room)
-      if (since === undefined) return
+    await Promise.all(endpoint.takePositions(rooms).map(async ([room, since]) => {
       try {
         await this.#join(endpoint, room, { since })
       } catch (error) {

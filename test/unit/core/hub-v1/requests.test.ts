@@ -57,6 +57,25 @@ t.test('resume joins again what the client was in, and each room is answered by 
   t.same(second.log('a'), ['x'])
 })
 
+t.test('a resume that is late, or not the first message, is for all of its rooms', async (t) => {
+  const fake = await startV1(t, { application: { join: (_, room) => room !== 'closed' }, onConnect: async (connection) => { await connection.join('given') } })
+  const { epoch } = await fake.hub.room('a').publish('x')
+  const { epoch: given } = await fake.hub.room('given').publish('y')
+  const rooms = { a: { epoch, offset: 0 }, closed: { epoch, offset: 0 }, given: { epoch: given, offset: 0 } }
+  // As over a network that needs longer than the server waits for the first message.
+  const silent = fake.peer({ silent: true })
+  await fake.advance(1_100)
+  const second = await fake.peer()
+  for (const peer of [await silent, second]) {
+    t.match(peer.of('joined'), [{ room: 'given', offset: 1 }], 'by the server, which knew no position')
+    t.same(await peer.ask({ op: 'resume', rooms }, 'r'), { op: 'reply', id: 'r', data: { session: false } })
+    await fake.turn()
+    t.match(peer.of('joined').slice(1).sort((one, other) => one.room < other.room ? -1 : 1), [{ room: 'a', offset: 0, recovered: true }, { room: 'given', offset: 0, recovered: true }])
+    t.match(peer.of('error'), [{ code: 'not_allowed', room: 'closed' }])
+    t.same([peer.log('a'), peer.log('given')], [['x'], ['y']])
+  }
+})
+
 t.test('leave is answered, and the server may take a peer out of a room', async (t) => {
   const fake = await startV1(t)
   const peer = await fake.peer()
