@@ -1,4 +1,4 @@
-/** Shortest delay: a random number near 0 must not make a loop of tries. */
+/** Shortest delay: a random number near 0 must not make a loop of tries. All others begin there: cut off there, they would come as one. */
 const FLOOR_MS = 100
 
 export interface BackoffOptions {
@@ -11,8 +11,8 @@ export interface BackoffOptions {
 }
 
 /**
- * Delays with full jitter: the n-th one, from 0, is anything between 0 and `min * factor ^ n`, and at most `max`. Clients that
- * lost their connections in one moment so come back evenly spread over the ceiling.
+ * Delays with full jitter: the n-th one, from 0, is anything between 100 ms and `min * factor ^ n`, and at most `max`. Clients that
+ * lost their connections in one moment so come back evenly spread up to the ceiling.
  */
 export class Backoff {
   readonly #min: number
@@ -30,8 +30,8 @@ export class Backoff {
 
   /** Milliseconds until the next try. */
   next (): number {
-    const ceiling = Math.min(this.#max, this.#min * this.#factor ** this.#n++)
-    return Math.max(FLOOR_MS, Math.round(this.#random() * ceiling))
+    const ceiling = Math.max(FLOOR_MS, Math.min(this.#max, this.#min * this.#factor ** this.#n++))
+    return Math.round(FLOOR_MS + this.#random() * (ceiling - FLOOR_MS))
   }
 
   /** The next delay is a first one again. */

@@ -28,9 +28,19 @@ t.test('by default 1 s, doubled up to 30 s; reset begins anew', (t) => {
   t.end()
 })
 
-t.test('full jitter: chance spreads evenly from nothing to the ceiling', (t) => {
+t.test('full jitter: chance spreads evenly from the shortest delay to the ceiling, and none is more likely', (t) => {
   let chance = 0
-  const backoff = new Backoff({ min: 10_000, factor: 1 }, () => chance)
-  for (chance of [0.1, 0.25, 0.5, 0.999]) t.equal(backoff.next(), chance * 10_000)
+  const backoff = new Backoff({ min: 1_000, factor: 1 }, () => chance)
+  const delays = Array.from({ length: 900 }, (_, i) => {
+    chance = (i + 0.5) / 900
+    return backoff.next()
+  })
+  t.equal(new Set(delays).size, delays.length, 'no two of those who lost their connections in one moment come back in one')
+  t.strictSame([delays[0], delays.at(-1)], [101, 1_000])
+  t.end()
+})
+
+t.test('a ceiling below the shortest delay', (t) => {
+  t.equal(new Backoff({ min: 1, max: 1 }, () => 0.5).next(), 100)
   t.end()
 })
