@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 /** `up`: from clients to the server. */
 export type Direction = 'up' | 'down'
 
-interface Pair { readonly client: Socket, readonly server: Socket, isHalfOpen: boolean }
+interface Pair { readonly client: Socket, readonly server: Socket, isHalfOpen: boolean, isLost: boolean }
 
 /** The network between clients and a server on 127.0.0.1, with the faults of one, on command. What is cut or held is what there is: connections that come later pass. */
 export class TcpProxy {
@@ -14,6 +14,7 @@ export class TcpProxy {
   readonly #target: () => number
   /** Connections ever. */
   opened = 0
+  #isLost = false
 
   private constructor (target: () => number) {
     this.#target = target
@@ -64,10 +65,19 @@ export class TcpProxy {
     }
   }
 
+  /** From now on nothing arrives on either side, new connections included, and nobody is told: as when a cable is pulled. */
+  lose (): void {
+    this.#isLost = true
+    for (const pair of this.#pairs) pair.isLost = true
+  }
+
+  /** New connections get through; those of before do not come to life again. */
+  restore (): void { this.#isLost = false }
+
   #join (client: Socket): void {
     this.opened++
     const server = connect({ port: this.#target(), host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
-    const pair = { client, server, isHalfOpen: false }
+    const pair = { client, server, isHalfOpen: false, isLost: this.#isLost }
     this.#pairs.add(pair)
     pass(pair, client, server)
     pass(pair, server, client)
@@ -83,14 +93,14 @@ function reset (socket: Socket): void { socket.resetAndDestroy().destroy() }
 /** As `pipe` does, but what ends with a reset ends the other with one, too. */
 function pass (pair: Pair, from: Socket, to: Socket): void {
   from.on('data', (chunk) => {
-    if (to.destroyed || to.write(chunk)) return
+    if (pair.isLost || to.destroyed || to.write(chunk)) return
     from.pause()
     to.once('drain', () => { from.resume() })
   })
-  from.on('end', () => { to.end() })
+  from.on('end', () => { if (!pair.isLost) to.end() })
   from.on('error', () => {})
   from.on('close', (hadError) => {
-    if (pair.isHalfOpen) return
+    if (pair.isHalfOpen || pair.isLost) return
     if (hadError) reset(to)
     else to.destroySoon()
   })
