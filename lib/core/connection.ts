@@ -192,9 +192,9 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     }
   }
 
-  /** Sends a message of hub.v1 itself, ahead of what is queued: it belongs to no queue, and only its bytes are bounded. */
-  control (frame: Frame): void {
-    if (this.live && !this.#outbound.control(this.#encoded(frame))) this.cutOff()
+  /** Sends a message of hub.v1 itself, ahead of what is queued, or in order with it: no policy drops it, and only its bytes are bounded. */
+  control (frame: Frame, inOrder = false): void {
+    if (this.live && !this.#outbound.control(this.#encoded(frame), inOrder)) this.cutOff()
   }
 
   /** Sends a frame if the socket takes it now. @returns false when it does not: nothing has happened */

@@ -265,7 +265,12 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
       this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
       this.#leaving.add(connection)
       if (!this.#patient) connection.abandon()
-      connection.whenIdle(() => { this.#farewell(connection, info).catch((error: unknown) => { this.report(error, connection) }) })
+      connection.whenIdle(() => {
+        connection.endpoint?.done()
+        this.#farewell(connection, info).catch((error: unknown) => { this.report(error, connection) })
+      })
+    } else {
+      connection.endpoint?.done()
     }
     this.#settleQuiet()
   }
@@ -291,14 +296,17 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     const { endpoint } = connection
     if (endpoint !== null) {
       this.sessions.entering.add(connection)
-      claimed = Promise.all([claimed, endpoint.begin()]).then(() => {})
+      claimed = Promise.all([claimed, endpoint.begin()]).then(async () => { await endpoint.deliverKept() })
     }
     if (claimed === null) this.#enter(connection)
     else claimed.then(() => { this.#enter(connection) }, failed).catch((error: unknown) => { this.report(error, connection) })
   }
 
   #enter (connection: HubConnection): void {
-    if (this.admission.draining) connection.disconnect(disconnects.restart)
+    if (this.admission.draining) {
+      connection.endpoint?.goodbye(Math.floor(Math.random() * this.#config.drain.spread))
+      connection.disconnect(disconnects.restart)
+    }
     if (connection.expire() || !connection.live) {
       // It ended before it began: the directory must not keep what onEnd could not remove yet. It may have taken a claim that failed here, too.
       this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
@@ -309,6 +317,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     this.sessions.entered(connection)
     connection.registered = true
     this.registry.add(connection)
+    // What was stored since the last look did not find it.
+    connection.endpoint?.offline?.deliver().catch((error: unknown) => { this.report(error, connection) })
     this.#events.emit('connect', connection)
     connection.begin(() => this.#config.handlers.onConnect?.(connection))
   }

@@ -67,7 +67,7 @@ export class Outbound implements Flushable {
     if ((maxBytes === 0 || frame.bytes <= maxBytes) && this.offer(frame, shared)) return SENT
     const queue = this.#queue ??= new SendQueue(this.#host.outboundShared, this.#host)
     const result = queue.offer(frame, overflow, key)
-    if (queue.messages === 0) this.#queue = null
+    if (queue.isEmpty) this.#queue = null
     return result
   }
 
@@ -83,14 +83,20 @@ export class Outbound implements Flushable {
 
   /**
    * Adds a frame that no policy may drop.
+   * @param inOrder whether it has to stay behind what is queued; else it goes ahead of that
    * @returns false when too much waits already: twice what the queue may hold
    */
-  control (frame: Frame): boolean {
+  control (frame: Frame, inOrder: boolean): boolean {
     if (this.#ended || this.offer(frame, false)) return true
-    const { limits: { maxBytes } } = this.#host.outboundShared
+    const { limits: { maxBytes }, budget } = this.#host.outboundShared
     if (maxBytes > 0 && this.queuedBytes + frame.bytes > 2 * maxBytes) return false
-    ;(this.#controls ??= []).push(frame)
-    this.#controlBytes += frame.bytes
+    if (inOrder && this.#queue !== null) {
+      this.#queue.pin(frame)
+    } else {
+      (this.#controls ??= []).push(frame)
+      budget.hold(frame)
+      this.#countControl(frame.bytes)
+    }
     return true
   }
 
@@ -143,8 +149,7 @@ export class Outbound implements Flushable {
     if (this.#ended) return
     this.#ended = true
     this.#host.outboundShared.counters.dropped += (this.#batch?.messages ?? 0) + (this.#begun === null ? 0 : 1) + (this.#controls?.length ?? 0)
-    this.#controls = null
-    this.#controlBytes = 0
+    this.#endControls()
     this.#leaveBatch()
     this.#begun = null
     this.#queue?.end()
@@ -224,9 +229,21 @@ export class Outbound implements Flushable {
     if (this.#batch === null && controls.length > 0) this.#takeControl(controls)
   }
 
+  #endControls (): void {
+    for (const frame of this.#controls ?? []) this.#host.outboundShared.budget.release(frame)
+    this.#controls = null
+    this.#countControl(-this.#controlBytes)
+  }
+
+  #countControl (bytes: number): void {
+    this.#controlBytes += bytes
+    this.#host.outboundShared.counters.queuedBytes += bytes
+  }
+
   #takeControl (controls: Frame[]): void {
     const frame = controls.shift() as Frame
-    this.#controlBytes -= frame.bytes
+    this.#host.outboundShared.budget.release(frame)
+    this.#countControl(-frame.bytes)
     if (controls.length === 0) this.#controls = null
     this.#append(frame, false)
   }
@@ -243,7 +260,7 @@ export class Outbound implements Flushable {
       messages++
     }
     const next = messages === 0 ? queue.shift() : undefined
-    if (queue.messages === 0) this.#queue = null
+    if (queue.isEmpty) this.#queue = null
     if (next !== undefined) {
       this.#begun = { frame: next, next: 0 }
     } else if (messages > 0) {

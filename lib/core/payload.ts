@@ -15,7 +15,15 @@ const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] =
  * @throws FST_HUB_INVALID_DATA for what JSON has no text for, and for more than 512 levels of nesting
  */
 export function toPayload (data: unknown): Payload {
-  if (typeof data === 'string' || data instanceof Uint8Array || data instanceof InboundMessage) return data
+  return typeof data === 'string' || data instanceof Uint8Array || data instanceof InboundMessage ? data : toJsonText(data)
+}
+
+/**
+ * A JSON value as its text.
+ * @throws FST_HUB_INVALID_DATA as toPayload does, and for bytes
+ */
+export function toJsonText (data: unknown): JsonText {
+  if (data instanceof Uint8Array || data instanceof InboundMessage) throw new FST_HUB_INVALID_DATA('bytes, and messages, are no JSON values')
   refuseEmptyJson(data)
   let text: string | undefined
   try {

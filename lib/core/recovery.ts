@@ -64,10 +64,10 @@ export class Recovery {
   #ready: Cursor[] = []
   /** The first of them that has not been looked at in this round. */
   #at = 0
-  /** Questions to the broker that are under way, by room and offset. */
-  readonly #questions = new Map<string, Map<number, Cursor[]>>()
-  /** Frames of a room's publications, as long as somebody in it is behind. */
-  readonly #encoded = new Map<string, Map<Publication, Encoded>>()
+  /** Questions to the broker that are under way, by room and position. */
+  readonly #questions = new Map<string, Map<string, Cursor[]>>()
+  /** Frames of a room's publications, as long as somebody in it is behind and the log has them. */
+  readonly #encoded = new Map<string, WeakMap<Publication, Encoded>>()
   /** Cursors that are further than their room: the node hears of those publications later than the log. */
   readonly #ahead = new Map<string, Set<Cursor>>()
 
@@ -133,7 +133,10 @@ export class Recovery {
       const { offset, options: { except } } = publication
       const isExcepted = except?.has(connection.id) === true
       if (!connection.offer(isExcepted ? endpoint.skip(room.name, offset) : this.#encode(room.name, publication).frame(connection.codec))) {
-        (endpoint.parked ??= new Set()).add(cursor)
+        // It may be long until then: the log need not be kept for it.
+        cursor.publications = []
+        cursor.next = 0
+        ;(endpoint.parked ??= new Set()).add(cursor)
         return
       }
       cursor.offset = offset
@@ -158,15 +161,16 @@ export class Recovery {
     const { room: { name }, epoch, offset } = cursor
     let questions = this.#questions.get(name)
     if (questions === undefined) this.#questions.set(name, questions = new Map())
-    const asking = questions.get(offset)
+    const position = `${offset} ${epoch}`
+    const asking = questions.get(position)
     if (asking !== undefined) {
       asking.push(cursor)
       return
     }
     const cursors = [cursor]
-    questions.set(offset, cursors)
+    questions.set(position, cursors)
     const settled = (fn: (cursor: Cursor) => void): void => {
-      questions.delete(offset)
+      questions.delete(position)
       if (questions.size === 0 && this.#questions.get(name) === questions) this.#questions.delete(name)
       for (const each of cursors) if (!each.ended) fn(each)
     }
@@ -184,7 +188,7 @@ export class Recovery {
 
   #encode (room: string, publication: Publication): Encoded {
     let publications = this.#encoded.get(room)
-    if (publications === undefined) this.#encoded.set(room, publications = new Map())
+    if (publications === undefined) this.#encoded.set(room, publications = new WeakMap())
     let encoded = publications.get(publication)
     if (encoded === undefined) publications.set(publication, encoded = new Encoded(room, publication))
     return encoded

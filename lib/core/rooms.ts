@@ -94,25 +94,34 @@ export class Rooms implements RecoveryListener {
       return position
     }
     const isWanted = (): boolean => room.joining.get(connection) === join
-    const join = this.#subscribe(room)
+    const join: Promise<StreamPosition> = this.#subscribe(room)
       .then(async () => isWanted() ? await this.#enter(room, connection, request ?? {}, isWanted) : positionOf(room))
       .then((position) => {
         if (!connection.live) throw new FST_HUB_CLOSED()
         return position
       })
       .finally(() => {
-        if (isWanted()) room.joining.delete(connection)
+        if (isWanted()) {
+          room.joining.delete(connection)
+          // It started over from another position, and has not arrived.
+          if (!isIn(room, connection) && connection.live && connection.roomSet?.delete(name) === true) connection.endpoint?.left(name)
+        }
         this.#releaseIfEmpty(room)
       })
     room.joining.set(connection, join)
     return await join
   }
 
+  /** The join that is under way, if one is. */
+  joining (connection: HubConnection, name: string): Promise<StreamPosition> | undefined {
+    return this.#rooms.get(name)?.joining.get(connection)
+  }
+
   /** Leaves a room. @returns whether it was in it */
   leave (connection: HubConnection, name: string): boolean {
     const wasIn = this.#remove(connection, name)
-    connection.roomSet?.delete(name)
-    return wasIn
+    // It is not in, but has been told that it is, while it starts over from another position.
+    return connection.roomSet?.delete(name) === true || wasIn
   }
 
   /** For the end of a connection: it still tells which rooms it was in. */
@@ -130,7 +139,7 @@ export class Rooms implements RecoveryListener {
       if (offset > 0) {
         room.offset = offset
         // It waits for them in the log.
-        for (const { id } of room.behind?.keys() ?? []) if (publication.options.except?.has(id) !== true) counts.queued++
+        for (const { id, live } of room.behind?.keys() ?? []) if (live && publication.options.except?.has(id) !== true) counts.queued++
       }
       const onBehind = room.policy.size > 0 ? (connection: HubConnection) => { this.#fallBehind(room, connection, offset - 1) } : null
       fanOut(name, room.members, publication, counts, onBehind)
@@ -147,6 +156,7 @@ export class Rooms implements RecoveryListener {
     room.epoch = to.epoch
     room.offset = to.offset
     for (const { endpoint } of room.members) this.#tellGap(room, endpoint, from)
+    this.#recovery.onPublications(name)
   }
 
   /* ---- RecoveryListener ---- */
@@ -185,11 +195,14 @@ export class Rooms implements RecoveryListener {
   }
 
   async #subscribe (room: RoomState): Promise<void> {
-    room.subscription ??= this.#config.broker.subscribe(room.name)
+    room.subscription ??= this.#config.broker.subscribe(room.name).then((position) => {
+      // Once: publications, or a gap, may have come since.
+      room.epoch = position.epoch
+      room.offset = Math.max(room.offset, position.offset)
+      return position
+    })
     try {
-      const { epoch, offset } = await room.subscription
-      room.epoch = epoch
-      room.offset = Math.max(room.offset, offset)
+      await room.subscription
     } catch (error) {
       // The next join tries again.
       room.subscription = null
@@ -203,22 +216,27 @@ export class Rooms implements RecoveryListener {
     if (!connection.live) return positionOf(room)
     if (endpoint === null) return this.#enterLive(room, connection)
     const since = asked ?? endpoint.takePosition(room.name)
+    const isAsked = since !== undefined
     const { size, mode } = room.policy
-    const isCurrent = since !== undefined && samePosition(since, room)
-    if (size > 0 && !isCurrent && (since !== undefined || mode === 'cache')) {
-      const { publications, recovered, position } = await this.#config.broker.history(room.name, since, 0)
-      if (!isWanted() || !connection.live) return positionOf(room)
-      const [first] = publications
-      if (recovered && first !== undefined) {
-        const offset = mode === 'log' ? (since as StreamPosition).offset : first.offset - 1
-        if (since !== undefined) this.counters.recovered++
-        endpoint.joined(room, offset, { id, head: Math.max(position.offset, room.offset), recovered: since === undefined ? undefined : true })
-        this.#enterBehind(room, connection, new Cursor(connection, endpoint, room, offset, publications))
-        return { epoch: room.epoch, offset }
-      }
-      if (since === undefined || (recovered && samePosition(since, room))) return this.#enterTold(room, connection, { id, recovered: since === undefined ? undefined : true })
+    if (size === 0 || (!isAsked && mode === 'log') || (isAsked && samePosition(since, room))) {
+      return this.#enterTold(room, connection, { id, recovered: isAsked ? samePosition(since, room) : undefined })
     }
-    return this.#enterTold(room, connection, { id, recovered: since === undefined ? undefined : isCurrent })
+    let { publications, recovered, position } = await this.#config.broker.history(room.name, since, 0)
+    // Of a cache the latest counts, whatever was there before.
+    if (!recovered && mode === 'cache') ({ publications, position } = await this.#config.broker.history(room.name, undefined, 0))
+    if (!isWanted() || !connection.live) return positionOf(room)
+    // The log was lost while it was asked.
+    const isSame = position.epoch === room.epoch
+    const answer = { id, recovered: isAsked ? recovered && isSame : undefined }
+    if (!isSame || (!recovered && mode === 'log')) return this.#enterTold(room, connection, answer)
+    const [first] = publications
+    const offset = mode === 'log' && isAsked ? since.offset : first === undefined ? position.offset : first.offset - 1
+    if (answer.recovered === true) this.counters.recovered++
+    else if (isAsked) this.counters.unrecovered++
+    endpoint.joined(room, offset, { ...answer, head: Math.max(position.offset, room.offset) })
+    // Also with nothing missed: the node may have heard less than the log has.
+    this.#enterBehind(room, connection, new Cursor(connection, endpoint, room, offset, publications))
+    return { epoch: room.epoch, offset }
   }
 
   #enterTold (room: RoomState, connection: HubConnection, answer: { id: RequestId | undefined, recovered: boolean | undefined }): StreamPosition {

@@ -37,6 +37,8 @@ export function queueKey (room: string, key: string | null): string | null {
 interface Waiting {
   readonly frame: Frame
   readonly key: string | null
+  /** No policy may drop it, and it takes no message's place. */
+  readonly isPinned: boolean
   previous: Waiting | null
   next: Waiting | null
 }
@@ -53,6 +55,8 @@ export class SendQueue implements BudgetedQueue {
   #tail: Waiting | null = null
   #messages = 0
   #bytes = 0
+  /** Of those, what is pinned. */
+  #pinnedBytes = 0
   /** Made with the first key. */
   #byKey: Map<string, Waiting> | null = null
 
@@ -61,7 +65,10 @@ export class SendQueue implements BudgetedQueue {
     this.#owner = owner
   }
 
+  /** Those that count: what is pinned does not. */
   get messages (): number { return this.#messages }
+
+  get isEmpty (): boolean { return this.#head === null }
 
   /** Bytes on the wire of what is queued. */
   get bytes (): number { return this.#bytes }
@@ -86,7 +93,7 @@ export class SendQueue implements BudgetedQueue {
     }
     let evicted = 0
     while (!this.#fits(frame, null)) {
-      this.#evict(this.#head as Waiting)
+      this.#evict(this.#oldest as Waiting)
       evicted++
     }
     let shed = 0
@@ -94,11 +101,14 @@ export class SendQueue implements BudgetedQueue {
       shed = budget.makeRoom(frame, this, overflow as Exclude<Overflow, 'reject-new'>)
       if (shed < 0) return this.#refuse(overflow, DISCONNECT)
     }
-    this.#append({ frame, key, previous: this.#tail, next: null })
+    this.#append({ frame, key, isPinned: false, previous: this.#tail, next: null })
     counters.queued++
     if (evicted > 0) this.#owner.onOverflow(overflow, evicted)
     return evicted + shed
   }
+
+  /** Adds a frame at the tail that goes out in its turn, whatever becomes of the others. Its bounds are the caller's. */
+  pin (frame: Frame): void { this.#append({ frame, key: null, isPinned: true, previous: this.#tail, next: null }) }
 
   /** The oldest frame. */
   peek (): Frame | undefined { return this.#head?.frame }
@@ -119,7 +129,10 @@ export class SendQueue implements BudgetedQueue {
   /* ---- for the budget ---- */
 
   shedOldest (): void {
-    this.#evict(this.#head as Waiting)
+    const oldest = this.#oldest
+    // Nothing is left that may be dropped.
+    if (oldest === null) return this.shedAll()
+    this.#evict(oldest)
     this.#owner.onOverflow('drop-oldest', 1)
   }
 
@@ -140,28 +153,36 @@ export class SendQueue implements BudgetedQueue {
     this.#shared.counters.dropped++
   }
 
+  /** The oldest that may be dropped. */
+  get #oldest (): Waiting | null {
+    let waiting = this.#head
+    while (waiting?.isPinned === true) waiting = waiting.next
+    return waiting
+  }
+
   #append (waiting: Waiting): void {
-    const { previous, frame, key } = waiting
+    const { previous, frame, key, isPinned } = waiting
     if (previous === null) this.#head = waiting
     else previous.next = waiting
     this.#tail = waiting
     if (key !== null) (this.#byKey ??= new Map()).set(key, waiting)
     this.#shared.budget.hold(frame)
-    this.#changed(1, frame.bytes)
+    this.#changed(1, frame.bytes, isPinned)
   }
 
-  #remove ({ frame, key, previous, next }: Waiting): void {
+  #remove ({ frame, key, isPinned, previous, next }: Waiting): void {
     if (previous === null) this.#head = next
     else previous.next = next
     if (next === null) this.#tail = previous
     else next.previous = previous
     if (key !== null) this.#byKey?.delete(key)
     this.#shared.budget.release(frame)
-    this.#changed(-1, -frame.bytes)
+    this.#changed(-1, -frame.bytes, isPinned)
   }
 
-  #changed (messages: number, bytes: number): void {
-    this.#messages += messages
+  #changed (messages: number, bytes: number, isPinned: boolean): void {
+    if (isPinned) this.#pinnedBytes += bytes
+    else this.#messages += messages
     this.#bytes += bytes
     this.#shared.counters.queuedBytes += bytes
     this.#shared.budget.update(this)
@@ -171,7 +192,7 @@ export class SendQueue implements BudgetedQueue {
   #fits (frame: Frame, replaced: Waiting | null): boolean {
     const { maxMessages, maxBytes } = this.#shared.limits
     const messages = this.#messages - (replaced === null ? 0 : 1)
-    const bytes = this.#bytes - (replaced?.frame.bytes ?? 0)
+    const bytes = this.#bytes - this.#pinnedBytes - (replaced?.frame.bytes ?? 0)
     return (maxMessages === 0 || messages < maxMessages) && (maxBytes === 0 || bytes + frame.bytes <= maxBytes)
   }
 }

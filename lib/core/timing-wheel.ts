@@ -179,6 +179,19 @@ export abstract class Deadline implements WheelEntry {
   abstract onDue (now: number): void
 }
 
+/** Resolves when a promise has, or after `ms`; 0 is no limit. @param promise one that does not reject */
+export async function within (wheel: TimingWheel, ms: number, promise: Promise<void>): Promise<void> {
+  if (ms === 0) return await promise
+  await new Promise<void>((resolve) => {
+    const timeout = new Timeout(wheel, resolve)
+    timeout.start(ms)
+    promise.then(() => {
+      timeout.cancel()
+      resolve()
+    }, resolve)
+  })
+}
+
 /** A deadline that calls a function, for short-lived uses. */
 export class Timeout extends Deadline {
   readonly #wheel: TimingWheel

@@ -1,5 +1,6 @@
 import { encodeFrame, type Frame, type Payload } from './frame.js'
-import type { ClientMessage, ServerMessage } from './hub-v1/schema.js'
+import type { ClientMessage, RequestId, ServerMessage } from './hub-v1/schema.js'
+import type { JsonText } from './json-text.js'
 
 /** How what the application sends becomes frames of one connection: as its subprotocol has it. */
 export interface Codec {
@@ -21,6 +22,8 @@ export interface HubCodec extends Codec {
    * @throws TypeError for what JSON.stringify refuses: a BigInt, a cycle
    */
   encode (message: ServerMessage | ClientMessage): Frame
+  /** The answer to a request. @param payload a JSON value as text; null for none */
+  reply (id: RequestId, payload: JsonText | null): Frame
   /**
    * What a peer has sent; the bytes of a publish are its `data`.
    * @returns anything: `checkClientMessage` says what it is

@@ -41,8 +41,9 @@ export class V1Peer {
 
   /** Sends a request, and waits for what has its id. */
   async ask (message: Omit<ClientMessage, 'id'> & Record<string, unknown>, id: RequestId = ++this.#requests): Promise<ServerMessage> {
+    const before = this.told.length
     this.say({ ...message, id })
-    const find = (): ServerMessage | undefined => this.told.findLast((told) => 'id' in told && told.id === id)
+    const find = (): ServerMessage | undefined => this.told.slice(before).findLast((told) => 'id' in told && told.id === id)
     for (let i = 0; i < 50 && find() === undefined; i++) await this.#clock.settle()
     const answer = find()
     if (answer === undefined) throw new Error(`no answer to ${JSON.stringify(message)}: ${JSON.stringify(this.told)}`)

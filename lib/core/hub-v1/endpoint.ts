@@ -6,11 +6,11 @@ import type { ClientMessage, RequestId, ServerMessage } from '../../protocol/hub
 import { checkClientMessage, type MessageProblem } from '../../protocol/hub-v1/validate.js'
 import type { HubConnection } from '../connection.js'
 import type { Cursor } from '../recovery.js'
-import { Timeout } from '../timing-wheel.js'
+import { Timeout, within } from '../timing-wheel.js'
 import type { StreamPosition } from '../types.js'
 import type { HubV1 } from './hub-v1.js'
 import { OfflineDelivery } from './offline-delivery.js'
-import type { Session } from './session.js'
+import type { Answer, Session } from './session.js'
 
 /** Milliseconds after which a peer that says nothing counts as one that has nothing to resume. */
 const FIRST_MESSAGE_MS = 1_000
@@ -57,8 +57,7 @@ export class Endpoint {
   get kind (): 'text' | 'binary' { return this.codec.isBinary ? 'binary' : 'text' }
 
   /**
-   * Says hello. Resolves when the peer has said what it still has, or says nothing, or has left; and the messages that were
-   * kept for its user are on their way.
+   * Says hello. Resolves when the peer has said what it still has, or says nothing, or has left.
    */
   async begin (): Promise<void> {
     const { connection, session } = this
@@ -74,25 +73,35 @@ export class Endpoint {
     })
     this.#positions ??= NOWHERE
     this.#onFirst = null
-    if (connection.live) await this.offline?.deliver()
+  }
+
+  /** Resolves when what was kept for the user is with the socket, or takes too long. */
+  async deliverKept (): Promise<void> {
+    if (this.offline !== null && this.connection.live) await within(this.#hub.wheel, this.#hub.patience, this.offline.deliver())
   }
 
   /* ---- what the peer is told ---- */
 
-  send (message: ServerMessage): void { this.connection.control(this.codec.encode(message)) }
+  /** @param inOrder whether it has to stay behind what is queued */
+  send (message: ServerMessage, inOrder = false): void { this.connection.control(this.codec.encode(message), inOrder) }
+
+  answer (answer: Answer): void {
+    if (answer.op === 'reply') this.connection.control(this.codec.reply(answer.id, answer.payload))
+    else this.send(answer)
+  }
 
   /** @param offset from which on it gets everything */
   joined ({ name, epoch, offset: current, policy }: RoomFacts, offset: number, { id, head = current, recovered }: { id?: RequestId | undefined, head?: number, recovered?: boolean | undefined }): void {
     const answer = { ...recovered === undefined ? {} : { recovered }, ...policy.mode === 'cache' ? { cache: true } : {} }
-    this.send({ op: 'joined', room: name, epoch, offset, head, ...answer, ...asId(id) })
+    this.send({ op: 'joined', room: name, epoch, offset, head, ...answer, ...asId(id) }, true)
   }
 
   left (room: string, id?: RequestId): void {
     this.#hub.presence.unwatch(this, room)
-    this.send({ op: 'left', room, ...asId(id) })
+    this.send({ op: 'left', room, ...asId(id) }, true)
   }
 
-  gap ({ name, epoch, offset }: RoomFacts, since: StreamPosition): void { this.send({ op: 'gap', room: name, since, epoch, offset }) }
+  gap ({ name, epoch, offset }: RoomFacts, since: StreamPosition): void { this.send({ op: 'gap', room: name, since, epoch, offset }, true) }
 
   goodbye (reconnectIn: number): void { this.send({ op: 'goodbye', reconnectIn }) }
 
@@ -123,9 +132,12 @@ export class Endpoint {
   /** Reading and writing are over. */
   end (): void {
     this.#onFirst?.()
-    this.offline?.end()
+    this.offline?.go()
     this.#hub.onEnd(this)
   }
+
+  /** It has ended, and nothing that it sent is left to be handled. */
+  done (): void { this.#hub.sessions.end(this.session) }
 
   /** Its turn has come: handles one message. */
   handle (bytes: Buffer): unknown {

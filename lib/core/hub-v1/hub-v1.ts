@@ -1,6 +1,7 @@
 import { FST_HUB_CLOSED } from '../../errors.js'
 import { wireErrors } from '../../protocol/hub-v1/errors.js'
 import type { ClientMessage, ServerMessage } from '../../protocol/hub-v1/schema.js'
+import { toJsonText } from '../payload.js'
 import type { TimingWheel } from '../timing-wheel.js'
 import type { Clock, Presence } from '../ports.js'
 import type { Rooms } from '../rooms.js'
@@ -17,6 +18,8 @@ import type { Answer } from './session.js'
 export interface HubV1Host {
   readonly clock: Clock
   readonly wheel: TimingWheel
+  /** `deadlines.handler`: milliseconds; 0 is no limit. */
+  readonly settings: { readonly deadlines: { readonly handler: number } }
   readonly rooms: Rooms
   readonly presence: Presence
   /** null where nothing is kept for users. */
@@ -44,6 +47,8 @@ export class HubV1 {
   readonly presence: PresenceWatch
   readonly terms: HubV1Options['terms']
   readonly violations: number
+  /** Milliseconds for what a connection has to wait for; 0 is no limit. */
+  readonly patience: number
   readonly #host: HubV1Host
   readonly #requests: Requests
 
@@ -53,6 +58,7 @@ export class HubV1 {
     this.offline = host.offline
     this.terms = terms
     this.violations = violations
+    this.patience = host.settings.deadlines.handler
     this.sessions = new ResumableSessions(resume, host.clock, host.wheel)
     this.presence = new PresenceWatch(host.presence, (error) => { host.report(error, null) })
     this.#requests = new Requests(host, this, application, events)
@@ -63,14 +69,13 @@ export class HubV1 {
     const { id, op } = message
     if (id === undefined || (op !== 'publish' && op !== 'event')) {
       const answer = await this.#answer(endpoint, message)
-      if (answer !== null) endpoint.send(answer)
+      if (answer !== null) endpoint.answer(answer)
       return
     }
     const { session } = endpoint
-    const answer = await session.once(id, this.#host.clock.monotonic(), async () => await this.#answer(endpoint, message) ?? { op: 'reply', id })
-    if (answer.op === 'error' && answer.code === wireErrors.unavailable) session.forget(id)
+    const answered = session.once(id, this.#host.clock.monotonic(), async () => await this.#answer(endpoint, message) ?? { op: 'reply', id, payload: null })
     this.sessions.kept(session)
-    endpoint.send(answer)
+    endpoint.answer(await answered)
   }
 
   /** What a peer is told of a failure; what is not the peer's mistake is reported. @param room that it is about */
@@ -94,7 +99,6 @@ export class HubV1 {
   }
 
   onEnd (endpoint: Endpoint): void {
-    this.sessions.end(endpoint.session)
     this.presence.unwatchAll(endpoint)
   }
 
@@ -106,7 +110,8 @@ export class HubV1 {
     try {
       const data = await this.#requests.run(endpoint, message)
       if (id === undefined || data === ANSWERED) return null
-      return data === undefined ? { op: 'reply', id } : { op: 'reply', id, data }
+      // As text: what the application does with the value later changes no answer.
+      return { op: 'reply', id, payload: data === undefined ? null : toJsonText(data) }
     } catch (error) {
       return { op: 'error', ...this.describe(endpoint, error), ...id === undefined ? {} : { id } }
     }

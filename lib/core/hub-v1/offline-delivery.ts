@@ -1,4 +1,4 @@
-import type { OfflineStore } from '../ports.js'
+import type { OfflineStore, StoredMessage } from '../ports.js'
 import type { Endpoint } from './endpoint.js'
 
 /** Messages that are asked for at once. */
@@ -19,10 +19,10 @@ export class OfflineDelivery {
   /** The last one that was sent. */
   #last: string | undefined
   #running: Promise<void> | null = null
-  /** Something has come since the store was asked. */
+  /** Something may have come since the store was asked. */
   #isMore = false
-  #isParked = false
-  #isEnded = false
+  /** Goes on when the socket takes more, or the connection has ended. */
+  #wake: (() => void) | null = null
 
   constructor (shared: OfflineShared, endpoint: Endpoint, user: string) {
     this.#shared = shared
@@ -30,10 +30,10 @@ export class OfflineDelivery {
     this.#user = user
   }
 
-  /** Sends what is there. Resolves when it is on its way, or the socket is blocked; never rejects. */
+  /** Sends what is there, and what comes meanwhile. Resolves when it is all with the socket, or the connection has ended; never rejects. */
   async deliver (): Promise<void> {
     this.#isMore = true
-    this.#running ??= this.#run().catch(this.#shared.onError).finally(() => { this.#running = null })
+    this.#running ??= this.#run()
     await this.#running
   }
 
@@ -43,31 +43,41 @@ export class OfflineDelivery {
     counters.acknowledged += await store.acknowledge(this.#user, ids)
   }
 
-  /** The socket takes more. */
+  /** The socket takes more, or the connection has ended. */
   go (): void {
-    if (!this.#isParked) return
-    this.#isParked = false
-    this.deliver().catch(this.#shared.onError)
+    const wake = this.#wake
+    this.#wake = null
+    wake?.()
   }
 
-  end (): void { this.#isEnded = true }
-
   async #run (): Promise<void> {
-    const { store, counters } = this.#shared
-    const { connection, codec } = this.#endpoint
-    while (this.#isMore && !this.#isEnded) {
-      this.#isMore = false
-      const messages = await store.list(this.#user, this.#last, PAGE)
-      for (const { id, payload } of messages) {
-        if (!connection.live) return
-        if (!connection.offer(codec.direct(payload, id))) {
-          this.#isParked = true
-          return
-        }
-        counters.delivered++
-        this.#last = id
+    try {
+      while (this.#isMore) {
+        this.#isMore = false
+        const messages = await this.#shared.store.list(this.#user, this.#last, PAGE)
+        for (const message of messages) if (!await this.#send(message)) return
+        if (messages.length === PAGE) this.#isMore = true
       }
-      if (messages.length === PAGE) this.#isMore = true
+    } catch (error) {
+      this.#shared.onError(error)
+    } finally {
+      // In the same turn as the last look at isMore: whoever comes now begins anew.
+      this.#running = null
     }
+  }
+
+  /** @returns false when the connection has ended */
+  async #send ({ id, payload }: StoredMessage): Promise<boolean> {
+    const { connection, codec } = this.#endpoint
+    const frame = codec.direct(payload, id)
+    while (connection.live) {
+      if (connection.offer(frame)) {
+        this.#shared.counters.delivered++
+        this.#last = id
+        return true
+      }
+      await new Promise<void>((resolve) => { this.#wake = resolve })
+    }
+    return false
   }
 }

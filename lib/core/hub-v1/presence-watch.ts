@@ -1,12 +1,18 @@
 import type { Presence, PresenceDiff } from '../ports.js'
 import type { Endpoint } from './endpoint.js'
 
+interface Watched {
+  readonly endpoints: Set<Endpoint>
+  /** Until the port tells of changes. */
+  readonly begun: Promise<void>
+}
+
 /** Who is told of changes in which room. */
 export class PresenceWatch {
   readonly #presence: Presence
   readonly #onError: (error: unknown) => void
-  readonly #watchers = new Map<string, Set<Endpoint>>()
-  /** Rooms of which an endpoint was not told, because its socket was blocked: it gets a whole list when it is not. */
+  readonly #rooms = new Map<string, Watched>()
+  /** Rooms of which an endpoint was not told, because its socket was blocked: it gets a whole list in their place. */
   readonly #stale = new Map<Endpoint, Set<string>>()
 
   constructor (presence: Presence, onError: (error: unknown) => void) {
@@ -14,21 +20,21 @@ export class PresenceWatch {
     this.#onError = onError
   }
 
+  /** Rooms that are watched. */
+  get size (): number { return this.#rooms.size }
+
   /** @throws what the port throws (as a rejection) */
   async watch (endpoint: Endpoint, room: string): Promise<void> {
-    (endpoint.watching ??= new Set()).add(room)
-    const watchers = this.#watchers.get(room)
-    if (watchers !== undefined) {
-      watchers.add(endpoint)
-      return
-    }
-    this.#watchers.set(room, new Set([endpoint]))
+    let watched = this.#rooms.get(room)
+    if (watched === undefined) this.#rooms.set(room, watched = { endpoints: new Set(), begun: this.#presence.watch(room) })
+    watched.endpoints.add(endpoint)
+    ;(endpoint.watching ??= new Set()).add(room)
     try {
-      await this.#presence.watch(room)
+      await watched.begun
     } catch (error) {
       // Whoever asks next tries again.
-      for (const watcher of this.#watchers.get(room) ?? []) watcher.watching?.delete(room)
-      this.#watchers.delete(room)
+      if (this.#rooms.get(room) === watched) this.#rooms.delete(room)
+      endpoint.watching?.delete(room)
       throw error
     }
   }
@@ -36,9 +42,9 @@ export class PresenceWatch {
   unwatch (endpoint: Endpoint, room: string): void {
     endpoint.watching?.delete(room)
     this.#stale.get(endpoint)?.delete(room)
-    const watchers = this.#watchers.get(room)
-    if (watchers?.delete(endpoint) !== true || watchers.size > 0) return
-    this.#watchers.delete(room)
+    const watched = this.#rooms.get(room)
+    if (watched?.endpoints.delete(endpoint) !== true || watched.endpoints.size > 0) return
+    this.#rooms.delete(room)
     this.#presence.unwatch(room).catch(this.#onError)
   }
 
@@ -48,14 +54,10 @@ export class PresenceWatch {
   }
 
   onPresence (room: string, { joined, left, states }: PresenceDiff): void {
-    for (const endpoint of this.#watchers.get(room) ?? []) {
-      if (!endpoint.connection.blocked) {
-        endpoint.send({ op: 'presence', room, joined: [...joined], left: [...left], states: [...states] })
-      } else if (this.#stale.has(endpoint)) {
-        this.#stale.get(endpoint)?.add(room)
-      } else {
-        this.#stale.set(endpoint, new Set([room]))
-      }
+    for (const endpoint of this.#rooms.get(room)?.endpoints ?? []) {
+      const isStale = this.#stale.get(endpoint)?.has(room) === true
+      if (!isStale && !endpoint.connection.blocked) endpoint.send({ op: 'presence', room, joined: [...joined], left: [...left], states: [...states] })
+      else this.#tellLater(endpoint, room)
     }
   }
 
@@ -66,14 +68,22 @@ export class PresenceWatch {
   }
 
   onWritable (endpoint: Endpoint): void {
+    for (const room of this.#stale.get(endpoint) ?? []) this.#tellAll(endpoint, room)
+  }
+
+  #tellLater (endpoint: Endpoint, room: string): void {
     const rooms = this.#stale.get(endpoint)
-    if (rooms === undefined) return
-    this.#stale.delete(endpoint)
-    for (const room of rooms) {
-      this.list(room).then(({ users, states }) => {
-        if (this.#watchers.get(room)?.has(endpoint) !== true) return
-        endpoint.send({ op: 'presence', room, users, states: states.map((state) => ({ ...state, active: true })) })
-      }, this.#onError)
-    }
+    if (rooms === undefined) this.#stale.set(endpoint, new Set([room]))
+    else rooms.add(room)
+    if (!endpoint.connection.blocked) this.#tellAll(endpoint, room)
+  }
+
+  /** It stays stale until a list is there: should it not come, the next change asks again. One that came meanwhile has asked, too. */
+  #tellAll (endpoint: Endpoint, room: string): void {
+    this.list(room).then(({ users, states }) => {
+      if (endpoint.watching?.has(room) !== true) return
+      this.#stale.get(endpoint)?.delete(room)
+      endpoint.send({ op: 'presence', room, users, states: states.map((state) => ({ ...state, active: true })) })
+    }, this.#onError)
   }
 }

@@ -66,7 +66,9 @@ export class Requests {
 
   /** Each room is answered by itself. */
   async #resume (endpoint: Endpoint, { rooms = {}, session }: ClientMessage<'resume'>): Promise<{ session: boolean }> {
-    const isSame = session !== undefined && this.#hub.sessions.resume(endpoint.session, session)
+    const isSame = session !== undefined && endpoint.connection.live && this.#hub.sessions.resume(endpoint.session, session)
+    // What onConnect joins without waiting for it goes on from these positions, too: it is not to be overtaken.
+    await Promise.allSettled(Object.keys(rooms).map(async (room) => await this.#host.rooms.joining(endpoint.connection, room)))
     await Promise.all(endpoint.takePositions(rooms).map(async ([room, since]) => {
       try {
         await this.#join(endpoint, room, { since })
@@ -79,7 +81,8 @@ export class Requests {
 
   async #join ({ connection }: Endpoint, room: string, request: { since?: { epoch: string, offset: number } | undefined, id?: string | number | undefined }): Promise<void> {
     // A server that has joined it has allowed it.
-    if (!connection.rooms.has(room)) await this.#allow('join', room, this.#application.join?.(connection, room))
+    const isServers = connection.rooms.has(room) || this.#host.rooms.joining(connection, room) !== undefined
+    if (!isServers) await this.#allow('join', room, this.#application.join?.(connection, room))
     await this.#host.rooms.join(connection, room, request)
     if (!connection.rooms.has(room)) throw new RequestError(wireErrors.unavailable, 'the server has taken it out of the room', { room })
   }
@@ -119,7 +122,7 @@ export class Requests {
   }
 
   async #presence (endpoint: Endpoint, { room, watch }: ClientMessage<'presence'>): Promise<unknown> {
-    if (!endpoint.connection.rooms.has(room)) throw new RequestError(wireErrors.notJoined, 'not in this room', { room })
+    if (!endpoint.connection.live || !endpoint.connection.rooms.has(room)) throw new RequestError(wireErrors.notJoined, 'not in this room', { room })
     // Before the list is made: what changes meanwhile is told, and the list may have it already.
     if (watch === true) await this.#hub.presence.watch(endpoint, room)
     else if (watch === false) this.#hub.presence.unwatch(endpoint, room)

@@ -11,6 +11,14 @@ export interface ResumeOptions {
   readonly secret: string | undefined
 }
 
+interface Owner {
+  readonly session: Session
+  /** null when its connection has ended, and has no message left. */
+  endpoint: Endpoint | null
+  /** Monotonic milliseconds of that moment. */
+  endedAt: number
+}
+
 /** How often what is too old is looked for: at most, in milliseconds. */
 const SWEEP_MS = 10_000
 
@@ -19,7 +27,11 @@ export class ResumableSessions {
   readonly #options: ResumeOptions
   readonly #clock: Clock
   readonly #tokens: SessionTokens
-  readonly #owners = new Map<string, { readonly session: Session, endpoint: Endpoint | null }>()
+  readonly #owners = new Map<string, Owner>()
+  /** Those whose connection has ended, in that order. */
+  readonly #ended = new Set<Owner>()
+  /** Those that keep an answer. */
+  readonly #keeping = new Set<Session>()
   readonly #sweep: Timeout
   readonly #every: number
 
@@ -36,7 +48,7 @@ export class ResumableSessions {
 
   begin (endpoint: Endpoint, user: string | null): Session {
     const session = new Session(user)
-    if (this.#options.ttl > 0) this.#owners.set(session.id, { session, endpoint })
+    if (this.#options.ttl > 0) this.#owners.set(session.id, { session, endpoint, endedAt: 0 })
     return session
   }
 
@@ -45,6 +57,7 @@ export class ResumableSessions {
   /**
    * Goes on with an earlier session, once: whoever shows the same token again is refused. A connection that still has it
    * is half-open, and is ended.
+   * @param session of a connection that has not ended
    * @returns whether the token was good
    */
   resume (session: Session, token: string): boolean {
@@ -52,42 +65,54 @@ export class ResumableSessions {
     const owner = id === null || id === session.id ? undefined : this.#owners.get(id)
     if (owner === undefined) return false
     this.#owners.delete(owner.session.id)
+    this.#ended.delete(owner)
+    this.#keeping.delete(owner.session)
     session.adopt(owner.session)
     owner.endpoint?.supersede()
-    this.#plan(session)
+    this.kept(session)
     return true
   }
 
-  /** The session keeps an answer. */
-  kept (session: Session): void { this.#plan(session) }
+  /** The session may keep an answer. */
+  kept (session: Session): void {
+    if (session.isEmpty || !this.#owners.has(session.id)) return
+    this.#keeping.add(session)
+    this.#plan()
+  }
 
-  /** Its connection has ended. */
+  /** Its connection has ended, and nothing that it sent is left to be handled. */
   end (session: Session): void {
     const owner = this.#owners.get(session.id)
     if (owner === undefined) return
     owner.endpoint = null
-    session.endedAt = this.#clock.monotonic()
-    // Nothing to be found again.
-    if (session.isEmpty) this.#owners.delete(session.id)
+    owner.endedAt = this.#clock.monotonic()
+    this.#ended.add(owner)
+    this.#plan()
   }
 
   stop (): void {
     this.#sweep.cancel()
     this.#owners.clear()
+    this.#ended.clear()
+    this.#keeping.clear()
   }
 
-  #plan (session: Session): void {
-    if (!session.isEmpty && !this.#sweep.armed) this.#sweep.start(this.#every)
+  #plan (): void {
+    if (!this.#sweep.armed) this.#sweep.start(this.#every)
   }
 
   #letGo (): void {
     const before = this.#clock.monotonic() - this.#options.ttl
-    let isAnyKept = false
-    for (const { session } of this.#owners.values()) {
-      session.prune(before)
-      if (session.endedAt !== null && (session.isEmpty || session.endedAt <= before)) this.#owners.delete(session.id)
-      else if (!session.isEmpty) isAnyKept = true
+    for (const owner of this.#ended) {
+      if (owner.endedAt > before) break
+      this.#ended.delete(owner)
+      this.#owners.delete(owner.session.id)
+      this.#keeping.delete(owner.session)
     }
-    if (isAnyKept) this.#sweep.start(this.#every)
+    for (const session of this.#keeping) {
+      session.prune(before)
+      if (session.isEmpty) this.#keeping.delete(session)
+    }
+    if (this.#ended.size > 0 || this.#keeping.size > 0) this.#plan()
   }
 }

@@ -1,63 +1,99 @@
 import { randomUUID } from 'node:crypto'
 import type { RequestId, ServerMessage } from '../../protocol/hub-v1/schema.js'
-import { isThenable } from '../thenable.js'
-import type { Awaitable } from '../types.js'
+import type { JsonText } from '../../protocol/json-text.js'
 
 /** Answers that one session keeps: more than a client has requests under way. */
 const MAX_ANSWERS = 128
+/** Characters of all of them together. */
+const MAX_CHARACTERS = 256 * 1024
 
-/** An answer: a reply, or an error. */
-export type Answer = ServerMessage<'reply' | 'error'>
+/** An answer to a request, as it was at that moment: a reply, or an error. */
+export type Answer = { readonly op: 'reply', readonly id: RequestId, readonly payload: JsonText | null } | ServerMessage<'error'>
 
-interface Kept { readonly answer: Awaitable<Answer>, readonly at: number }
+interface Kept {
+  /** null: `promise` has not settled. */
+  answer: Answer | null
+  readonly promise: Promise<Answer>
+  /** Monotonic milliseconds. */
+  readonly at: number
+}
 
 /** What stays of a connection when it has ended: what it asked for lately, so that a request that is sent again is not done again. */
 export class Session {
   readonly id = randomUUID()
   readonly user: string | null
-  /** Monotonic milliseconds of the end of its connection; null while it lasts. */
-  endedAt: number | null = null
   /** Made with the first request that has an id. */
-  #answers: Map<RequestId, Kept> | null = null
+  #kept: Map<RequestId, Kept> | null = null
+  #characters = 0
+  /** What has taken over: requests that this one still had are its, too. */
+  #successor: Session | null = null
 
   constructor (user: string | null) {
     this.user = user
   }
 
-  /** Whether there is nothing that a resume would bring back. */
-  get isEmpty (): boolean { return this.#answers === null }
+  /** Whether nothing is kept. */
+  get isEmpty (): boolean { return this.#kept === null }
 
-  /** Does what a request asks for, unless it was done, or is being done: then the answer is that one's. */
-  once (id: RequestId, now: number, run: () => Awaitable<Answer>): Awaitable<Answer> {
-    const known = this.#answers?.get(id)
-    if (known !== undefined) return known.answer
-    const answer = run()
-    const answers = this.#answers ??= new Map()
-    answers.set(id, { answer, at: now })
-    if (answers.size > MAX_ANSWERS) answers.delete(answers.keys().next().value as RequestId)
-    if (isThenable(answer)) {
-      // The answer without its promise, and in its place: a Map keeps it.
-      answer.then((settled) => { if (answers.has(id)) answers.set(id, { answer: settled, at: now }) }, () => { answers.delete(id) })
-    }
+  /**
+   * Does what a request asks for, unless it was done, or is being done: then the answer is that one's.
+   * @param run MUST NOT reject
+   */
+  async once (id: RequestId, now: number, run: () => Promise<Answer>): Promise<Answer> {
+    if (this.#successor !== null) return await this.#successor.once(id, now, run)
+    const known = this.#kept?.get(id)
+    if (known !== undefined) return known.answer ?? await known.promise
+    const kept: Kept = { answer: null, promise: run(), at: now }
+    ;(this.#kept ??= new Map()).set(id, kept)
+    this.#trim()
+    const answer = kept.answer = await kept.promise
+    this.#count(id, kept)
     return answer
   }
 
-  /** Forgets a request: it may be tried again. */
-  forget (id: RequestId): void { this.#answers?.delete(id) }
-
-  /** Takes over what another session has. */
+  /** Takes over what another session has: what is asked there from now on is asked here. */
   adopt (other: Session): void {
-    this.#answers = other.#answers
-    other.#answers = null
+    const own = this.#kept
+    this.#kept = other.#kept
+    this.#characters += other.#characters
+    for (const [id, kept] of own ?? []) (this.#kept ??= new Map()).set(id, kept)
+    other.#kept = null
+    other.#successor = this
+    this.#trim()
   }
 
   /** Lets go of the answers of before `before`. */
   prune (before: number): void {
-    if (this.#answers === null) return
-    for (const [id, { at }] of this.#answers) {
+    for (const [id, { at }] of this.#kept ?? []) {
       if (at > before) break
-      this.#answers.delete(id)
+      this.#drop(id)
     }
-    if (this.#answers.size === 0) this.#answers = null
   }
+
+  /** An answer is there: its length counts where it is kept. */
+  #count (id: RequestId, kept: Kept): void {
+    if (this.#successor !== null) return this.#successor.#count(id, kept)
+    if (this.#kept?.get(id) !== kept) return
+    this.#characters += lengthOf(kept)
+    this.#trim()
+  }
+
+  #trim (): void {
+    for (const id of this.#kept?.keys() ?? []) {
+      if ((this.#kept?.size ?? 0) <= MAX_ANSWERS && this.#characters <= MAX_CHARACTERS) return
+      this.#drop(id)
+    }
+  }
+
+  #drop (id: RequestId): void {
+    const kept = this.#kept?.get(id)
+    if (kept === undefined) return
+    this.#characters -= lengthOf(kept)
+    this.#kept?.delete(id)
+    if (this.#kept?.size === 0) this.#kept = null
+  }
+}
+
+function lengthOf ({ answer }: Kept): number {
+  return answer?.op === 'reply' ? answer.payload?.text.length ?? 0 : 0
 }

@@ -1,7 +1,7 @@
 import { bytesIn, MalformedMessage, type HubCodec } from '../codec.js'
 import { encodeFrame, OPCODE_BINARY, payloadOf, type Frame, type Payload } from '../frame.js'
 import { JsonText } from '../json-text.js'
-import type { ClientMessage, ServerMessage } from './schema.js'
+import type { ClientMessage, RequestId, ServerMessage } from './schema.js'
 
 const PING = Buffer.from('{"op":"ping"}')
 
@@ -22,6 +22,10 @@ export const jsonCodec: HubCodec = Object.freeze({
   encode (message: ServerMessage | ClientMessage): Frame {
     const data = bytesIn(message)
     return encodeFrame(JSON.stringify(data === null ? message : { ...message, data: undefined, base64: base64(data) }))
+  },
+
+  reply (id: RequestId, payload: JsonText | null): Frame {
+    return encodeFrame(`{"op":"reply","id":${JSON.stringify(id)}${payload === null ? '' : `,${content(payload)}`}}`)
   },
 
   decode (bytes: Buffer): unknown {

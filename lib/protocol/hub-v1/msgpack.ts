@@ -4,7 +4,7 @@ import { bytesIn, type HubCodec } from '../codec.js'
 import { encodeBytes, OPCODE_BINARY, payloadOf, type Frame, type Payload } from '../frame.js'
 import { JsonText } from '../json-text.js'
 import { scanMessagePack } from './msgpack-scan.js'
-import type { ClientMessage, ServerMessage } from './schema.js'
+import type { ClientMessage, RequestId, ServerMessage } from './schema.js'
 
 /** Plain maps, arrays, strings, numbers and bytes: what another implementation of MessagePack reads, too. A member called toJSON is data. */
 const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true, moreTypes: false, useToJSON: false })
@@ -35,6 +35,11 @@ export const msgpackCodec: HubCodec = Object.freeze({
   encode (message: ServerMessage | ClientMessage): Frame {
     const data = bytesIn(message)
     return pack(data === null ? fromJson(JSON.stringify(message)) : { ...fromJson(JSON.stringify({ ...message, data: undefined })), data })
+  },
+
+  reply (id: RequestId, payload: JsonText | null): Frame {
+    const message = fromJson(JSON.stringify({ op: 'reply', id })) as object
+    return pack(payload === null ? message : { ...message, data: content(payload) })
   },
 
   decode (bytes: Buffer): unknown {

@@ -101,20 +101,99 @@ t.test('a connection that still has the session is a leftover, and is ended', as
   t.ok(first.peer.ended)
 })
 
-t.test('nothing is kept of sessions without a request, nor of answers that are too old', async (t) => {
+t.test('what has ended is kept for its time, and answers for theirs', async (t) => {
   const fake = await startV1(t, { resume: { ttl: 60_000, secret: undefined } })
-  countCalls(fake)
+  const calls = countCalls(fake)
+  const { sessions } = fake.hub.hubV1
   for (let i = 0; i < 10; i++) (await fake.peer()).peer.reset()
   await fake.advance(10)
-  t.equal(fake.hub.hubV1.sessions.size, 0)
+  t.equal(sessions.size, 10)
   const peer = await fake.peer()
-  for (let i = 0; i < 300; i++) await peer.ask({ op: 'event', event: 'count' })
-  t.equal(peer.of('reply').length, 300)
+  t.equal((await back(fake, undefined, peer.session)).isSame, true, 'without a request, too')
   await fake.advance(75_000)
-  t.ok(fake.hub.hubV1.sessions.size === 1)
-  peer.peer.reset()
-  await fake.advance(10)
-  t.equal(fake.hub.hubV1.sessions.size, 0, 'the answers were too old already')
+  t.equal(sessions.size, 1)
+  const other = await fake.peer()
+  for (let i = 0; i < 300; i++) await other.ask({ op: 'event', event: 'count' }, `${i}`)
+  other.peer.reset()
+  const late = await back(fake, undefined, other.session)
+  await late.peer.ask({ op: 'event', event: 'count' }, '299')
+  t.equal(calls.length, 300, 'one of the latest is known')
+  await late.peer.ask({ op: 'event', event: 'count' }, '100')
+  t.equal(calls.length, 301, 'one of long ago is not')
+  await fake.advance(75_000)
+  await late.peer.ask({ op: 'event', event: 'count' }, '299')
+  t.equal(calls.length, 302, 'nor one that is too old')
+})
+
+t.test('answers are kept as they were, and only so many bytes of them', async (t) => {
+  const fake = await startV1(t)
+  const state = { n: 0, text: '' }
+  fake.hub.event('state', { handler: () => {
+    state.n++
+    return state
+  } })
+  fake.hub.event('large', { handler: () => {
+    state.n++
+    return 'x'.repeat(100_000)
+  } })
+  const first = await fake.peer({ user: 'ada' })
+  t.match(await first.ask({ op: 'event', event: 'state' }, 's'), { data: { n: 1 } })
+  state.n = 50
+  t.match(await first.ask({ op: 'event', event: 'state' }, 's'), { data: { n: 1 } })
+  for (const id of ['a', 'b', 'c']) await first.ask({ op: 'event', event: 'large' }, id)
+  t.equal(state.n, 53)
+  await first.ask({ op: 'event', event: 'large' }, 'c')
+  t.equal(state.n, 53)
+  await first.ask({ op: 'event', event: 'large' }, 'a')
+  t.equal(state.n, 54, 'the oldest had to go')
+})
+
+t.test('an answer that has no JSON is an error, also the second time', async (t) => {
+  const fake = await startV1(t)
+  let calls = 0
+  const answers = [{ n: 1n }, Buffer.from('bytes'), () => {}]
+  fake.hub.event('bad', { handler: () => answers[calls++] })
+  const peer = await fake.peer()
+  for (const id of ['a', 'b', 'c', 'a']) t.match(await peer.ask({ op: 'event', event: 'bad' }, id), { op: 'error', code: 'internal', id })
+  t.equal(calls, 3)
+  t.equal(peer.peer.connection.state, 'open')
+  t.match(fake.errors, [{ code: 'FST_HUB_INVALID_DATA' }, { code: 'FST_HUB_INVALID_DATA' }, { code: 'FST_HUB_INVALID_DATA' }])
+})
+
+t.test('what a connection has asked for before it resumes another is not forgotten', async (t) => {
+  const fake = await startV1(t)
+  const calls = countCalls(fake)
+  const first = await fake.peer({ user: 'ada' })
+  await first.ask({ op: 'event', event: 'count' }, 'a')
+  const second = await fake.peer({ user: 'ada' })
+  await second.ask({ op: 'event', event: 'count' }, 'b')
+  t.match(await second.ask({ op: 'resume', session: first.session }), { data: { session: true } })
+  for (const id of ['a', 'b']) await second.ask({ op: 'event', event: 'count' }, id)
+  t.equal(calls.length, 2)
+})
+
+t.test('what is handled after the end of its connection counts for the session', async (t) => {
+  const { promise, open } = gate()
+  let isFirst = true
+  const fake = await startV1(t, {
+    onConnect: async () => {
+      if (isFirst) await promise
+      isFirst = false
+    }
+  })
+  const calls = countCalls(fake)
+  const first = await fake.peer({ user: 'ada' })
+  first.say({ op: 'event', event: 'count', id: 'x' })
+  await fake.advance(1)
+  first.peer.reset()
+  await fake.advance(1)
+  isFirst = false
+  const second = await fake.peer({ user: 'ada', resume: { session: first.session, id: 'r' } })
+  t.match(second.of('reply'), [{ id: 'r', data: { session: true } }])
+  open()
+  await fake.advance(1)
+  await second.ask({ op: 'event', event: 'count' }, 'x')
+  t.equal(calls.length, 1)
 })
 
 t.test('with a ttl of 0 nothing can be resumed', async (t) => {
