@@ -7,6 +7,7 @@ import { until } from '../helpers/until.js'
 
 const options = (more: HubOptions = {}): HubOptions => ({
   subprotocols: ['hub.v1.json'],
+  resume: { ttl: 300 },
   history: { size: 100 },
   identify: ({ headers }) => ({ user: String(headers['x-user']) }),
   authorize: { join: ({ user }) => user !== 'banned' },

@@ -98,10 +98,10 @@ export class FakeHub {
   }
 
   /** Accepts a socket; the connection enters the hub when promises have settled. */
-  accept (identity: Identity = {}, ip: string | null = null): FakePeer {
+  accept (identity: Identity = {}, ip: string | null = null, subprotocol: string | null = null): FakePeer {
     const slot = this.hub.admission.acquire(ip, () => {})
     const transport = new FakeTransport(this.clock)
-    const connection = this.hub.accept(transport, { identity, ip, subprotocol: null, slot })
+    const connection = this.hub.accept(transport, { identity, ip, subprotocol, slot })
     return { connection, transport, slot }
   }
 
