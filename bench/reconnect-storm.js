@@ -53,7 +53,7 @@ async function main (min) {
   const since = (times) => times.map((time) => time - at)
   const last = Math.max(...since(opened))
   const step = Math.ceil(last / STEPS / 50) * 50
-  const due = since(seen).flatMap((time) => Array.from({ length: 20 }, (_, i) => time + FLOOR_MS + (i + 0.5) / 20 * (min - FLOOR_MS)))
+  const due = since(seen).flatMap((time) => Array.from({ length: 100 }, (_, i) => time + FLOOR_MS + (i + 0.5) / 100 * (min - FLOOR_MS)))
   const series = [
     ['a try is due, by the backoff as documented', histogram(due, step, COUNT)],
     ['a try begins', histogram(since(tries), step)],
