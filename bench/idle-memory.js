@@ -1,6 +1,6 @@
 // What an idle connection costs a server, and what its upgrade cost: fastify-hub beside @fastify/websocket and bare ws, in one run,
 // interleaved, medians.
-//   npm run bench:idle [-- --connections 19000 --repetitions 3 --servers ws,fastify,hub]
+//   npm run bench:idle [-- --connections 19000 --repetitions 3 --servers ws,fastify,hub,hub.v1]
 // Servers and clients are child processes, one of each at a time, because open files are limited per process. Each client has an
 // address of its own in 127.0.0.0/8 (Linux answers to all of them), as in real life, and sends the headers of a browser.
 import { once } from 'node:events'
@@ -15,10 +15,13 @@ const { values } = parseArgs({
     repetitions: { type: 'string', default: '3' },
     servers: { type: 'string', default: 'ws,fastify,hub' },
     server: { type: 'string' },
-    client: { type: 'string' }
+    client: { type: 'string' },
+    kind: { type: 'string' }
   }
 })
-const NAMES = { ws: 'bare ws', fastify: '@fastify/websocket', hub: 'fastify-hub' }
+const NAMES = { ws: 'bare ws', fastify: '@fastify/websocket', hub: 'fastify-hub', 'hub.v1': 'fastify-hub with hub.v1' }
+/** It speaks hub.v1.json. */
+const V1 = 'hub.v1'
 const FRESH = 'just connected'
 const USED = 'after an echo and a ping'
 const ORIGIN = 'https://app.example.com'
@@ -28,9 +31,13 @@ const AT_ONCE = 100
 /** A text frame and a ping, masked with zeros, and the echo and the pong. */
 const SAY = Buffer.from([0x81, 0x85, 0, 0, 0, 0, ...Buffer.from('hello'), 0x89, 0x80, 0, 0, 0, 0])
 const HEARD_BYTES = 7 + 2
+/** Of hub.v1: the first message, and a ping of the protocol beside that of the WebSocket. */
+const RESUME = Buffer.from([0x81, 0x8f, 0, 0, 0, 0, ...Buffer.from('{"op":"resume"}')])
+const SAY_V1 = Buffer.from([0x81, 0x8d, 0, 0, 0, 0, ...Buffer.from('{"op":"ping"}'), 0x89, 0x80, 0, 0, 0, 0])
+const HEARD_V1_BYTES = 15 + 2
 
 if (values.server !== undefined) await serve(values.server)
-else if (values.client !== undefined) attend(Number(values.client))
+else if (values.client !== undefined) attend(Number(values.client), values.kind)
 else await main()
 
 async function main () {
@@ -58,7 +65,7 @@ async function measure (kind, connections) {
   const file = new URL(import.meta.url)
   const server = child(file, ['--server', kind, '--connections', String(connections)], { execArgv: ['--expose-gc'] })
   const { port } = await server.ask()
-  const client = child(file, ['--client', String(port)])
+  const client = child(file, ['--client', String(port), '--kind', kind])
   await client.ask({ open: WARM_UP })
   await client.ask({ say: true })
   await client.ask({ close: true })
@@ -84,7 +91,8 @@ async function measure (kind, connections) {
 
 /* ---- the clients ---- */
 
-function attend (port) {
+function attend (port, kind) {
+  const speaksV1 = kind === V1
   let sockets = []
   let received = 0
   let opened = 0
@@ -96,10 +104,14 @@ function attend (port) {
       'User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
       'Upgrade: websocket', `Origin: ${ORIGIN}`, 'Sec-WebSocket-Version: 13', 'Accept-Encoding: gzip, deflate, br, zstd',
       'Accept-Language: en-US,en;q=0.9', `Cookie: session=${String(i).padStart(64, 's')}`, 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-      'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits', '', ''
+      'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits', ...speaksV1 ? ['Sec-WebSocket-Protocol: hub.v1.json'] : [], '', ''
     ].join('\r\n'))
     const response = String(await once(socket, 'data'))
-    if (!response.startsWith('HTTP/1.1 101') || !response.endsWith('\r\n\r\n')) throw new Error(response)
+    if (!response.startsWith('HTTP/1.1 101') || !(speaksV1 || response.endsWith('\r\n\r\n'))) throw new Error(response)
+    if (speaksV1) {
+      socket.write(RESUME)
+      if (response.endsWith('\r\n\r\n')) await once(socket, 'data')
+    }
     socket.on('data', onData)
     sockets.push(socket)
   }
@@ -111,8 +123,8 @@ function attend (port) {
     },
     say: async () => {
       received = 0
-      for (const socket of sockets) socket.write(SAY)
-      while (received < sockets.length * HEARD_BYTES) await pause(20)
+      for (const socket of sockets) socket.write(speaksV1 ? SAY_V1 : SAY)
+      while (received < sockets.length * (speaksV1 ? HEARD_V1_BYTES : HEARD_BYTES)) await pause(20)
     },
     close: async () => {
       const closed = sockets.map((socket) => once(socket, 'close'))
@@ -127,7 +139,7 @@ function attend (port) {
 /* ---- the servers ---- */
 
 async function serve (kind) {
-  const port = await { ws: startWs, fastify: startFastify, hub: startHub }[kind]()
+  const port = await { ws: startWs, fastify: startFastify, hub: startHub, [V1]: startHub }[kind]()
   answer({
     memory: settled,
     cpu: () => {
@@ -176,6 +188,7 @@ async function startHub () {
   const app = Fastify()
   await app.register(fastifyHub, {
     origins: [ORIGIN],
+    subprotocols: values.server === V1 ? ['hub.v1.json'] : [],
     limits: { connections: Number(values.connections) },
     identify: (request) => ({ user: request.query.user, device: 'web' }),
     onMessage: (connection, message) => { connection.send(message) }

@@ -1,8 +1,9 @@
 // All connections are cut at once, and come back: 5,000 clients of the SDK, in rooms with history. How the tries are spread in time, beside
 // what the backoff promises; how fast the server takes them; how many get what they have missed from its memory; what that does to its
 // event loop.
-//   npm run bench:storm [-- --connections 5000 --rooms 100]
-// Server and clients are a process each. Both are on the same two cores, so that the rate is theirs together.
+//   npm run bench:storm [-- --connections 5000 --rooms 100 --min 1000,5000]
+// --min: `backoff.min` of the clients, the first delay at most; a run for each. Server and clients are a process each, and on the same cores:
+// where more come back in a second than both have time for, the rate is that of the machine, and with a longer delay that of the backoff.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +15,7 @@ const { values } = parseArgs({
   options: {
     connections: { type: 'string', default: '5000' },
     rooms: { type: 'string', default: '100' },
+    min: { type: 'string', default: '1000,5000' },
     server: { type: 'boolean', default: false },
     clients: { type: 'string' }
   }
@@ -23,79 +25,84 @@ const ROOMS = Number(values.rooms)
 /** Publications of each room while nobody is there. */
 const MISSED = 5
 const AT_ONCE = 100
-/** lib/client/backoff.ts: the first delay of a client that was connected. */
-const DELAY_MS = [100, 1_000]
-const STEP_MS = 50
+/** Shortest delay: lib/client/backoff.ts. */
+const FLOOR_MS = 100
+const STEPS = 40
 const WIDTH = 60
 /** Time that processes agree about. */
 const now = () => performance.timeOrigin + performance.now()
 
 if (values.server) await serve()
 else if (values.clients !== undefined) await attend(values.clients)
-else await main()
+else for (const min of values.min.split(',')) await main(Number(min))
 
-async function main () {
+async function main (min) {
   const server = child(file, ['--server'])
   const { url } = await server.ask()
-  const clients = child(file, ['--clients', url, '--connections', values.connections, '--rooms', values.rooms])
+  const clients = child(file, ['--clients', url, '--connections', values.connections, '--rooms', values.rooms, '--min', String(min)])
   await clients.ask()
   await clients.ask({ open: true })
   const before = await server.ask({ figures: true })
   const back = clients.ask({ back: true })
   const { at, took } = await server.ask({ cut: true })
-  const { delays, tries, opened, complete, gaps, codes, cpu } = await back
+  const { seen, delays, tries, opened, complete, gaps, ends, cpu } = await back
   const { accepted, ...after } = await server.ask({ figures: true })
   await clients.end()
   await server.end()
 
   const since = (times) => times.map((time) => time - at)
+  const last = Math.max(...since(opened))
+  const step = Math.ceil(last / STEPS / 50) * 50
+  const due = since(seen).flatMap((time) => Array.from({ length: 100 }, (_, i) => time + FLOOR_MS + (i + 0.5) / 100 * (min - FLOOR_MS)))
   const series = [
-    ['a try was due, by the backoff as documented', histogram(delays.map(({ seen }) => seen - at).flatMap((seen) => expected(seen)), COUNT)],
-    ['a try began', histogram(since(tries))],
-    ['the server had the connection', histogram(since(accepted))]
+    ['a try is due, by the backoff as documented', histogram(due, step, COUNT)],
+    ['a try begins', histogram(since(tries), step)],
+    ['the server has the connection', histogram(since(accepted), step)]
   ]
-  console.log(`${COUNT.toLocaleString('en')} clients in ${ROOMS} rooms, cut in ${took.toFixed(0)} ms, Node ${process.version}; each # of the histograms is ${unit(series).toFixed(0)} in ${STEP_MS} ms`)
-  for (const [name, counts] of series) plot(name, counts, unit(series))
-  const each = delays.map(({ delay }) => delay)
-  console.log(`\ndelays of the first try: ${[0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99].map((share) => `p${100 * share} ${quantile(each, share).toFixed(0)} ms`).join(', ')}`)
-  console.log(`accepted: p50 ${quantile(since(accepted), 0.5).toFixed(0)} ms after the cut, p99 ${quantile(since(accepted), 0.99).toFixed(0)}, the last ${Math.max(...since(accepted)).toFixed(0)}; most in ${STEP_MS} ms ${Math.max(...series[2][1])}`)
-  console.log(`up to date: p50 ${quantile(since(opened), 0.5).toFixed(0)} ms after the cut, the last ${Math.max(...since(opened)).toFixed(0)}; ${tries.length} tries, ${JSON.stringify(codes)}`)
+  const unit = Math.max(...series.flatMap(([, counts]) => counts)) / WIDTH
+  console.log(`\n${COUNT.toLocaleString('en')} clients in ${ROOMS} rooms, backoff.min ${min} ms, cut in ${took.toFixed(0)} ms, Node ${process.version}; each # of the histograms is ${unit.toFixed(0)} clients`)
+  for (const [name, counts] of series) plot(name, counts, step, unit)
+  const shares = (list, ...of) => of.map((share) => `p${100 * share} ${quantile(list, share).toFixed(0)}`).join(', ')
+  console.log(`\nall ends seen after ${Math.max(...since(seen)).toFixed(0)} ms; first delays, ms: ${shares(delays, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)}`)
+  console.log(`accepted, ms after the cut: ${shares(since(accepted), 0.01, 0.1, 0.5, 0.9, 0.99)}, the last ${Math.max(...since(accepted)).toFixed(0)}; most in a second ${busiest(accepted).toLocaleString('en')}`)
+  console.log(`up to date: ${shares(since(opened), 0.5, 0.99)}, the last ${last.toFixed(0)}; ${tries.length.toLocaleString('en')} tries, ${JSON.stringify(ends)}`)
   console.log(`server: longest delay of the event loop ${after.delay.toFixed(1)} ms (p99 ${after.p99.toFixed(1)}), CPU ${((after.cpu - before.cpu) / 1_000).toFixed(0)} ms, ${((after.cpu - before.cpu) / COUNT).toFixed(0)} us each; the clients' ${(cpu / 1_000).toFixed(0)} ms`)
   const { recovered, unrecovered } = after.recovery
   verdict(recovered === COUNT && unrecovered === 0, `recovered from memory: ${recovered.toLocaleString('en')}, not: ${unrecovered}`)
   verdict(complete === COUNT && gaps === 0, `clients that heard all ${MISSED} publications they had missed, in order, once: ${complete.toLocaleString('en')}; gaps: ${gaps}`)
-  const off = distance(each)
-  verdict(off < 0.05, `the delays are spread as documented, evenly from ${DELAY_MS[0]} to ${DELAY_MS[1]} ms: largest distance of the distributions ${off.toFixed(3)}`)
-  await draw(series)
-}
-
-/** When a client that saw its end then may try: each moment of the interval with the same weight. */
-function expected (seen) {
-  const [from, to] = DELAY_MS
-  return Array.from({ length: 18 }, (_, i) => seen + from + (i + 0.5) * (to - from) / 18)
+  const off = distance(delays, FLOOR_MS, min)
+  // Of 5,000 that are evenly spread, one in a million is further away.
+  verdict(off < 2.7 / Math.sqrt(COUNT), `the first delays are spread as documented, evenly from ${FLOOR_MS} to ${min} ms: largest distance of the distributions ${off.toFixed(4)}`)
+  await draw(series, step, min)
 }
 
 /** How many per step; with a total, so many in all. */
-function histogram (times, total = times.length) {
+function histogram (times, step, total = times.length) {
   const counts = []
   for (const time of times) {
-    const step = Math.max(0, Math.floor(time / STEP_MS))
-    while (counts.length <= step) counts.push(0)
-    counts[step] += total / times.length
+    const at = Math.max(0, Math.floor(time / step))
+    while (counts.length <= at) counts.push(0)
+    counts[at] += total / times.length
   }
   return counts
 }
 
-function unit (series) { return Math.max(...series.flatMap(([, counts]) => counts)) / WIDTH }
-
-function plot (name, counts, each) {
+function plot (name, counts, step, unit) {
   console.log(`\n${name}`)
-  for (const [step, count] of counts.entries()) console.log(`${String(step * STEP_MS).padStart(6)} ms ${String(Math.round(count)).padStart(5)} ${'#'.repeat(Math.round(count / each))}`)
+  for (const [i, count] of counts.entries()) console.log(`${String(i * step).padStart(6)} ms ${String(Math.round(count)).padStart(5)} ${'#'.repeat(Math.round(count / unit))}`)
+}
+
+function busiest (times) {
+  const sorted = times.toSorted((a, b) => a - b)
+  let first = 0
+  return Math.max(...sorted.map((time, i) => {
+    while (sorted[first] < time - 1_000) first++
+    return i - first + 1
+  }))
 }
 
 /** The distance of Kolmogorov and Smirnov to the even distribution. */
-function distance (delays) {
-  const [from, to] = DELAY_MS
+function distance (delays, from, to) {
   const sorted = delays.toSorted((a, b) => a - b)
   return Math.max(...sorted.map((delay, i) => {
     const should = Math.min(1, Math.max(0, (delay - from) / (to - from)))
@@ -103,25 +110,25 @@ function distance (delays) {
   }))
 }
 
-async function draw (series) {
+async function draw (series, step, min) {
   const { compile } = await import('vega-lite')
   const vega = await import('vega')
   const { spec } = compile({
-    data: { values: series.flatMap(([what, counts]) => [...counts, 0].map((count, step) => ({ what, ms: step * STEP_MS, count }))) },
+    data: { values: series.flatMap(([what, counts]) => [...counts, 0].map((count, i) => ({ what, ms: i * step, count }))) },
     background: 'white',
-    title: `${COUNT.toLocaleString('en')} clients cut at once`,
+    title: `${COUNT.toLocaleString('en')} clients cut at once, backoff.min ${min} ms`,
     width: 640,
     height: 240,
     mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 },
     encoding: {
       x: { field: 'ms', type: 'quantitative', title: 'milliseconds since the cut' },
-      y: { field: 'count', type: 'quantitative', title: `clients in ${STEP_MS} ms` },
+      y: { field: 'count', type: 'quantitative', title: `clients in ${step} ms` },
       color: { field: 'what', type: 'nominal', title: null, sort: null, scale: { range: ['#9aa5b1', '#d97706', '#1b7f4d'] }, legend: { orient: 'bottom', labelLimit: 400 } }
     }
   })
   const folder = new URL('results/', import.meta.url)
   mkdirSync(folder, { recursive: true })
-  writeFileSync(new URL('storm.svg', folder), await new vega.View(vega.parse(spec), { renderer: 'none' }).toSVG())
+  writeFileSync(new URL(`storm-${min}.svg`, folder), await new vega.View(vega.parse(spec), { renderer: 'none' }).toSVG())
 }
 
 /* ---- the clients ---- */
@@ -132,14 +139,15 @@ async function attend (url) {
   class Socket extends WebSocket {
     constructor (address, protocol) { super(address, protocol, { perMessageDeflate: false }) }
   }
+  const backoff = { min: Number(values.min) }
   const clients = []
   const tries = []
-  const codes = {}
+  const ends = {}
   let gaps = 0
   let storm = false
   const open = async (i) => {
-    const client = createClient({ url, WebSocket: Socket })
-    const one = { client, heard: [], seen: 0, delay: 0, opened: 0 }
+    const client = createClient({ url, WebSocket: Socket, backoff })
+    const one = { heard: [], seen: 0, delay: 0, opened: 0 }
     clients.push(one)
     const room = client.room(`room ${i % ROOMS}`)
     room.on('message', (n) => { one.heard.push(n) })
@@ -148,11 +156,12 @@ async function attend (url) {
       if (!storm) return
       if (state.is === 'waiting') {
         const how = `${state.code} ${state.reason}`.trim()
-        codes[how] = (codes[how] ?? 0) + 1
-        if (one.seen === 0) one.seen = now()
+        ends[how] = (ends[how] ?? 0) + 1
+        if (one.seen !== 0) return
+        one.seen = now()
+        one.delay = state.retryAt - Date.now()
       } else if (state.is === 'connecting') {
         tries.push(now())
-        if (one.delay === 0) one.delay = now() - one.seen
       } else if (state.is === 'open') {
         one.opened = now()
       }
@@ -165,20 +174,23 @@ async function attend (url) {
       for (let done = 0; done < COUNT; done += AT_ONCE) {
         await Promise.all(Array.from({ length: Math.min(AT_ONCE, COUNT - done) }, (_, i) => open(done + i)))
       }
+      // What their states are due to has come.
+      await new Promise((resolve) => { setTimeout(resolve, 1_000) })
       storm = true
     },
     back: async () => {
-      const { user, system } = process.cpuUsage()
+      const before = process.cpuUsage()
       while (clients.some(({ opened }) => opened === 0)) await new Promise((resolve) => { setTimeout(resolve, 100) })
-      const used = process.cpuUsage()
+      const { user, system } = process.cpuUsage(before)
       return {
-        delays: clients.map(({ seen, delay }) => ({ seen, delay })),
+        seen: clients.map(({ seen }) => seen),
+        delays: clients.map(({ delay }) => delay),
         tries,
         opened: clients.map(({ opened }) => opened),
         complete: clients.filter(({ heard }) => heard.length === MISSED && heard.every((n, i) => n === i + 1)).length,
         gaps,
-        codes,
-        cpu: used.user - user + used.system - system
+        ends,
+        cpu: user + system
       }
     }
   })
