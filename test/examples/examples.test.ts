@@ -4,9 +4,30 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import WebSocket from 'ws'
 import { Example } from '../helpers/program.js'
+import { createClient, type HubClient } from '../../lib/client/index.js'
 import { connectWs, type WsClient } from '../helpers/ws-client.js'
+import { until } from '../helpers/until.js'
+import type { events } from '../../examples/chat/events.js'
 
 const CHAT = 'chat/server.js'
+
+/** The status that a handshake is refused with. */
+async function refusal (url: string, subprotocol?: string): Promise<number | undefined> {
+  const [, response] = await once(new WebSocket(url, subprotocol === undefined ? [] : [subprotocol]).on('error', () => {}), 'unexpected-response')
+  response.destroy()
+  return response.statusCode
+}
+
+/** Sends requests of hub.v1. @returns their answers, in that order */
+async function answers (socket: WsClient, requests: object[]): Promise<Array<Record<string, unknown>>> {
+  const found = new Map<unknown, Record<string, unknown>>()
+  for (const [id, request] of requests.entries()) socket.send(JSON.stringify({ ...request, id }))
+  while (found.size < requests.length) {
+    const message = JSON.parse(await socket.text()) as Record<string, unknown>
+    if (message['id'] !== undefined) found.set(message['id'], message)
+  }
+  return requests.map((_, id) => found.get(id) ?? {})
+}
 
 t.test('the chat says clearly why it can not start', async (t) => {
   for (const port of ['0x10', '65536', '-1', 'http']) {
@@ -23,7 +44,7 @@ t.test('the chat says clearly why it can not start', async (t) => {
 
 t.test('the files of the page come with their types and a strict policy', async (t) => {
   const address = await new Example(t, CHAT, { PORT: '0' }).address()
-  for (const [path, type] of Object.entries({ '/': 'text/html', '/chat.css': 'text/css', '/chat.js': 'text/javascript', '/link.js': 'text/javascript', '/icon.svg': 'image/svg+xml' })) {
+  for (const [path, type] of Object.entries({ '/': 'text/html', '/chat.css': 'text/css', '/chat.js': 'text/javascript', '/room.js': 'text/javascript', '/elements.js': 'text/javascript', '/client.js': 'text/javascript', '/icon.svg': 'image/svg+xml' })) {
     const { status, headers } = await fetch(address + path)
     t.equal(status, 200, path)
     t.ok(headers.get('content-type')?.startsWith(type), path)
@@ -34,38 +55,82 @@ t.test('the files of the page come with their types and a strict policy', async 
 
 t.test('the chat answers what it does not understand, and goes on', async (t) => {
   const chat = new Example(t, CHAT, { PORT: '0' })
-  const address = await chat.address()
+  const address = (await chat.address()).replace('http', 'ws')
   for (const query of ['', '?name=', '?name=%20', `?name=${'x'.repeat(33)}`, '?name=a%00b', '?name=a&name=b', '?name=a&tab=%20']) {
-    const [, response] = await once(new WebSocket(`${address.replace('http', 'ws')}/ws${query}`).on('error', () => {}), 'unexpected-response')
-    t.equal(response.statusCode, 400, query)
-    response.destroy()
+    t.equal(await refusal(`${address}/ws${query}`, 'hub.v1.json'), 400, query)
   }
-  const socket = new WebSocket(`${address.replace('http', 'ws')}/ws?name=${encodeURIComponent('Zoë')}`)
-  t.teardown(() => { socket.terminate() })
-  const received: Array<Record<string, unknown>> = []
-  socket.on('message', (data) => { received.push(JSON.parse(String(data))) })
-  await once(socket, 'open')
-  for (const message of ['', 'hello', 'null', '[]', '{"op":"sing"}', '{"op":"join"}', '{"op":"join","room":"\\u202e"}', '{"op":"say","room":"lobby","text":"no id"}']) socket.send(message)
-  socket.send(JSON.stringify({ op: 'say', room: 'lobby', text: ' ', id: 1 }))
-  socket.send(JSON.stringify({ op: 'say', room: 'elsewhere', text: 'hi', id: 2 }))
-  socket.send(JSON.stringify({ op: 'say', room: 'lobby', text: 'hi', id: 3 }))
-  // It need not be the last: who is where is told when it likes.
-  while (!received.some(({ op }) => op === 'said')) await once(socket, 'message')
-  t.match(received[0], { op: 'welcome', you: 'Zoë' })
-  t.match(received[1], { op: 'joined', room: 'lobby', people: ['Zoë'] })
-  const errors = received.filter(({ op }) => op === 'error')
-  t.equal(errors.length, 10)
-  t.match(errors.at(-1), { message: 'you are not in this room', id: 2 })
-  t.match(received.find(({ op }) => op === 'said'), { op: 'said', room: 'lobby', id: 3, reached: 0 })
+  t.equal(await refusal(`${address}/ws?name=a`), 400, 'without a subprotocol')
 
-  const hasty = new WebSocket(`${address.replace('http', 'ws')}/ws?name=hasty`)
-  await once(hasty, 'open')
-  for (const room of ['a', 'b', 'c']) hasty.send(JSON.stringify({ op: 'join', room }))
-  hasty.close()
-  await once(hasty, 'close')
+  const socket = await connectWs(t, `${address}/ws?name=${encodeURIComponent('Zoë')}`, ['hub.v1.json'])
+  t.match(JSON.parse(await socket.text()), { op: 'hello', user: 'Zoë' })
+  t.match(await answers(socket, [
+    { op: 'sing' },
+    { op: 'join' },
+    { op: 'join', room: 'rooms of others' },
+    { op: 'join', room: 'chat:\u202e' },
+    { op: 'publish', room: 'chat:lobby', data: 'as nobody' },
+    { op: 'event', event: 'shout' },
+    { op: 'event', event: 'say', data: { room: 'chat:lobby', id: 'x', text: ' ' } },
+    { op: 'event', event: 'say', data: { room: 'chat:lobby', id: 'x', text: 'hi', from: 'somebody else' } },
+    { op: 'event', event: 'say', data: { room: 'chat:lobby', id: 'x', text: 'hi' } },
+    { op: 'event', event: 'history', data: { room: 'chat:lobby' } },
+    { op: 'event', event: 'typing', data: { room: 'chat:lobby', active: true } },
+    { op: 'join', room: 'chat:lobby' },
+    { op: 'event', event: 'say', data: { room: 'chat:lobby', id: 'x', text: 'hi' } },
+    { op: 'event', event: 'history', data: { room: 'chat:lobby' } }
+  ]), [
+    { code: 'unknown_op' },
+    { code: 'invalid_message', path: '/room' },
+    { code: 'rejected', message: 'a room is chat: and 1 to 32 visible characters' },
+    { code: 'rejected' },
+    { code: 'not_allowed' },
+    { code: 'unknown_event' },
+    { code: 'invalid_data', path: '/data/text' },
+    { code: 'invalid_data', path: '/data/from' },
+    { code: 'rejected', message: 'you are not in this room' },
+    { code: 'rejected' },
+    { code: 'rejected' },
+    { op: 'joined', offset: 0 },
+    { op: 'reply', data: { at: Number } },
+    { op: 'reply', data: { offset: 1, messages: [{ offset: 1, message: { id: 'x', from: 'Zoë', text: 'hi' } }] } }
+  ])
+  const rooms = Array.from({ length: 10 }, (_, i) => ({ op: 'join', room: `chat:${i}` }))
+  t.match((await answers(socket, rooms)).at(-1), { code: 'rejected', message: 'you can be in 10 rooms at once' })
+
+  const hasty = await connectWs(t, `${address}/ws?name=hasty`, ['hub.v1.json'])
+  for (const room of ['a', 'b', 'c']) hasty.send(JSON.stringify({ op: 'join', room: `chat:${room}` }))
+  hasty.ws.close()
+  await hasty.closed
   const { code, stdout, stderr } = await chat.stop()
   t.equal(code, 0)
   t.match(stdout + stderr, /^Chat on .*\n$/, 'nothing of this is worth a line in the log')
+})
+
+t.test('a client of the chat has the types of its events', async (t) => {
+  const chat = new Example(t, CHAT, { PORT: '0' })
+  const address = (await chat.address()).replace('http', 'ws')
+  const clientOf = (name: string): HubClient<typeof events> => {
+    const client = createClient<typeof events>({ url: `${address}/ws?name=${name}`, WebSocket })
+    t.teardown(() => { client.close() })
+    client.open()
+    return client
+  }
+  const [ada, bob] = [clientOf('ada'), clientOf('bob')]
+  const room = 'chat:lobby'
+  const heard: unknown[] = []
+  let lists: unknown
+  ada.room('rooms').on('message', (data) => { lists = data })
+  ada.room(room).on('message', (message, { offset }) => { heard.push({ ...message as object, offset }) })
+  await ada.room(room).join()
+  await bob.room(room).join()
+  t.same((await ada.room(room).presence()).users, [{ user: 'ada', connections: 1 }, { user: 'bob', connections: 1 }])
+  const { at } = await bob.emit('say', { room, id: 'one', text: 'hello' })
+  await ada.emit('typing', { room, active: true })
+  t.same((await bob.room(room).presence()).states, [{ user: 'ada', key: 'typing' }])
+  t.same(heard, [{ id: 'one', from: 'bob', text: 'hello', at, offset: 1 }])
+  const { messages } = await ada.emit('history', { room })
+  t.same(messages.map(({ message }) => message.text), ['hello'])
+  await until(() => JSON.stringify(lists) === '{"rooms":[{"room":"chat:lobby","people":2}]}', 'the list of rooms')
 })
 
 t.test('routes notify everybody, or one user', async (t) => {
