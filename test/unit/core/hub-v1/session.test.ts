@@ -128,14 +128,18 @@ t.test('what has ended is kept for its time, and answers for theirs', async (t) 
 t.test('answers are kept as they were, and only so many bytes of them', async (t) => {
   const fake = await startV1(t)
   const state = { n: 0, text: '' }
-  fake.hub.event('state', { handler: () => {
-    state.n++
-    return state
-  } })
-  fake.hub.event('large', { handler: () => {
-    state.n++
-    return 'x'.repeat(100_000)
-  } })
+  fake.hub.event('state', {
+    handler: () => {
+      state.n++
+      return state
+    }
+  })
+  fake.hub.event('large', {
+    handler: () => {
+      state.n++
+      return 'x'.repeat(100_000)
+    }
+  })
   const first = await fake.peer({ user: 'ada' })
   t.match(await first.ask({ op: 'event', event: 'state' }, 's'), { data: { n: 1 } })
   state.n = 50
