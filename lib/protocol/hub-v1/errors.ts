@@ -21,7 +21,7 @@ export const wireErrors = Object.freeze({
   notJoined: 'not_joined',
   /** Over the rate of messages. */
   rateLimited: 'rate_limited',
-  /** The handler took too long, or failed. */
+  /** The application failed. */
   internal: 'internal',
   /** The server can not do it now: try again. */
   unavailable: 'unavailable'
