@@ -6,7 +6,9 @@ export const MESSAGES = 500
 const CUTS = 10
 
 /** How far a speaker goes beyond what it has heard, of itself and of the other: a conversation, so that who is away misses some of it, and not all. */
-export const AHEAD = 24
+export const AHEAD = 8
+/** Publications between two cuts when the second is overdue: one speaker goes from so far behind the other to so far ahead, until that is back. */
+const BETWEEN = 2 * AHEAD + 4
 
 /** When to cut: at which publications, and how many turns of the event loop after the server has heard of it. */
 export type Cuts = ReadonlyMap<number, number>
@@ -14,8 +16,8 @@ export type Cuts = ReadonlyMap<number, number>
 /** The environment variable CUTS_SEED repeats a run. @returns ten random moments, and what they come from */
 export function randomCuts (): { seed: number, cuts: Cuts } {
   const seed = Number(process.env['CUTS_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-  // Not the last ones: a cut waits until both are there, and needs a publication to see it.
-  const at = fc.uniqueArray(fc.integer({ min: 1, max: MESSAGES - CUTS * AHEAD }), { minLength: CUTS, maxLength: CUTS })
+  // Not the last ones: a cut waits until both are there, and takes place at a publication.
+  const at = fc.uniqueArray(fc.integer({ min: 1, max: MESSAGES - CUTS * BETWEEN }), { minLength: CUTS, maxLength: CUTS })
   const turns = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: CUTS, maxLength: CUTS })
   const [sample] = fc.sample(fc.noBias(fc.tuple(at, turns)), { seed, numRuns: 1 })
   if (sample === undefined) throw new Error('nothing sampled')
