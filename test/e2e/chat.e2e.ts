@@ -1,5 +1,7 @@
 import t from 'tap'
 import WebSocket from 'ws'
+import type { events } from '../../examples/chat/events.js'
+import { createClient } from '../../lib/client/index.js'
 import { DESKTOP, Person, PHONE, setUp } from './person.js'
 
 t.test('two people talk in rooms, and see who is there', async (t) => {
@@ -117,6 +119,23 @@ t.test('whoever comes later reads what was said before', async (t) => {
   await ada.page.locator('.message.mine', { hasText: 'Second' }).waitFor()
   t.same(await ada.log(), ['First', 'Second'])
   t.same([...ada.problems, ...bob.problems], [])
+})
+
+t.test('what is said twice under one id is shown once', async (t) => {
+  const { browser, address } = await setUp(t)
+  const ada = await Person.enter(browser, address, 'Ada')
+  const client = createClient<typeof events>({ url: `${address.replace('http', 'ws')}/ws?name=Bob`, WebSocket })
+  t.teardown(() => { client.close() })
+  client.open()
+  const room = 'chat:lobby'
+  await client.room(room).join()
+  // As after a restart, when nobody knows whether the first one was heard.
+  for (const text of ['once', 'once', 'last']) await client.emit('say', { room, id: text, text })
+  await ada.hear('last')
+  t.same(await ada.log(), ['once', 'last'])
+  const cid = await Person.enter(browser, address, 'Cid')
+  await cid.hear('last')
+  t.same(await cid.log(), ['once', 'last'], 'nor by whoever comes later')
 })
 
 t.test('screenshots', async (t) => {
