@@ -27,7 +27,7 @@ export function drainConnections (connections: readonly HubConnection[], { sprea
     const closing = connections.slice(next, next + batch)
     for (const [i, connection] of closing.entries()) {
       // Its own time to come back: all of them over the spread, in the order in which they go.
-      connection.endpoint?.goodbye(Math.floor(spread * (next + i) / connections.length))
+      connection.endpoint?.goodbye(Math.floor(spread * (next + i + 1) / connections.length))
       connection.close(code, reason)
     }
     next += batch

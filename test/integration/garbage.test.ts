@@ -5,7 +5,7 @@ import { GarbageClient } from '../helpers/garbage-client.js'
 import { remains, startGarbageServer } from '../helpers/garbage-server.js'
 import { until } from '../helpers/until.js'
 
-const MESSAGES = 4_000
+const MESSAGES = 2_000
 const BATCH = 100
 
 for (const codec of ['hub.v1.json', 'hub.v1.msgpack'] satisfies CodecName[]) {

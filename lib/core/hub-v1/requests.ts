@@ -69,13 +69,14 @@ export class Requests {
     const isSame = session !== undefined && endpoint.connection.live && this.#hub.sessions.resume(endpoint.session, session)
     // What onConnect joins without waiting for it goes on from these positions, too: it is not to be overtaken.
     await Promise.allSettled(Object.keys(rooms).map(async (room) => await this.#host.rooms.joining(endpoint.connection, room)))
-    await Promise.all(endpoint.takePositions(rooms).map(async ([room, since]) => {
+    // One after the other: the application may allow so many rooms and no more.
+    for (const [room, since] of endpoint.takePositions(rooms)) {
       try {
         await this.#join(endpoint, room, { since })
       } catch (error) {
         endpoint.error(this.#hub.describe(endpoint, error, room))
       }
-    }))
+    }
     return { session: isSame }
   }
 

@@ -126,7 +126,7 @@ t.test('before a drain closes it, each client is told when to come back', async 
   const drained = fake.hub.drain()
   await fake.advance(2_000)
   await drained
-  t.same(peers.map((peer) => peer.of('goodbye')[0]), [0, 250, 500, 750].map((reconnectIn): ServerMessage => ({ op: 'goodbye', reconnectIn })))
+  t.same(peers.map((peer) => peer.of('goodbye')[0]), [250, 500, 750, 1_000].map((reconnectIn): ServerMessage => ({ op: 'goodbye', reconnectIn })))
   t.match(peers.map(({ peer }) => peer.ended), peers.map(() => ({ code: 1012 })))
 })
 

@@ -172,3 +172,12 @@ t.test('fault 65: new credentials in band, before the old ones expire', async (t
   const anonymous = await fake.peer()
   t.match(await anonymous.ask({ op: 'refresh' }), { op: 'error', code: 'not_allowed' })
 })
+
+t.test('a limit of rooms holds for those of a resume, too', async (t) => {
+  const fake = await startV1(t, { application: { join: async ({ rooms }) => await Promise.resolve(rooms.size < 2) } })
+  const position = { epoch: 'old', offset: 0 }
+  const peer = await fake.peer({ resume: { rooms: { a: position, b: position, c: position, d: position } } })
+  await fake.advance(10)
+  t.same(peer.of('joined').map(({ room }) => room), ['a', 'b'])
+  t.match(peer.of('error'), [{ code: 'not_allowed', room: 'c' }, { code: 'not_allowed', room: 'd' }])
+})

@@ -89,7 +89,7 @@ t.test('it accepts exactly what another implementation reads, but what hub.v1 ex
     if (problem === null) accepted++
     // Of text that is not UTF-8 the other one makes something.
     if (problem?.isUtf8Problem !== true && !bytes.includes('__proto__')) assert.equal(problem === null, isReadByOthers(bytes), `${bytes.toString('hex')}: ${problem?.message}`)
-  }), { numRuns: 10_000 })
+  }), { numRuns: 4_000 })
   t.ok(accepted > 500, `${accepted} were accepted`)
   t.end()
 })
