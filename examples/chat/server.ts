@@ -68,7 +68,7 @@ async function onConnect (connection: Connection): Promise<void> {
 function mayJoin ({ rooms }: Connection, room: string): boolean {
   const name = room.startsWith(CHAT) ? room.slice(CHAT.length) : null
   if (name === null || cleanName(name) !== name) throw problem(400, `a room is ${CHAT} and 1 to ${MAX_NAME} visible characters`)
-  // Beside the list of rooms. Those of one resume are asked for together: their number has the size of that message for a limit.
+  // Beside the list of rooms.
   if (rooms.size > MAX_ROOMS_EACH) throw problem(403, `you can be in ${MAX_ROOMS_EACH} rooms at once`)
   return true
 }

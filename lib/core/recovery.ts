@@ -20,7 +20,7 @@ export interface RecoveringRoom {
 
 /** What becomes of cursors. */
 export interface RecoveryListener {
-  /** The connection has had all that the node has: it is as good as any other member, from this call on. */
+  /** The connection has had all that the node has: from this call on it is a member like the others. */
   onCaughtUp (cursor: Cursor): void
   /** What it would get next is not kept any more. */
   onLost (cursor: Cursor): void

@@ -1,18 +1,5 @@
 import fc from 'fast-check'
-
-interface SchemaView {
-  const?: unknown
-  anyOf?: SchemaView[]
-  type?: string
-  properties?: Record<string, SchemaView>
-  patternProperties?: Record<string, SchemaView>
-  required?: string[]
-  items?: SchemaView
-  minimum?: number
-  maximum?: number
-  minLength?: number
-  maxLength?: number
-}
+import type { SchemaView } from '../../lib/protocol/hub-v1/words.js'
 
 /** Longest string, so that a room has at most 255 bytes. */
 const MAX_LENGTH = 60

@@ -37,7 +37,7 @@ const clientSchemas = {
   }),
   join: message('join', 'Enters a room.', { room, since: Type.Optional(Type.Object({ epoch, offset }, { description: 'Last known position: what was published since then follows first.' })), id: optionalId }),
   leave: message('leave', 'Leaves a room.', { room, id: optionalId }),
-  publish: message('publish', 'Sends to all members of a room, the sender included if it is one.', { room, data: anything('What is published: any JSON value.'), base64: bytes, id: optionalId }),
+  publish: message('publish', 'Sends to all members of a room, the sender included if it is one.', { room, data: anything('What is published, a JSON value.'), base64: bytes, id: optionalId }),
   event: message('event', 'Calls the handler of an event.', { event: Type.String({ minLength: 1, maxLength: 255, description: 'Name of the event.' }), data: anything("As the event's schema has it."), id: optionalId }),
   ack: message('ack', 'Direct messages have been taken care of, and need not be kept.', { ids: Type.Array(Type.String({ minLength: 1, maxLength: 255 }), { maxItems: 1000, description: '`ack` of direct messages.' }), id: optionalId }),
   refresh: message('refresh', 'New credentials, before the old ones expire.', { data: anything('Whatever the application takes for credentials.'), id: optionalId }),

@@ -1,5 +1,5 @@
 /** The parts of a schema of a message that have words. */
-interface SchemaView {
+export interface SchemaView {
   const?: unknown
   anyOf?: SchemaView[]
   type?: string

@@ -34,6 +34,20 @@ async function start (t: Test): Promise<Late> {
   return { fake, broker, peer, epoch, settle }
 }
 
+/** A peer in the room that has stopped reading, and has fifteen publications to come. */
+async function fallBehind ({ fake, broker, settle }: Late): Promise<V1Peer> {
+  const slow = await fake.peer({ kernel: 100 })
+  slow.say({ op: 'join', room: 'a' })
+  await settle()
+  slow.peer.stuck()
+  for (let i = 6; i <= 20; i++) {
+    await fake.hub.room('a').publish(i)
+    broker.deliver()
+    await fake.turn()
+  }
+  return slow
+}
+
 t.test('whoever leaves while the log is asked does not enter', async (t) => {
   const { fake, broker, peer, epoch, settle } = await start(t)
   peer.say({ op: 'join', room: 'a', since: { epoch, offset: 1 }, id: 1 })
@@ -82,18 +96,11 @@ t.test('many at one position are one question', async (t) => {
 })
 
 t.test('a log that can not be asked ends the connection, which may come back; the error is reported', async (t) => {
-  const { fake, broker, peer, settle } = await start(t)
+  const late = await start(t)
+  const { fake, broker, peer, settle } = late
   peer.say({ op: 'join', room: 'a' })
   await settle()
-  const slow = await fake.peer({ kernel: 100 })
-  slow.say({ op: 'join', room: 'a' })
-  await settle()
-  slow.peer.stuck()
-  for (let i = 6; i <= 20; i++) {
-    await fake.hub.room('a').publish(i)
-    broker.deliver()
-    await fake.turn()
-  }
+  const slow = await fallBehind(late)
   broker.history = async () => { throw new Error('away') }
   slow.peer.read()
   await settle()
@@ -122,16 +129,9 @@ t.test('what a node has lost of a room is told to those in it', async (t) => {
 })
 
 t.test('a log of another epoch is a gap for whoever is behind in the old one', async (t) => {
-  const { fake, broker, epoch, settle } = await start(t)
-  const slow = await fake.peer({ kernel: 100 })
-  slow.say({ op: 'join', room: 'a' })
-  await settle()
-  slow.peer.stuck()
-  for (let i = 6; i <= 20; i++) {
-    await fake.hub.room('a').publish(i)
-    broker.deliver()
-    await fake.turn()
-  }
+  const late = await start(t)
+  const { fake, epoch, settle } = late
+  const slow = await fallBehind(late)
   fake.hub.onGap('a', { epoch, offset: 20 }, { epoch: 'new', offset: 0 })
   t.same(slow.of('gap'), [], 'it has not come that far')
   slow.peer.read()

@@ -6,6 +6,18 @@ import { startV1 } from '../../../helpers/v1-world.js'
 
 const directs = (peer: V1Peer): unknown[] => peer.of('direct').map(({ data }) => data)
 
+/** A directory that answers claims when it is opened. */
+function slowClaims (): { directory: PromisedDirectory, open: () => void } {
+  const { promise, open } = gate()
+  const directory = new PromisedDirectory()
+  const claim = directory.claim.bind(directory)
+  directory.claim = async (...args) => {
+    await promise
+    return await claim(...args)
+  }
+  return { directory, open }
+}
+
 t.test('messages for a user that come in quick succession are all delivered', async (t) => {
   for (let microtasks = 0; microtasks < 12; microtasks++) {
     const fake = await startV1(t)
@@ -20,13 +32,7 @@ t.test('messages for a user that come in quick succession are all delivered', as
 })
 
 t.test('a message that is kept while the login is being claimed is delivered', async (t) => {
-  const { promise, open } = gate()
-  const directory = new PromisedDirectory()
-  const claim = directory.claim.bind(directory)
-  directory.claim = async (...args) => {
-    await promise
-    return await claim(...args)
-  }
+  const { directory, open } = slowClaims()
   const fake = await startV1(t, { directory })
   const connecting = fake.peer({ user: 'ada' })
   await fake.clock.settle()
@@ -181,13 +187,7 @@ t.test('a list that fails when a slow reader has caught up comes with the next c
 })
 
 t.test('who is on the way in when a drain begins is told when to come back, too', async (t) => {
-  const { promise, open } = gate()
-  const directory = new PromisedDirectory()
-  const claim = directory.claim.bind(directory)
-  directory.claim = async (...args) => {
-    await promise
-    return await claim(...args)
-  }
+  const { directory, open } = slowClaims()
   const fake = await startV1(t, { directory, drain: { spread: 1_000, timeout: 5_000 } })
   const connecting = fake.peer({ user: 'ada' })
   await fake.clock.settle()
