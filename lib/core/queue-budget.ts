@@ -22,8 +22,8 @@ export interface BudgetedQueue {
   readonly bytes: number
   /** Place in the budget's heap; belongs to the budget. */
   budgetIndex: number
-  /** Drops its oldest message for the sake of others. */
-  shedOldest (): void
+  /** Drops its oldest message for the sake of others; one that has none that may be dropped ends. @returns whether it goes on */
+  shedOldest (): boolean
   /** Ends its connection as a slow reader, and drops all that waits. */
   shedAll (): void
 }
@@ -100,8 +100,8 @@ export class QueueBudget {
       this.#shed++
       this.#shedAt = this.#clock.monotonic()
       if (overflow === 'drop-oldest') {
-        fattest.shedOldest()
-        dropped++
+        if (fattest.shedOldest()) dropped++
+        else if (fattest === asker) return -1
       } else {
         fattest.shedAll()
         if (fattest === asker) return -1

@@ -215,16 +215,18 @@ export class Rooms implements RecoveryListener {
     const { endpoint } = connection
     if (!connection.live) return positionOf(room)
     if (endpoint === null) return this.#enterLive(room, connection)
-    const since = asked ?? endpoint.takePosition(room.name)
+    const since = asked ?? endpoint.position(room.name)
     const isAsked = since !== undefined
     const { size, mode } = room.policy
     if (size === 0 || (!isAsked && mode === 'log') || (isAsked && samePosition(since, room))) {
+      endpoint.dropPosition(room.name)
       return this.#enterTold(room, connection, { id, recovered: isAsked ? samePosition(since, room) : undefined })
     }
     let { publications, recovered, position } = await this.#config.broker.history(room.name, since, 0)
     // Of a cache the latest counts, whatever was there before.
     if (!recovered && mode === 'cache') ({ publications, position } = await this.#config.broker.history(room.name, undefined, 0))
     if (!isWanted() || !connection.live) return positionOf(room)
+    endpoint.dropPosition(room.name)
     // The log was lost while it was asked.
     const isSame = position.epoch === room.epoch
     const answer = { id, recovered: isAsked ? recovered && isSame : undefined }

@@ -128,12 +128,15 @@ export class SendQueue implements BudgetedQueue {
 
   /* ---- for the budget ---- */
 
-  shedOldest (): void {
+  shedOldest (): boolean {
     const oldest = this.#oldest
-    // Nothing is left that may be dropped.
-    if (oldest === null) return this.shedAll()
+    if (oldest === null) {
+      this.shedAll()
+      return false
+    }
     this.#evict(oldest)
     this.#owner.onOverflow('drop-oldest', 1)
+    return true
   }
 
   shedAll (): void {

@@ -149,12 +149,11 @@ export class Endpoint {
 
   /* ---- for the hub ---- */
 
-  /** The position in a room that the peer has named when it connected; each is given once. */
-  takePosition (room: string): StreamPosition | undefined {
-    const since = this.#positions?.get(room)
-    if (since !== undefined) this.#positions?.delete(room)
-    return since
-  }
+  /** The position in a room that the peer has named when it connected, and that nothing has been made of. */
+  position (room: string): StreamPosition | undefined { return this.#positions?.get(room) }
+
+  /** The peer is told of the room: the position has been used. */
+  dropPosition (room: string): void { this.#positions?.delete(room) }
 
   /**
    * The rooms of a `resume` that are to be joined, with the positions to go on from: of the first message, those that onConnect has

@@ -73,6 +73,8 @@ export class HubV1 {
       return
     }
     const { session } = endpoint
+    // It sends these when it has the answer to its resume: docs/protocol.md.
+    this.sessions.confirm(session)
     const answered = session.once(id, this.#host.clock.monotonic(), async () => await this.#answer(endpoint, message) ?? { op: 'reply', id, payload: null })
     this.sessions.kept(session)
     endpoint.answer(await answered)

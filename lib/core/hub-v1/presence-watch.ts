@@ -33,8 +33,10 @@ export class PresenceWatch {
       await watched.begun
     } catch (error) {
       // Whoever asks next tries again.
-      if (this.#rooms.get(room) === watched) this.#rooms.delete(room)
-      endpoint.watching?.delete(room)
+      if (this.#rooms.get(room) === watched) {
+        this.#rooms.delete(room)
+        for (const other of watched.endpoints) other.watching?.delete(room)
+      }
       throw error
     }
   }

@@ -17,6 +17,8 @@ interface Owner {
   endpoint: Endpoint | null
   /** Monotonic milliseconds of that moment. */
   endedAt: number
+  /** Id of the session that it goes on with, as long as the client may not know that it does; or null. */
+  alias: string | null
 }
 
 /** How often what is too old is looked for: at most, in milliseconds. */
@@ -28,6 +30,8 @@ export class ResumableSessions {
   readonly #clock: Clock
   readonly #tokens: SessionTokens
   readonly #owners = new Map<string, Owner>()
+  /** By the ids that are good once more. */
+  readonly #aliases = new Map<string, Owner>()
   /** Those whose connection has ended, in that order. */
   readonly #ended = new Set<Owner>()
   /** Those that keep an answer. */
@@ -48,29 +52,40 @@ export class ResumableSessions {
 
   begin (endpoint: Endpoint, user: string | null): Session {
     const session = new Session(user)
-    if (this.#options.ttl > 0) this.#owners.set(session.id, { session, endpoint, endedAt: 0 })
+    if (this.#options.ttl > 0) this.#owners.set(session.id, { session, endpoint, endedAt: 0, alias: null })
     return session
   }
 
   token ({ id, user }: Session): string { return this.#tokens.sign(id, user) }
 
   /**
-   * Goes on with an earlier session, once: whoever shows the same token again is refused. A connection that still has it
-   * is half-open, and is ended.
+   * Goes on with an earlier session, once: whoever shows the same token again is refused, from `confirm` on; before that
+   * the client may not have heard that it was taken. A connection that still has the session is half-open, and is ended.
    * @param session of a connection that has not ended
    * @returns whether the token was good
    */
   resume (session: Session, token: string): boolean {
     const id = this.#tokens.verify(token, session.user)
-    const owner = id === null || id === session.id ? undefined : this.#owners.get(id)
-    if (owner === undefined) return false
-    this.#owners.delete(owner.session.id)
-    this.#ended.delete(owner)
-    this.#keeping.delete(owner.session)
+    const own = this.#owners.get(session.id)
+    const owner = id === null ? undefined : this.#owners.get(id) ?? this.#aliases.get(id)
+    if (id === null || own === undefined || owner === undefined) return false
+    if (owner === own) return true
+    this.#forget(owner)
+    this.confirm(session)
+    own.alias = id
+    this.#aliases.set(id, own)
     session.adopt(owner.session)
     owner.endpoint?.supersede()
     this.kept(session)
     return true
+  }
+
+  /** The client shows that it knows of its resume: the token of before is used up. */
+  confirm (session: Session): void {
+    const owner = this.#owners.get(session.id)
+    if (owner === undefined || owner.alias === null) return
+    this.#aliases.delete(owner.alias)
+    owner.alias = null
   }
 
   /** The session may keep an answer. */
@@ -93,8 +108,16 @@ export class ResumableSessions {
   stop (): void {
     this.#sweep.cancel()
     this.#owners.clear()
+    this.#aliases.clear()
     this.#ended.clear()
     this.#keeping.clear()
+  }
+
+  #forget (owner: Owner): void {
+    this.#owners.delete(owner.session.id)
+    if (owner.alias !== null) this.#aliases.delete(owner.alias)
+    this.#ended.delete(owner)
+    this.#keeping.delete(owner.session)
   }
 
   #plan (): void {
@@ -105,9 +128,7 @@ export class ResumableSessions {
     const before = this.#clock.monotonic() - this.#options.ttl
     for (const owner of this.#ended) {
       if (owner.endedAt > before) break
-      this.#ended.delete(owner)
-      this.#owners.delete(owner.session.id)
-      this.#keeping.delete(owner.session)
+      this.#forget(owner)
     }
     for (const session of this.#keeping) {
       session.prune(before)

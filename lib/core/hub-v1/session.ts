@@ -56,17 +56,21 @@ export class Session {
     const own = this.#kept
     this.#kept = other.#kept
     this.#characters += other.#characters
-    for (const [id, kept] of own ?? []) (this.#kept ??= new Map()).set(id, kept)
+    for (const [id, kept] of own ?? []) {
+      this.#drop(id)
+      ;(this.#kept ??= new Map()).set(id, kept)
+    }
     other.#kept = null
+    other.#characters = 0
     other.#successor = this
     this.#trim()
   }
 
-  /** Lets go of the answers of before `before`. */
+  /** Lets go of the answers to what was asked before `before`. What is still being done is not done a second time. */
   prune (before: number): void {
-    for (const [id, { at }] of this.#kept ?? []) {
+    for (const [id, { at, answer }] of this.#kept ?? []) {
       if (at > before) break
-      this.#drop(id)
+      if (answer !== null) this.#drop(id)
     }
   }
 
@@ -79,9 +83,9 @@ export class Session {
   }
 
   #trim (): void {
-    for (const id of this.#kept?.keys() ?? []) {
+    for (const [id, { answer }] of this.#kept ?? []) {
       if ((this.#kept?.size ?? 0) <= MAX_ANSWERS && this.#characters <= MAX_CHARACTERS) return
-      this.#drop(id)
+      if (answer !== null) this.#drop(id)
     }
   }
 
@@ -95,5 +99,6 @@ export class Session {
 }
 
 function lengthOf ({ answer }: Kept): number {
-  return answer?.op === 'reply' ? answer.payload?.text.length ?? 0 : 0
+  if (answer === null) return 0
+  return answer.op === 'reply' ? answer.payload?.text.length ?? 0 : answer.message.length + (answer.path?.length ?? 0) + (answer.room?.length ?? 0)
 }

@@ -115,12 +115,14 @@ t.test('random offers to several queues: bounds, order, bytes, drops, replaced o
     const sheds: number[] = []
     const opened = (i: number): SendQueue => {
       const queue = open()
-      for (const method of ['shedOldest', 'shedAll'] as const) {
-        const original = queue[method].bind(queue)
-        queue[method] = () => {
-          sheds.push(i)
-          original()
-        }
+      const { shedOldest, shedAll } = queue
+      queue.shedOldest = () => {
+        sheds.push(i)
+        return shedOldest.call(queue)
+      }
+      queue.shedAll = () => {
+        sheds.push(i)
+        shedAll.call(queue)
       }
       return queue
     }

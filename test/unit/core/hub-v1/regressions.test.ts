@@ -213,3 +213,40 @@ t.test('messages of hub.v1 that wait are in the budget of the process', async (t
   await fake.advance(10)
   t.same([fake.hub.stats().queuedBytes, fake.hub.outbound.budget.bytes], [0, 0])
 })
+
+t.test('a position is used up only when the peer is told of the room', async (t) => {
+  const fake = await startV1(t, { onConnect: async (connection) => { await connection.join('a').catch(() => {}) } })
+  for (let i = 1; i <= 3; i++) await fake.hub.room('a').publish(i)
+  const { epoch } = (await fake.hub.room('a').history()).position
+  const history = fake.hub.broker.history.bind(fake.hub.broker)
+  let failures = 1
+  fake.hub.broker.history = async (...args) => {
+    if (failures-- > 0) throw new Error('away')
+    return await history(...args)
+  }
+  const peer = await fake.peer({ resume: { rooms: { a: { epoch, offset: 1 } }, id: 'r' } })
+  await fake.advance(10)
+  t.match(peer.of('joined'), [{ room: 'a', offset: 1, recovered: true }])
+  t.same(peer.log('a'), [2, 3])
+})
+
+t.test('a slow reader with nothing that may be dropped gives way as a whole, and leaves nothing behind', async (t) => {
+  const fake = await startV1(t, { history: { size: 0 }, queue: { maxTotalBytes: 12_000 } })
+  fake.hub.outbound.budget.join(fake.hub, 12_000)
+  const peer = await fake.peer({ kernel: 100 })
+  await peer.ask({ op: 'join', room: 'a' })
+  peer.peer.stuck()
+  const { connection } = peer.peer
+  for (let i = 0; i < 3; i++) {
+    connection.send('x'.repeat(100))
+    await fake.turn()
+  }
+  for (let id = 0; id < 20; id++) peer.say({ op: 'join', room: 'a', id })
+  await fake.advance(10)
+  for (let i = 0; i < 10 && connection.state === 'open'; i++) {
+    connection.send('x'.repeat(5_000))
+    await fake.advance(10)
+  }
+  t.equal(fake.hub.size, 0)
+  t.same([fake.hub.outbound.budget.bytes, fake.hub.outbound.budget.queues, fake.hub.stats().queuedBytes], [0, 0, 0])
+})

@@ -68,6 +68,7 @@ t.test("fault 68: another user's token, a reused one, an expired one, and one th
   t.equal((await back(fake, 'ada', 'a.b')).isSame, false)
   const good = await back(fake, 'ada', first.session)
   t.equal(good.isSame, true)
+  await good.peer.ask({ op: 'event', event: 'count' }, 'x')
   const reused = await back(fake, 'ada', first.session)
   t.equal(reused.isSame, false)
   t.match(await reused.peer.ask({ op: 'event', event: 'count' }, 'x'), { data: 2 }, 'done again: it is another session')
@@ -206,4 +207,62 @@ t.test('with a ttl of 0 nothing can be resumed', async (t) => {
   first.peer.reset()
   t.equal((await back(fake, undefined, first.session)).isSame, false)
   t.equal(fake.hub.hubV1.sessions.size, 0)
+})
+
+t.test('a client that has not heard of its resume shows the token of before once more', async (t) => {
+  const fake = await startV1(t)
+  const calls = countCalls(fake)
+  const first = await fake.peer({ user: 'ada' })
+  await first.ask({ op: 'event', event: 'count' }, 'x')
+  first.peer.reset()
+  for (let i = 0; i < 3; i++) {
+    const { peer, isSame } = await back(fake, 'ada', first.session)
+    t.equal(isSame, true)
+    peer.peer.reset()
+  }
+  const { peer } = await back(fake, 'ada', first.session)
+  await peer.ask({ op: 'event', event: 'count' }, 'x')
+  t.equal(calls.length, 1)
+  t.equal((await back(fake, 'ada', first.session)).isSame, false, 'now it has')
+  t.equal(peer.peer.ended, null)
+  await fake.advance(140_000)
+  t.equal(fake.hub.hubV1.sessions.size, 2, 'of the two that are there')
+})
+
+t.test('errors that quote much count as much', async (t) => {
+  const fake = await startV1(t)
+  let calls = 0
+  fake.hub.event('refuse', {
+    handler: () => {
+      calls++
+      throw Object.assign(new Error('x'.repeat(100_000)), { statusCode: 400 })
+    }
+  })
+  const peer = await fake.peer()
+  for (const id of ['a', 'b', 'c', 'a', 'c']) await peer.ask({ op: 'event', event: 'refuse' }, id)
+  t.equal(calls, 4, 'a had to go, c is kept')
+})
+
+t.test('what is still being done is not done a second time, however long it takes', async (t) => {
+  const { promise, open } = gate()
+  const fake = await startV1(t, { resume: { ttl: 5_000, secret: undefined }, settings: { deadlines: { write: 0, handler: 0, close: 0 } } })
+  let calls = 0
+  fake.hub.event('slow', {
+    handler: async () => {
+      calls++
+      await promise
+      return calls
+    }
+  })
+  const first = await fake.peer({ user: 'ada' })
+  first.say({ op: 'event', event: 'slow', id: 1 })
+  await fake.advance(11_000)
+  const { peer, isSame } = await back(fake, 'ada', first.session)
+  t.equal(isSame, true)
+  peer.say({ op: 'event', event: 'slow', id: 1 })
+  await fake.advance(10)
+  open()
+  await fake.advance(10)
+  t.equal(calls, 1)
+  t.match(peer.of('reply').at(-1), { id: 1, data: 1 })
 })
