@@ -43,7 +43,11 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   constructor (settings: Settings) {
     this.#settings = settings
     const { clock, codec, requestTimeout, outbox } = settings
-    this.#events = new Emitter((error) => { this.#failed(error) })
+    this.#events = new Emitter((error, name) => {
+      // A listener of errors that fails would be told of its own failure for ever.
+      if (name === 'error') reportUncaught(error)
+      else this.#failed(error)
+    })
     this.#supervisor = new Supervisor(settings, {
       onOpen: () => { this.#resume() },
       onData: (data) => { this.#read(data) },
