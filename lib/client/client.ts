@@ -164,7 +164,11 @@ class Client<Events extends EventMap> implements HubClient<Events> {
 
   /* ---- messages ---- */
 
-  #send (message: ClientMessage): void { this.#supervisor.send(this.#settings.codec.encode(message)) }
+  /** What waits for nothing. */
+  #send (message: ClientMessage): void {
+    this.#outbox.spend()
+    this.#supervisor.send(this.#settings.codec.encode(message))
+  }
 
   #read (data: unknown): void {
     this.#supervisor.heard()
@@ -202,6 +206,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   #onHello (message: ServerMessage<'hello'>): void {
     this.#nextSession = message.session
     this.#outbox.limits(message.limits)
+    // `resume` has gone before.
+    this.#outbox.spend()
     this.#schedule(message.expiresAt)
     this.#supervisor.hello(message)
   }

@@ -12,7 +12,7 @@ t.test('a listener of errors that fails is told to the platform, once, and not t
     await rig.connect()
     // The end of the loop, should there be one.
     let calls = 0
-    rig.client.on('error', () => { if (++calls < 10) return fail() })
+    rig.client.on('error', async () => { if (++calls < 10) await fail() })
     rig.socket.receiveRaw('{')
     await settled()
     t.equal(calls, 1)
