@@ -1,7 +1,7 @@
 import type { ServerMessage } from '../protocol/hub-v1/schema.js'
 import { Backoff, type BackoffOptions } from './backoff.js'
 import { Emitter } from './emitter.js'
-import { HubError } from './errors.js'
+import { HubError, isLoss } from './errors.js'
 import type { RequestMessage } from './outbox.js'
 import type { ClientClock } from './platform.js'
 import type { ClientRoom, PresenceList, RoomEvents, StreamPosition } from './types.js'
@@ -45,6 +45,8 @@ export class Room implements ClientRoom {
   /** `leave` messages that the server has not answered: what it says of the room until then is of before. */
   #leaving = 0
   #retryTimer: unknown
+  /** Grows with each message that brings it further. */
+  #steps = 0
 
   constructor (name: string, host: RoomHost) {
     this.name = name
@@ -105,6 +107,8 @@ export class Room implements ClientRoom {
     return this.resuming || this.#status === 'joining' || (this.#status === 'in' && (this.#position?.offset ?? 0) < this.#head)
   }
 
+  get steps (): number { return this.#steps }
+
   /** Whether `resume` has asked for it, and the answer is still to come. */
   get resuming (): boolean { return this.#status === 'resuming' }
 
@@ -136,6 +140,7 @@ export class Room implements ClientRoom {
     const isRepeat = before !== null && before.epoch === epoch && offset <= before.offset && recovered !== false
     this.#wanted = true
     this.#status = 'in'
+    this.#steps++
     this.#cache = cache
     this.#head = head
     this.#retry.reset()
@@ -212,6 +217,7 @@ export class Room implements ClientRoom {
     const last = this.#position
     if (last === null || offset <= last.offset) return false
     this.#position = { epoch: last.epoch, offset }
+    this.#steps++
     // The server has promised each offset: what is between was lost on the way.
     if (offset > last.offset + 1 && !this.#cache) this.#events.emit('gap', { since: last, position: { epoch: last.epoch, offset: offset - 1 } })
     return true
@@ -251,10 +257,6 @@ export class Room implements ClientRoom {
     this.#join?.reject(error)
     this.#join = null
   }
-}
-
-function isLoss (error: unknown): boolean {
-  return error instanceof HubError && (error.code === 'disconnected' || error.code === 'closed')
 }
 
 function deferred (): Deferred {
