@@ -244,6 +244,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
     const room = this.#room(message.room)
     // Before 'joined' of the room itself, for its listeners to be there in time.
     if (room.isUnasked(message)) this.#events.emit('joined', room)
+    // The listener may have closed it.
+    if (!this.#supervisor.connected) return
     room.onJoined(message)
     if (message.id !== undefined) this.#outbox.resolve(message.id, undefined)
     // What the server joins while it reads `resume` is to be caught up, too.
@@ -281,7 +283,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
         backoff,
         get connected () { return client.#supervisor.connected },
         get closed () { return client.state.is === 'closed' },
-        request: (message, keep) => this.#outbox.request(message, keep),
+        nextId: () => this.#outbox.nextId(),
+        request: (message, keep, id) => this.#outbox.request(message, keep, id),
         failed: (error) => { this.#failed(error) },
         progressed: () => { this.#progress() }
       })

@@ -68,11 +68,10 @@ export class Outbox {
   nextId (): number { return ++this.#lastId }
 
   /** @param keep whether it waits for a connection, and for the next one */
-  request (message: RequestMessage, keep: boolean): Promise<unknown> {
+  request (message: RequestMessage, keep: boolean, id = this.nextId()): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#phase === 'closed') throw new HubError('closed', 'the client is closed')
       if (this.#phase === 'away' && !keep) throw new HubError('disconnected', 'there is no connection')
-      const id = this.nextId()
       // Now, and not when it is sent: the caller may change the data by then.
       const data = this.#host.encode({ ...message, id } as ClientMessage)
       const request: Request = { id, data, keep, resolve, reject, sent: false, isUnderWay: false, sentAt: 0, left: this.#host.requestTimeout, timer: undefined }
