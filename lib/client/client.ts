@@ -1,7 +1,7 @@
 import type { ClientMessage, ServerMessage } from '../protocol/hub-v1/schema.js'
 import { Acks } from './acks.js'
 import { Emitter } from './emitter.js'
-import { HubError } from './errors.js'
+import { HubError, isLoss } from './errors.js'
 import { settingsOf, type Settings } from './options.js'
 import { Outbox } from './outbox.js'
 import { reportUncaught } from './platform.js'
@@ -30,20 +30,25 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   readonly #refresher: Refresher
   readonly #events: Emitter<ClientEvents>
   readonly #rooms = new Map<string, Room>()
-  /** For `resume`: of the last connection whose `resume` the server has read. */
+  /** For `resume`: of the last connection whose `resume` the server has answered. */
   #session: string | null = null
   /** Of the present connection. */
   #nextSession: string | null = null
+  /** Of the present connection; 0: there is none. */
   #resumeId = 0
-  /** Rooms that `resume` asked for, and that are not where they are to be; null once the server has answered, and all are. */
-  #recovering: Set<Room> | null = null
+  /** Rooms that `resume` asked for, and that are not where they are to be, with the steps that they had taken; null once the server has answered, and all are. */
+  #recovering: Map<Room, number> | null = null
   #isResumed = false
   #recoveryTimer: unknown
 
   constructor (settings: Settings) {
     this.#settings = settings
     const { clock, codec, requestTimeout, outbox } = settings
-    this.#events = new Emitter((error) => { this.#failed(error) })
+    this.#events = new Emitter((error, name) => {
+      // A listener of errors that fails would be told of its own failure for ever.
+      if (name === 'error') reportUncaught(error)
+      else this.#failed(error)
+    })
     this.#supervisor = new Supervisor(settings, {
       onOpen: () => { this.#resume() },
       onData: (data) => { this.#read(data) },
@@ -54,7 +59,7 @@ class Client<Events extends EventMap> implements HubClient<Events> {
     })
     this.#outbox = new Outbox({ clock, requestTimeout, encode: (message) => codec.encode(message), send: (data) => this.#supervisor.send(data) }, outbox)
     this.#acks = new Acks(clock, (ids) => { this.#send({ op: 'ack', ids }) })
-    this.#refresher = new Refresher(clock, () => { this.#renew().catch((error: unknown) => { this.#failed(error) }) })
+    this.#refresher = new Refresher(clock, () => { this.#renew().catch((error: unknown) => { if (!isLoss(error)) this.#failed(error) }) })
   }
 
   /* ---- for the application ---- */
@@ -82,8 +87,9 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   ack (ids: string | readonly string[]): void { this.#acks.done(typeof ids === 'string' ? [ids] : ids) }
 
   async refresh (data?: unknown): Promise<{ expiresAt: number | null }> {
+    const connection = this.#resumeId
     const answer = await this.#outbox.request(data === undefined ? { op: 'refresh' } : { op: 'refresh', data }, false) as { expiresAt: number | null }
-    this.#schedule(answer.expiresAt)
+    if (connection === this.#resumeId) this.#schedule(answer.expiresAt)
     return answer
   }
 
@@ -99,7 +105,7 @@ class Client<Events extends EventMap> implements HubClient<Events> {
     this.#resumeId = this.#outbox.nextId()
     const { message, resumed, others } = resumeMessage(this.#rooms.values(), this.#session, this.#outbox.maxBytes, this.#resumeId)
     this.#outbox.opened()
-    this.#recovering = new Set(resumed)
+    this.#recovering = new Map(resumed.map((room) => [room, room.steps]))
     for (const room of resumed) room.resume()
     this.#watchRecovery()
     this.#send(message)
@@ -108,21 +114,30 @@ class Client<Events extends EventMap> implements HubClient<Events> {
 
   #join (room: Room): void {
     room.sendJoin()
-    this.#recovering?.add(room)
+    this.#recovering?.set(room, room.steps)
   }
 
   /** The server has answered `resume`. @param session whether it still knows what has been done */
   #resumed (session: boolean): void {
     this.#isResumed = true
+    // Only now it has taken over what the old session had done.
+    this.#session = this.#nextSession
     this.#outbox.ready(session)
+    this.#watchRecovery()
     this.#progress()
   }
 
-  /** Whatever brought a room further: all of them may be there. */
+  /** After each message: all rooms may be there. Those that are busy anyway do not keep it from ending. */
   #progress (): void {
     if (this.#recovering === null) return
-    this.#watchRecovery()
-    for (const room of this.#recovering) if (!room.recovering) this.#recovering.delete(room)
+    let isFurther = false
+    for (const [room, steps] of this.#recovering) {
+      if (room.recovering && room.steps === steps) continue
+      isFurther = true
+      if (room.recovering) this.#recovering.set(room, room.steps)
+      else this.#recovering.delete(room)
+    }
+    if (isFurther) this.#watchRecovery()
     if (!this.#isResumed || this.#recovering.size > 0) return
     this.#recovering = null
     this.#settings.clock.clearTimeout(this.#recoveryTimer)
@@ -138,6 +153,7 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   #lost (): void {
     this.#settings.clock.clearTimeout(this.#recoveryTimer)
     this.#refresher.stop()
+    this.#resumeId = 0
     this.#recovering = null
     this.#outbox.lost()
     this.#acks.lost()
@@ -160,7 +176,11 @@ class Client<Events extends EventMap> implements HubClient<Events> {
 
   /* ---- messages ---- */
 
-  #send (message: ClientMessage): void { this.#supervisor.send(this.#settings.codec.encode(message)) }
+  /** What waits for nothing. */
+  #send (message: ClientMessage): void {
+    this.#outbox.spend()
+    this.#supervisor.send(this.#settings.codec.encode(message))
+  }
 
   #read (data: unknown): void {
     this.#supervisor.heard()
@@ -180,8 +200,6 @@ class Client<Events extends EventMap> implements HubClient<Events> {
       case 'error': this.#onError(message); return
       case 'pong': return
     }
-    // The server has read `resume`, and the old session is used up.
-    this.#session = this.#nextSession ?? this.#session
     switch (message.op) {
       case 'reply': this.#onReply(message); break
       case 'direct': this.#onDirect(message).catch((error: unknown) => { this.#failed(error) }); break
@@ -198,6 +216,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   #onHello (message: ServerMessage<'hello'>): void {
     this.#nextSession = message.session
     this.#outbox.limits(message.limits)
+    // `resume` has gone before.
+    this.#outbox.spend()
     this.#schedule(message.expiresAt)
     this.#supervisor.hello(message)
   }
@@ -224,10 +244,12 @@ class Client<Events extends EventMap> implements HubClient<Events> {
     const room = this.#room(message.room)
     // Before 'joined' of the room itself, for its listeners to be there in time.
     if (room.isUnasked(message)) this.#events.emit('joined', room)
+    // The listener may have closed it.
+    if (!this.#supervisor.connected) return
     room.onJoined(message)
     if (message.id !== undefined) this.#outbox.resolve(message.id, undefined)
     // What the server joins while it reads `resume` is to be caught up, too.
-    if (room.recovering) this.#recovering?.add(room)
+    if (room.recovering && this.#recovering?.has(room) === false) this.#recovering.set(room, 0)
   }
 
   #onLeft (message: ServerMessage<'left'>): void {
@@ -242,9 +264,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
       room.onRefused(error)
     } else if (id === this.#resumeId) {
       // The server does not take this `resume`: its rooms are asked for one by one.
-      this.#session = null
       this.#failed(error)
-      for (const room of this.#recovering ?? []) if (room.resuming) room.sendJoin()
+      for (const room of this.#recovering?.keys() ?? []) if (room.resuming) room.sendJoin()
       this.#resumed(false)
     } else if (id === undefined || !this.#outbox.reject(id, error)) {
       this.#failed(error)
@@ -262,7 +283,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
         backoff,
         get connected () { return client.#supervisor.connected },
         get closed () { return client.state.is === 'closed' },
-        request: (message, keep) => this.#outbox.request(message, keep),
+        nextId: () => this.#outbox.nextId(),
+        request: (message, keep, id) => this.#outbox.request(message, keep, id),
         failed: (error) => { this.#failed(error) },
         progressed: () => { this.#progress() }
       })

@@ -3,10 +3,10 @@ type Listener<Args extends unknown[]> = (...args: Args) => unknown
 /** Listeners by name. One that throws, or whose promise rejects, keeps neither the others nor the client from going on. */
 export class Emitter<Events extends { [Name in keyof Events]: unknown[] }> {
   readonly #listeners: { [Name in keyof Events]?: Array<{ call: Listener<Events[Name]> }> } = {}
-  readonly #onFailure: (error: unknown) => void
+  readonly #onFailure: (error: unknown, name: keyof Events) => void
 
-  /** @param onFailure gets what a listener throws, or its promise rejects with */
-  constructor (onFailure: (error: unknown) => void) {
+  /** @param onFailure gets what a listener throws, or its promise rejects with, and what it listens to */
+  constructor (onFailure: (error: unknown, name: keyof Events) => void) {
     this.#onFailure = onFailure
   }
 
@@ -27,7 +27,7 @@ export class Emitter<Events extends { [Name in keyof Events]: unknown[] }> {
         await call(...args)
         return true
       } catch (error) {
-        this.#onFailure(error)
+        this.#onFailure(error, name)
         return false
       }
     })).then((done) => done.length > 0 && !done.includes(false))

@@ -36,3 +36,8 @@ export class HubError extends Error {
     this.room = room
   }
 }
+
+/** Whether it only tells that there is no connection any more. */
+export function isLoss (error: unknown): boolean {
+  return error instanceof HubError && (error.code === 'disconnected' || error.code === 'closed')
+}

@@ -8,6 +8,9 @@ type Encoded = string | Uint8Array<ArrayBuffer>
 /** A message that has an answer, without the id, which is the outbox's to give. */
 export type RequestMessage = { [Op in ClientMessage['op']]: Omit<ClientMessage<Op>, 'id'> }[ClientMessage['op']]
 
+/** Sent and unanswered at once. The server remembers 128 answers of a session: of more, some would be done twice after a cut. */
+const MAX_UNDER_WAY = 100
+
 interface Request {
   readonly id: number
   readonly data: Encoded
@@ -17,6 +20,11 @@ interface Request {
   readonly reject: (error: unknown) => void
   /** Whether it has been sent, on this connection or an earlier one: it may have been done. */
   sent: boolean
+  /** Whether it has been sent on this connection. */
+  isUnderWay: boolean
+  sentAt: number
+  /** Milliseconds for the answer, of all connections together. */
+  left: number
   timer: unknown
 }
 
@@ -37,7 +45,12 @@ export class Outbox {
   readonly #pace: Pace
   /** Without an answer so far, in the order of the calls. */
   readonly #requests = new Map<RequestId, Request>()
-  /** Those of them that are still to be sent, in that order. */
+  /** Those that end with this connection and wait for the pace: they go before the others. */
+  #urgent: Request[] = []
+  #underWay = 0
+  /** Whether the limits of this connection are known. */
+  #isGreeted = false
+  /** Those of them that are kept and still to be sent, in that order. */
   #waiting: Request[] = []
   /** `open`: there is a socket; `ready`: what was kept may go, too. */
   #phase: 'closed' | 'away' | 'open' | 'ready' = 'closed'
@@ -55,21 +68,21 @@ export class Outbox {
   nextId (): number { return ++this.#lastId }
 
   /** @param keep whether it waits for a connection, and for the next one */
-  request (message: RequestMessage, keep: boolean): Promise<unknown> {
+  request (message: RequestMessage, keep: boolean, id = this.nextId()): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#phase === 'closed') throw new HubError('closed', 'the client is closed')
       if (this.#phase === 'away' && !keep) throw new HubError('disconnected', 'there is no connection')
-      const id = this.nextId()
       // Now, and not when it is sent: the caller may change the data by then.
       const data = this.#host.encode({ ...message, id } as ClientMessage)
-      const request: Request = { id, data, keep, resolve, reject, sent: false, timer: undefined }
+      const request: Request = { id, data, keep, resolve, reject, sent: false, isUnderWay: false, sentAt: 0, left: this.#host.requestTimeout, timer: undefined }
       if (!keep) {
         this.#requests.set(id, request)
-        this.#send(request)
+        this.#urgent.push(request)
+        this.#flush()
         return
       }
       this.#flush()
-      if (this.#phase !== 'ready' || this.#waiting.length > 0) this.#makeRoom()
+      if (this.#phase !== 'ready' || this.#underWay >= MAX_UNDER_WAY || this.#urgent.length + this.#waiting.length > 0) this.#makeRoom()
       this.#requests.set(id, request)
       this.#waiting.push(request)
       this.#flush()
@@ -79,13 +92,21 @@ export class Outbox {
   /** There is a client that is to be connected. */
   start (): void { this.#phase = 'away' }
 
-  /** There is a socket: what is not kept may be sent. */
-  opened (): void { this.#phase = 'open' }
+  /** There is a socket: what is not kept may be sent, as soon as the server has told its limits. */
+  opened (): void {
+    this.#phase = 'open'
+    this.#isGreeted = false
+  }
 
   limits (limits: ServerMessage<'hello'>['limits']): void {
     this.#maxBytes = limits.maxMessageBytes
     this.#pace.start(limits)
+    this.#isGreeted = true
+    this.#flush()
   }
+
+  /** A message that waits for nothing has been sent. */
+  spend (): void { this.#pace.spend() }
 
   /** Bytes that one message may have; 0: no limit, or not known yet. */
   get maxBytes (): number { return this.#maxBytes }
@@ -104,8 +125,9 @@ export class Outbox {
     this.#phase = 'away'
     this.#host.clock.clearTimeout(this.#paceTimer)
     for (const request of [...this.#requests.values()]) {
-      this.#host.clock.clearTimeout(request.timer)
+      this.#pause(request)
       if (!request.keep) this.#fail(request, new HubError('disconnected', 'the connection ended before the answer'))
+      else if (this.#host.requestTimeout > 0 && request.left === 0) this.#fail(request, this.#late())
     }
     this.#waiting = [...this.#requests.values()]
   }
@@ -123,6 +145,7 @@ export class Outbox {
     if (request === undefined) return
     this.#remove(request)
     request.resolve(value)
+    this.#flush()
   }
 
   /** @returns whether there was a request of this id */
@@ -144,15 +167,16 @@ export class Outbox {
 
   #flush (): void {
     this.#host.clock.clearTimeout(this.#paceTimer)
-    while (this.#phase === 'ready') {
-      const [request] = this.#waiting
+    while (this.#underWay < MAX_UNDER_WAY) {
+      const queue = this.#queue()
+      const [request] = queue
       if (request === undefined) return
       const wait = this.#pace.take()
       if (wait > 0) {
         this.#paceTimer = this.#host.clock.setTimeout(() => { this.#flush() }, wait)
         return
       }
-      this.#waiting.shift()
+      queue.shift()
       this.#send(request)
     }
   }
@@ -163,22 +187,48 @@ export class Outbox {
       this.#fail(request, new HubError('too_large', `the server takes ${this.#maxBytes} bytes at most`))
       return
     }
-    request.sent = true
-    this.#host.send(request.data)
     const { clock, requestTimeout } = this.#host
-    if (requestTimeout === 0) return
-    request.timer = clock.setTimeout(() => { this.#fail(request, new HubError('timeout', `no answer within ${requestTimeout} ms`)) }, requestTimeout)
+    request.sent = request.isUnderWay = true
+    this.#underWay++
+    request.sentAt = clock.now()
+    if (requestTimeout > 0) request.timer = clock.setTimeout(() => { this.#fail(request, this.#late()) }, request.left)
+    this.#host.send(request.data)
+  }
+
+  /** The time for the answer runs on when it is sent again: it may be what ends the connections. */
+  #pause (request: Request): void {
+    const { clock } = this.#host
+    clock.clearTimeout(request.timer)
+    if (!request.isUnderWay) return
+    request.isUnderWay = false
+    this.#underWay--
+    // The clock may have been set back.
+    request.left = Math.max(0, request.left - Math.max(0, clock.now() - request.sentAt))
+  }
+
+  #late (): HubError { return new HubError('timeout', `no answer within ${this.#host.requestTimeout} ms`) }
+
+  /** What may go next. */
+  #queue (): Request[] {
+    if (this.#phase === 'ready') return this.#urgent.length > 0 ? this.#urgent : this.#waiting
+    return this.#phase === 'open' && this.#isGreeted ? this.#urgent : []
   }
 
   #fail (request: Request, error: HubError): void {
+    const { isUnderWay } = request
     this.#remove(request)
     request.reject(error)
+    if (isUnderWay) this.#flush()
   }
 
   #remove (request: Request): void {
-    this.#host.clock.clearTimeout(request.timer)
     this.#requests.delete(request.id)
-    this.#waiting = this.#waiting.filter((other) => other !== request)
+    if (request.isUnderWay) {
+      this.#pause(request)
+    } else {
+      this.#waiting = this.#waiting.filter((other) => other !== request)
+      this.#urgent = this.#urgent.filter((other) => other !== request)
+    }
   }
 }
 

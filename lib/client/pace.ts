@@ -1,7 +1,7 @@
 import type { ServerMessage } from '../protocol/hub-v1/schema.js'
 import type { ClientClock } from './platform.js'
 
-/** Of the server's burst: the rest is left to what does not wait, such as joins and pings. */
+/** Of the server's burst: the rest is left to what does not wait, such as pings and acknowledgements. */
 const BURST_SHARE = 0.5
 /** Of the server's rate, for the same reason. */
 const RATE_SHARE = 0.8
@@ -29,12 +29,23 @@ export class Pace {
   /** @returns 0 when a message may go now; otherwise the milliseconds after which to ask again */
   take (): number {
     if (this.#rate === 0) return 0
+    this.#refill()
+    if (this.#tokens < 1) return Math.ceil((1 - this.#tokens) / this.#rate)
+    this.#tokens--
+    return 0
+  }
+
+  /** A message that does not wait has gone: what waits goes later. */
+  spend (): void {
+    if (this.#rate === 0) return
+    this.#refill()
+    this.#tokens--
+  }
+
+  #refill (): void {
     const now = this.#clock.now()
     // Never less than nothing: the clock may be set back.
     this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#last) * this.#rate)
     this.#last = now
-    if (this.#tokens < 1) return Math.ceil((1 - this.#tokens) / this.#rate)
-    this.#tokens--
-    return 0
   }
 }

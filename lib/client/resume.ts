@@ -3,6 +3,8 @@ import type { Room } from './room.js'
 
 /** Of the largest message that the server takes: the rest is for the session, and for a codec that needs more than JSON. */
 const SHARE = 0.5
+/** It takes no more rooms in one message. */
+const MAX_ROOMS = 1_000
 /** Where the server has not said what it takes. */
 const DEFAULT_MAX_BYTES = 64 * 1024
 
@@ -20,7 +22,7 @@ export function resumeMessage (rooms: Iterable<Room>, session: string | null, ma
     if (!room.wanted) continue
     const entry = JSON.stringify([room.name, position])
     // A UTF-16 unit is three bytes at most.
-    if (position === null || (space -= entry.length * 3) < 0) {
+    if (position === null || resumed.length >= MAX_ROOMS || (space -= entry.length * 3) < 0) {
       others.push(room)
     } else {
       positions.push([room.name, position])

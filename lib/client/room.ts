@@ -1,7 +1,7 @@
-import type { ServerMessage } from '../protocol/hub-v1/schema.js'
+import type { RequestId, ServerMessage } from '../protocol/hub-v1/schema.js'
 import { Backoff, type BackoffOptions } from './backoff.js'
 import { Emitter } from './emitter.js'
-import { HubError } from './errors.js'
+import { HubError, isLoss } from './errors.js'
 import type { RequestMessage } from './outbox.js'
 import type { ClientClock } from './platform.js'
 import type { ClientRoom, PresenceList, RoomEvents, StreamPosition } from './types.js'
@@ -16,13 +16,15 @@ export interface RoomHost {
   /** Whether there is a socket, and `resume` has been sent. */
   readonly connected: boolean
   readonly closed: boolean
-  request (message: RequestMessage, keep: boolean): Promise<unknown>
+  nextId (): number
+  /** @param id of `nextId()`, where it has to be known before the answer */
+  request (message: RequestMessage, keep: boolean, id?: number): Promise<unknown>
   failed (error: unknown): void
   /** A room is not waited for any longer. */
   progressed (): void
 }
 
-interface Deferred { promise: Promise<StreamPosition>, resolve: (position: StreamPosition) => void, reject: (error: unknown) => void }
+interface Deferred { promise: Promise<StreamPosition>, resolve: (position: StreamPosition) => void, reject: (error: unknown) => void, readonly before: StreamPosition | null }
 
 /** What this client knows of one room: whether to be in it, how far it has come, who listens. */
 export class Room implements ClientRoom {
@@ -40,11 +42,15 @@ export class Room implements ClientRoom {
   #cache = false
   #watched = false
   #join: Deferred | null = null
-  /** Tells an answer to an older `join` from one to the latest. */
-  #joins = 0
+  /** Of the latest `join`: an answer to an older one is not what counts. */
+  #joinId = 0
   /** `leave` messages that the server has not answered: what it says of the room until then is of before. */
-  #leaving = 0
+  readonly #leaving = new Set<RequestId>()
+  /** Counts `leave()`: what was asked before is over. */
+  #stays = 0
   #retryTimer: unknown
+  /** Grows with each message that brings it further. */
+  #steps = 0
 
   constructor (name: string, host: RoomHost) {
     this.name = name
@@ -65,18 +71,20 @@ export class Room implements ClientRoom {
 
   async join ({ since }: { since?: StreamPosition } = {}): Promise<StreamPosition> {
     if (this.#host.closed) throw new HubError('closed', 'the client is closed', { room: this.name })
-    if (this.#status === 'in' && this.#position !== null) return { ...this.#position }
-    if (this.#join !== null) return this.#join.promise
+    if (since === undefined && this.#status === 'in' && this.#position !== null) return { ...this.#position }
+    if (since === undefined && this.#join !== null) return this.#join.promise
     this.#wanted = true
+    const join = this.#join ??= deferred(this.#position)
     if (since !== undefined) this.#position = { ...since }
-    const join = this.#join = deferred()
-    if (this.#host.connected && this.#status === 'out') this.sendJoin()
+    // The server may have been asked for the room as it is now: what was published after `since` is asked for as well.
+    if (this.#host.connected && (this.#status === 'out' || since !== undefined)) this.sendJoin()
     return join.promise
   }
 
   async leave (): Promise<void> {
     const known = this.#status !== 'out' && this.#host.connected
     this.#end()
+    this.#stays++
     this.#position = null
     this.#watched = false
     this.#host.progressed()
@@ -91,8 +99,9 @@ export class Room implements ClientRoom {
 
   async presence ({ watch }: { watch?: boolean } = {}): Promise<PresenceList> {
     const message: RequestMessage = watch === undefined ? { op: 'presence', room: this.name } : { op: 'presence', room: this.name, watch }
+    const stays = this.#stays
     const list = await this.#host.request(message, true) as PresenceList
-    if (watch !== undefined) this.#watched = watch
+    if (watch !== undefined && stays === this.#stays) this.#watched = watch
     return list
   }
 
@@ -105,6 +114,8 @@ export class Room implements ClientRoom {
     return this.resuming || this.#status === 'joining' || (this.#status === 'in' && (this.#position?.offset ?? 0) < this.#head)
   }
 
+  get steps (): number { return this.#steps }
+
   /** Whether `resume` has asked for it, and the answer is still to come. */
   get resuming (): boolean { return this.#status === 'resuming' }
 
@@ -113,50 +124,56 @@ export class Room implements ClientRoom {
 
   /** Asks for it, on this connection. */
   sendJoin (): void {
+    this.#host.clock.clearTimeout(this.#retryTimer)
     this.#status = 'joining'
-    const number = ++this.#joins
+    const id = this.#joinId = this.#host.nextId()
     const message: RequestMessage = this.#position === null ? { op: 'join', room: this.name } : { op: 'join', room: this.name, since: this.#position }
-    this.#host.request(message, false).catch((error: HubError) => {
+    this.#host.request(message, false, id).catch((error: HubError) => {
       // Without a connection, the next one asks.
-      if (number === this.#joins && this.#status === 'joining' && !isLoss(error)) this.onRefused(error)
+      if (id === this.#joinId && this.#status === 'joining' && !isLoss(error)) this.onRefused(error)
     })
   }
 
   /** Whether `joined` tells of a room that the server has put us into by itself. */
-  isUnasked ({ id }: ServerMessage<'joined'>): boolean { return !this.#wanted && id === undefined && this.#leaving === 0 }
+  isUnasked ({ id }: ServerMessage<'joined'>): boolean { return !this.#wanted && id === undefined && this.#leaving.size === 0 }
 
   onJoined ({ epoch, offset, head, recovered, cache = false, id }: ServerMessage<'joined'>): void {
-    if (this.#leaving > 0) return
+    if (this.#leaving.size > 0) return
     if (!this.#wanted && id !== undefined) {
       // The answer to a `join` that was given up meanwhile.
       this.#sendLeave().catch((error: unknown) => { this.#host.failed(error) })
       return
     }
     const before = this.#position
+    // The answer to the latest `join` follows, and knows of the position.
+    if (this.#status === 'joining' && id !== this.#joinId && before !== null) return
     const isRepeat = before !== null && before.epoch === epoch && offset <= before.offset && recovered !== false
     this.#wanted = true
     this.#status = 'in'
+    this.#steps++
     this.#cache = cache
     this.#head = head
     this.#retry.reset()
+    this.#host.clock.clearTimeout(this.#retryTimer)
     // Of a log that is the same, what came before is not to come again.
     if (!isRepeat) this.#position = { epoch, offset }
     const position = { epoch, offset: isRepeat ? before.offset : offset }
     this.#join?.resolve(position)
     this.#join = null
     this.#events.emit('joined', { position, recovered })
+    if (this.#status !== 'in') return
     // Nobody asked for what lies between, and nobody will send it.
     if (recovered === false || (before !== null && !isRepeat && !cache)) this.#tellGap(before)
-    if (this.#watched) this.#watchAgain()
+    if (this.#watched && this.joined) this.#watchAgain()
   }
 
   /** Without an id, it is the server's will. */
   onLeft ({ id }: ServerMessage<'left'>): void {
-    if (id !== undefined) this.#leaving--
+    if (id !== undefined) this.#leaving.delete(id)
     if (id !== undefined || !this.#wanted) return
     this.#end()
     this.#host.progressed()
-    this.#events.emit('left')
+    if (this.#host.connected) this.#events.emit('left')
   }
 
   onMessage ({ offset, data }: ServerMessage<'message'>): void {
@@ -189,21 +206,25 @@ export class Room implements ClientRoom {
     } else {
       this.#end()
     }
+    if (this.#join !== null) this.#position = this.#join.before
     this.#rejectJoin(error)
     this.#host.progressed()
-    if (!isAsked) this.#events.emit('error', error)
+    if (!isAsked && this.#host.connected) this.#events.emit('error', error)
   }
 
   /** The connection has ended. */
   onLost (): void {
     this.#host.clock.clearTimeout(this.#retryTimer)
-    this.#leaving = 0
+    this.#leaving.clear()
     this.#status = 'out'
   }
 
   /** Nothing is to be expected any more. The place in the room is kept, should the client be opened again. */
   onClosed (error: HubError): void {
-    if (this.#join !== null) this.#wanted = this.#position !== null
+    if (this.#join !== null) {
+      this.#position = this.#join.before
+      this.#wanted = this.#position !== null
+    }
     this.#rejectJoin(error)
   }
 
@@ -212,9 +233,11 @@ export class Room implements ClientRoom {
     const last = this.#position
     if (last === null || offset <= last.offset) return false
     this.#position = { epoch: last.epoch, offset }
+    this.#steps++
     // The server has promised each offset: what is between was lost on the way.
     if (offset > last.offset + 1 && !this.#cache) this.#events.emit('gap', { since: last, position: { epoch: last.epoch, offset: offset - 1 } })
-    return true
+    // A listener may have left the room, or closed the client.
+    return this.joined
   }
 
   #tellGap (since: StreamPosition | null): void {
@@ -230,13 +253,14 @@ export class Room implements ClientRoom {
   }
 
   async #sendLeave (): Promise<void> {
-    this.#leaving++
+    const id = this.#host.nextId()
+    this.#leaving.add(id)
     try {
-      await this.#host.request({ op: 'leave', room: this.name }, false)
+      await this.#host.request({ op: 'leave', room: this.name }, false, id)
     } catch (error) {
       // The end of the connection has done it.
       if (isLoss(error)) return
-      this.#leaving--
+      this.#leaving.delete(id)
       throw error
     }
   }
@@ -253,13 +277,10 @@ export class Room implements ClientRoom {
   }
 }
 
-function isLoss (error: unknown): boolean {
-  return error instanceof HubError && (error.code === 'disconnected' || error.code === 'closed')
-}
-
-function deferred (): Deferred {
+/** @param before where the room was, should the join fail */
+function deferred (before: StreamPosition | null): Deferred {
   let resolve: Deferred['resolve'] = () => {}
   let reject: Deferred['reject'] = () => {}
   const promise = new Promise<StreamPosition>((_resolve, _reject) => { resolve = _resolve; reject = _reject })
-  return { promise, resolve, reject }
+  return { promise, resolve, reject, before }
 }

@@ -78,7 +78,12 @@ t.test('the session: of the last connection whose resume was read', async (t) =>
   rig.socket.end()
   await rig.time.next()
   await rig.accept({ session: 'four' })
-  t.equal(session(), 'three')
+  t.equal(session(), 'one', 'what comes before the answer to resume tells nothing')
+  await rig.resumed()
+  rig.socket.end()
+  await rig.time.next()
+  await rig.accept({ session: 'five' })
+  t.equal(session(), 'four')
 })
 
 t.test('a resume that the server does not take: rooms one by one, and without the session', async (t) => {

@@ -2,9 +2,10 @@ import t from 'tap'
 import { Emitter } from '../../../lib/client/emitter.js'
 import { gate } from '../../helpers/until.js'
 
-function emitter (): { events: Emitter<{ it: [number] }>, failures: unknown[], heard: string[] } {
+function emitter (): { events: Emitter<{ it: [number] }>, failures: unknown[], names: unknown[], heard: string[] } {
   const failures: unknown[] = []
-  return { events: new Emitter((error) => { failures.push(error) }), failures, heard: [] }
+  const names: unknown[] = []
+  return { events: new Emitter((error, name) => { failures.push(error); names.push(name) }), failures, names, heard: [] }
 }
 
 t.test('listeners are called in their order, at once, until they are taken off', async (t) => {
@@ -52,10 +53,11 @@ t.test('it resolves when all are done: true when there was one and none failed',
 })
 
 t.test('one that throws does not keep the others from hearing', async (t) => {
-  const { events, heard, failures } = emitter()
+  const { events, heard, failures, names } = emitter()
   events.on('it', () => { throw new Error('first') })
   events.on('it', () => { heard.push('second') })
   events.emit('it', 1)
   t.strictSame(heard, ['second'])
   t.equal(failures.length, 1)
+  t.strictSame(names, ['it'])
 })

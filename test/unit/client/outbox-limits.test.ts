@@ -1,0 +1,95 @@
+import t from 'tap'
+import { ClientRig, HELLO, outcome } from '../../helpers/client-rig.js'
+
+const LIMITS = { ...HELLO.limits, messagesPerSecond: 100, burst: 200 }
+
+t.test('joins wait for the pace of the server, before and after a cut, and before what is kept', async (t) => {
+  const rig = new ClientRig()
+  rig.client.open()
+  for (let i = 0; i < 260; i++) outcome(rig.client.room(`room-${i}`).join())
+  outcome(rig.client.emit('later'))
+  await rig.accept({ limits: LIMITS })
+  t.equal(rig.socket.sent('join').length <= 100, true, 'half of the burst at once')
+  t.equal(rig.socket.sent('join').length > 90, true)
+  await rig.resumed()
+  const answered = new Set<unknown>()
+  const answer = (): void => {
+    for (const { room, id } of rig.socket.sent('join')) {
+      if (answered.has(id)) continue
+      answered.add(id)
+      rig.socket.receive({ op: 'joined', room, epoch: 'e', offset: 0, head: 0, id })
+    }
+  }
+  for (let i = 0; i < 10; i++) {
+    answer()
+    await rig.time.advance(100)
+  }
+  const { length } = rig.socket.sent('join')
+  t.equal(length > 170 && length < 185, true, `${length}`)
+  t.equal(rig.socket.sent('event').length, 0)
+  for (let i = 0; i < 15; i++) {
+    answer()
+    await rig.time.advance(100)
+  }
+  t.equal(rig.socket.sent('join').length, 260)
+  t.equal(rig.socket.sent('event').length, 1)
+  t.equal(rig.client.state.is, 'open')
+})
+
+t.test('joins that wait for the pace end with the connection, and go on the next one', async (t) => {
+  const rig = new ClientRig()
+  rig.client.open()
+  for (let i = 0; i < 20; i++) outcome(rig.client.room(`room-${i}`).join())
+  await rig.accept({ limits: { ...LIMITS, burst: 20 } })
+  t.equal(rig.socket.sent('join').length, 10)
+  rig.socket.end()
+  while (rig.client.state.is === 'waiting') await rig.time.next()
+  await rig.accept()
+  t.equal(rig.socket.sent('join').length, 20)
+})
+
+t.test('a request that ends each connection has its time once', async (t) => {
+  const rig = new ClientRig()
+  await rig.connect()
+  const poison = outcome(rig.client.emit('hang'))
+  await rig.time.advance(20_000)
+  rig.socket.end(1011)
+  await rig.connect()
+  t.equal(rig.socket.sent('event').length, 1)
+  await rig.time.advance(9_999)
+  let isDone = false
+  const done = poison.then((value) => { isDone = true; return value })
+  t.equal(isDone, false)
+  await rig.time.advance(1)
+  t.strictSame(await done, { code: 'timeout' })
+  rig.socket.end()
+  await rig.connect()
+  t.equal(rig.socket.sent('event').length, 0)
+})
+
+t.test('a request whose time was over when the connection ended is not sent again', async (t) => {
+  const rig = new ClientRig()
+  await rig.connect()
+  const late = outcome(rig.client.emit('hang'))
+  rig.time.setClock(60_000)
+  rig.socket.end()
+  t.strictSame(await late, { code: 'timeout' })
+})
+
+t.test('no more than 100 requests are sent and unanswered; the rest waits in order', async (t) => {
+  const rig = new ClientRig()
+  await rig.connect()
+  const results = Array.from({ length: 201 }, (_, i) => outcome(rig.client.emit(`e${i}`)))
+  const sent = (): unknown[] => rig.socket.sent('event').map(({ event }) => event)
+  t.equal(sent().length, 100)
+  t.strictSame(await results[200], { code: 'outbox_full' })
+  const [first, second] = rig.socket.sent('event')
+  rig.socket.receive({ op: 'reply', id: first?.id, data: 1 })
+  rig.socket.receive({ op: 'error', id: second?.id, code: 'internal', message: 'no' })
+  t.strictSame(sent().slice(100), ['e100', 'e101'])
+  rig.socket.end()
+  await rig.connect()
+  t.strictSame(sent(), Array.from({ length: 100 }, (_, i) => `e${i + 2}`))
+  await rig.time.advance(30_000)
+  t.equal(rig.client.state.is === 'open' ? sent().length : 198, 198, 'what timed out makes room')
+})
