@@ -192,7 +192,6 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   }
 
   /** An `op` that is not known is ignored: it is one of a later version. */
-
   #dispatch (message: ServerMessage): void {
     switch (message.op) {
       case 'hello': this.#onHello(message); return

@@ -53,6 +53,12 @@ export class Cursor {
     this.seen = room.offset
     this.publications = publications
   }
+
+  /** Lets go of what comes next: the broker is asked for it anew. */
+  forget (): void {
+    this.publications = []
+    this.next = 0
+  }
 }
 
 /** Moves cursors: in slices of the event loop's time, never faster than a socket takes it, and one question to the broker for all that ask it. */
@@ -134,8 +140,7 @@ export class Recovery {
       const isExcepted = except?.has(connection.id) === true
       if (!connection.offer(isExcepted ? endpoint.skip(room.name, offset) : this.#encode(room.name, publication).frame(connection.codec))) {
         // It may be long until then: the log need not be kept for it.
-        cursor.publications = []
-        cursor.next = 0
+        cursor.forget()
         ;(endpoint.parked ??= new Set()).add(cursor)
         return
       }
@@ -147,8 +152,7 @@ export class Recovery {
   /** It has had all that it knew of. */
   #look (cursor: Cursor): void {
     const { room } = cursor
-    cursor.publications = []
-    cursor.next = 0
+    cursor.forget()
     if (cursor.epoch !== room.epoch) return this.#listener.onLost(cursor)
     if (cursor.offset === room.offset) return this.#listener.onCaughtUp(cursor)
     if (cursor.offset < room.offset) return this.#ask(cursor)

@@ -89,7 +89,6 @@ export class Requests {
   }
 
   async #publish ({ connection }: Endpoint, { room, data }: ClientMessage<'publish'>): Promise<{ epoch?: string, offset?: number }> {
-    if (data === undefined) throw new RequestError(wireErrors.invalidMessage, 'there is nothing to publish', { room, path: '/data' })
     await this.#allow('publish', room, this.#application.publish?.(connection, room, data))
     const { epoch, offset } = await this.#host.publish(room, data)
     return { ...epoch === undefined ? {} : { epoch }, ...offset === undefined ? {} : { offset } }
