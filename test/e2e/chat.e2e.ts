@@ -31,6 +31,8 @@ t.test('two people talk in rooms, and see who is there', async (t) => {
   await ada.sees('Ada', 'Bob')
   await ada.openRoom('kitchen')
   await bob.openRoom('kitchen')
+  // Whoever comes and goes within one interval of presence is not told of.
+  await ada.sees('Ada', 'Bob')
   await bob.roomButton('gardening').click()
   await ada.say('The soup is ready')
   await bob.page.getByRole('button', { name: 'kitchen 1 unread' }).waitFor()
