@@ -18,8 +18,8 @@ import type { Answer } from './session.js'
 export interface HubV1Host {
   readonly clock: Clock
   readonly wheel: TimingWheel
-  /** `deadlines.handler`: milliseconds; 0 is no limit. */
-  readonly settings: { readonly deadlines: { readonly handler: number } }
+  /** `deadlines.handler` and `heartbeat.timeout`: milliseconds; 0 is no limit. */
+  readonly settings: { readonly deadlines: { readonly handler: number }, readonly heartbeat: { readonly timeout: number } }
   readonly rooms: Rooms
   readonly presence: Presence
   /** null where nothing is kept for users. */
@@ -59,7 +59,7 @@ export class HubV1 {
     this.terms = terms
     this.violations = violations
     this.patience = host.settings.deadlines.handler
-    this.sessions = new ResumableSessions(resume, host.clock, host.wheel)
+    this.sessions = new ResumableSessions(resume, host.settings.heartbeat.timeout, host.clock, host.wheel)
     this.presence = new PresenceWatch(host.presence, (error) => { host.report(error, null) })
     this.#requests = new Requests(host, this, application, events)
   }
@@ -75,7 +75,7 @@ export class HubV1 {
     const { session } = endpoint
     // It sends these when it has the answer to its resume: docs/protocol.md.
     this.sessions.confirm(session)
-    const answered = session.once(id, this.#host.clock.monotonic(), async () => await this.#answer(endpoint, message) ?? { op: 'reply', id, payload: null })
+    const answered = session.once(id, this.#host.clock, async () => await this.#answer(endpoint, message) ?? { op: 'reply', id, payload: null })
     this.sessions.kept(session)
     endpoint.answer(await answered)
   }

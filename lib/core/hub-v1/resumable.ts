@@ -13,12 +13,16 @@ export interface ResumeOptions {
 
 interface Owner {
   readonly session: Session
+  /** Grows from connection to connection. */
+  readonly order: number
   /** null when its connection has ended, and has no message left. */
   endpoint: Endpoint | null
   /** Monotonic milliseconds of that moment. */
   endedAt: number
   /** Id of the session that it goes on with, as long as the client may not know that it does; or null. */
   alias: string | null
+  /** Monotonic milliseconds at which it went on with that one. */
+  resumedAt: number
 }
 
 /** How often what is too old is looked for: at most, in milliseconds. */
@@ -29,18 +33,23 @@ export class ResumableSessions {
   readonly #options: ResumeOptions
   readonly #clock: Clock
   readonly #tokens: SessionTokens
+  /** Milliseconds after which a connection of which nothing was heard is ended. */
+  readonly #silence: number
   readonly #owners = new Map<string, Owner>()
   /** By the ids that are good once more. */
   readonly #aliases = new Map<string, Owner>()
   /** Those whose connection has ended, in that order. */
   readonly #ended = new Set<Owner>()
-  /** Those that keep an answer. */
-  readonly #keeping = new Set<Session>()
+  /** Of the others, those that keep an answer. */
+  readonly #keeping = new Set<Owner>()
   readonly #sweep: Timeout
   readonly #every: number
+  #begun = 0
 
-  constructor (options: ResumeOptions, clock: Clock, wheel: TimingWheel) {
+  /** @param silence milliseconds after which a connection of which nothing was heard is ended; 0: it is not */
+  constructor (options: ResumeOptions, silence: number, clock: Clock, wheel: TimingWheel) {
     this.#options = options
+    this.#silence = silence > 0 ? silence : options.ttl
     this.#clock = clock
     this.#tokens = new SessionTokens(options.secret)
     this.#every = Math.min(SWEEP_MS, options.ttl)
@@ -52,15 +61,15 @@ export class ResumableSessions {
 
   begin (endpoint: Endpoint, user: string | null): Session {
     const session = new Session(user)
-    if (this.#options.ttl > 0) this.#owners.set(session.id, { session, endpoint, endedAt: 0, alias: null })
+    if (this.#options.ttl > 0) this.#owners.set(session.id, { session, order: this.#begun++, endpoint, endedAt: 0, alias: null, resumedAt: 0 })
     return session
   }
 
   token ({ id, user }: Session): string { return this.#tokens.sign(id, user) }
 
   /**
-   * Goes on with an earlier session, once: whoever shows the same token again is refused, from `confirm` on; before that
-   * the client may not have heard that it was taken. A connection that still has the session is half-open, and is ended.
+   * Goes on with an earlier session, once: whoever shows the same token again is refused as soon as the client is known to
+   * have heard that it was taken. A connection that still has the session is half-open, and is ended.
    * @param session of a connection that has not ended
    * @returns whether the token was good
    */
@@ -70,9 +79,16 @@ export class ResumableSessions {
     const owner = id === null ? undefined : this.#owners.get(id) ?? this.#aliases.get(id)
     if (id === null || own === undefined || owner === undefined) return false
     if (owner === own) return true
+    if (owner.order > own.order) {
+      // The client has come back over the other one, while this one waited for its turn.
+      own.endpoint?.supersede()
+      return false
+    }
+    if (owner.alias === id && this.#hasHeard(owner)) return false
     this.#forget(owner)
     this.confirm(session)
     own.alias = id
+    own.resumedAt = this.#clock.monotonic()
     this.#aliases.set(id, own)
     session.adopt(owner.session)
     owner.endpoint?.supersede()
@@ -80,7 +96,7 @@ export class ResumableSessions {
     return true
   }
 
-  /** The client shows that it knows of its resume: the token of before is used up. */
+  /** The client knows of its resume: the token of before is used up. */
   confirm (session: Session): void {
     const owner = this.#owners.get(session.id)
     if (owner === undefined || owner.alias === null) return
@@ -90,8 +106,9 @@ export class ResumableSessions {
 
   /** The session may keep an answer. */
   kept (session: Session): void {
-    if (session.isEmpty || !this.#owners.has(session.id)) return
-    this.#keeping.add(session)
+    const owner = this.#owners.get(session.id)
+    if (session.isEmpty || owner === undefined || owner.endpoint === null) return
+    this.#keeping.add(owner)
     this.#plan()
   }
 
@@ -99,6 +116,9 @@ export class ResumableSessions {
   end (session: Session): void {
     const owner = this.#owners.get(session.id)
     if (owner === undefined) return
+    if (this.#hasHeard(owner)) this.confirm(session)
+    // All that it keeps goes at once: its client may come back until then.
+    this.#keeping.delete(owner)
     owner.endpoint = null
     owner.endedAt = this.#clock.monotonic()
     this.#ended.add(owner)
@@ -117,7 +137,14 @@ export class ResumableSessions {
     this.#owners.delete(owner.session.id)
     if (owner.alias !== null) this.#aliases.delete(owner.alias)
     this.#ended.delete(owner)
-    this.#keeping.delete(owner.session)
+    this.#keeping.delete(owner)
+  }
+
+  /** Whether its peer was heard of so long after the resume that it must have had the answer: one that has not is given up before. */
+  #hasHeard ({ endpoint, resumedAt }: Owner): boolean {
+    if (endpoint === null) return false
+    const silentFor = this.#clock.now() - endpoint.connection.lastSeen
+    return this.#clock.monotonic() - silentFor - resumedAt > this.#silence
   }
 
   #plan (): void {
@@ -130,9 +157,10 @@ export class ResumableSessions {
       if (owner.endedAt > before) break
       this.#forget(owner)
     }
-    for (const session of this.#keeping) {
-      session.prune(before)
-      if (session.isEmpty) this.#keeping.delete(session)
+    // A connection may have been dead for so long that an answer was lost on its way.
+    for (const owner of this.#keeping) {
+      owner.session.prune(before - this.#silence)
+      if (owner.session.isEmpty) this.#keeping.delete(owner)
     }
     if (this.#ended.size > 0 || this.#keeping.size > 0) this.#plan()
   }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { RequestId, ServerMessage } from '../../protocol/hub-v1/schema.js'
 import type { JsonText } from '../../protocol/json-text.js'
+import type { Clock } from '../ports.js'
 
 /** Answers that one session keeps: more than a client has requests under way. */
 const MAX_ANSWERS = 128
@@ -14,8 +15,8 @@ interface Kept {
   /** null: `promise` has not settled. */
   answer: Answer | null
   readonly promise: Promise<Answer>
-  /** Monotonic milliseconds. */
-  readonly at: number
+  /** When it was given, in monotonic milliseconds. */
+  at: number
 }
 
 /** What stays of a connection when it has ended: what it asked for lately, so that a request that is sent again is not done again. */
@@ -39,14 +40,15 @@ export class Session {
    * Does what a request asks for, unless it was done, or is being done: then the answer is that one's.
    * @param run MUST NOT reject
    */
-  async once (id: RequestId, now: number, run: () => Promise<Answer>): Promise<Answer> {
-    if (this.#successor !== null) return await this.#successor.once(id, now, run)
+  async once (id: RequestId, clock: Clock, run: () => Promise<Answer>): Promise<Answer> {
+    if (this.#successor !== null) return await this.#successor.once(id, clock, run)
     const known = this.#kept?.get(id)
     if (known !== undefined) return known.answer ?? await known.promise
-    const kept: Kept = { answer: null, promise: run(), at: now }
+    const kept: Kept = { answer: null, promise: run(), at: 0 }
     ;(this.#kept ??= new Map()).set(id, kept)
     this.#trim()
     const answer = kept.answer = await kept.promise
+    kept.at = clock.monotonic()
     this.#count(id, kept)
     return answer
   }
@@ -66,12 +68,9 @@ export class Session {
     this.#trim()
   }
 
-  /** Lets go of the answers to what was asked before `before`. What is still being done is not done a second time. */
+  /** Lets go of the answers given before `before`. What is still being done is not done a second time. */
   prune (before: number): void {
-    for (const [id, { at, answer }] of this.#kept ?? []) {
-      if (at > before) break
-      if (answer !== null) this.#drop(id)
-    }
+    for (const [id, { at, answer }] of this.#kept ?? []) if (answer !== null && at < before) this.#drop(id)
   }
 
   /** An answer is there: its length counts where it is kept. */

@@ -1,20 +1,7 @@
 import t from 'tap'
 import { gate } from '../../../helpers/until.js'
-import { startV1, type V1World } from '../../../helpers/v1-world.js'
-import type { V1Peer } from '../../../helpers/v1-peer.js'
-
-/** Counts what it does. */
-function countCalls (fake: V1World): unknown[] {
-  const calls: unknown[] = []
-  fake.hub.event('count', { handler: (_, data) => calls.push(data) })
-  return calls
-}
-
-async function back (fake: V1World, user: string | undefined, session: string): Promise<{ peer: V1Peer, isSame: unknown }> {
-  const peer = await fake.peer({ user, resume: { session, id: 'resume' } })
-  const reply = peer.of('reply').find(({ id }) => id === 'resume')
-  return { peer, isSame: (reply?.data as { session: boolean } | undefined)?.session }
-}
+import { back, countCalls } from '../../../helpers/v1-session.js'
+import { startV1 } from '../../../helpers/v1-world.js'
 
 t.test('a request that is sent again after a resume is not done again, and has the same answer', async (t) => {
   const fake = await startV1(t)
@@ -122,6 +109,9 @@ t.test('what has ended is kept for its time, and answers for theirs', async (t) 
   await late.peer.ask({ op: 'event', event: 'count' }, '100')
   t.equal(calls.length, 301, 'one of long ago is not')
   await fake.advance(75_000)
+  await late.peer.ask({ op: 'event', event: 'count' }, '299')
+  t.equal(calls.length, 301, 'it may have been lost by a connection that is dead, and has not been ended yet')
+  await fake.advance(60_000)
   await late.peer.ask({ op: 'event', event: 'count' }, '299')
   t.equal(calls.length, 302, 'nor one that is too old')
 })
