@@ -47,11 +47,11 @@ export function exceptIds (except: Except | undefined): ReadonlySet<string> | un
   }))
 }
 
-/** Milliseconds since the Unix epoch; null for Infinity, which is never; undefined for what can be no expiry. */
+/** Whole milliseconds since the Unix epoch; null for Infinity, which is never; undefined for what can be no expiry. */
 export function toExpiry (value: unknown): number | null | undefined {
   const time = types.isDate(value) ? value.getTime() : value
   if (time === Infinity) return null
-  return typeof time === 'number' && time >= EARLIEST_EXPIRY ? time : undefined
+  return typeof time === 'number' && time >= EARLIEST_EXPIRY ? Math.floor(time) : undefined
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Awaitable, StreamPosition } from './types.js'
 
 /*
  * What the hub needs from the outside. Every implementation of a port passes the one contract suite of that port in
- * test/contract.
+ * test/contract. What a method promises MUST settle, within seconds: the hub has no deadlines of its own for them.
  */
 
 /** A running timer of a Clock. */

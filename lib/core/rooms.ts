@@ -81,7 +81,7 @@ export class Rooms implements RecoveryListener {
   async join (connection: HubConnection, name: string, request?: JoinRequest): Promise<StreamPosition> {
     if (!connection.live) throw new FST_HUB_CLOSED()
     // It does not trust what it has, or would not ask from a position.
-    if (request?.since !== undefined && connection.rooms.has(name)) this.#remove(connection, name)
+    if (request?.since !== undefined && connection.rooms.has(name)) this.#takeOut(connection, name)
     const room = this.#ensure(name)
     if (isIn(room, connection)) {
       if (request !== undefined) connection.endpoint?.joined(room, room.behind?.get(connection)?.offset ?? room.offset, request)
@@ -89,6 +89,10 @@ export class Rooms implements RecoveryListener {
     }
     const underWay = room.joining.get(connection)
     if (underWay !== undefined) {
+      if (request?.since !== undefined) {
+        await underWay.catch(() => {})
+        return await this.join(connection, name, request)
+      }
       const position = { ...await underWay }
       if (request !== undefined && isIn(room, connection)) connection.endpoint?.joined(room, room.behind?.get(connection)?.offset ?? room.offset, request)
       return position
@@ -104,7 +108,7 @@ export class Rooms implements RecoveryListener {
         if (isWanted()) {
           room.joining.delete(connection)
           // It started over from another position, and has not arrived.
-          if (!isIn(room, connection) && connection.live && connection.roomSet?.delete(name) === true) connection.endpoint?.left(name)
+          if (!isIn(room, connection) && connection.live && this.leave(connection, name)) connection.endpoint?.left(name)
         }
         this.#releaseIfEmpty(room)
       })
@@ -119,9 +123,8 @@ export class Rooms implements RecoveryListener {
 
   /** Leaves a room. @returns whether it was in it */
   leave (connection: HubConnection, name: string): boolean {
-    const wasIn = this.#remove(connection, name)
-    // It is not in, but has been told that it is, while it starts over from another position.
-    return connection.roomSet?.delete(name) === true || wasIn
+    this.#remove(connection, name)
+    return connection.roomSet?.delete(name) === true
   }
 
   /** For the end of a connection: it still tells which rooms it was in. */
@@ -291,19 +294,23 @@ export class Rooms implements RecoveryListener {
     this.#recovery.forget(room.name)
   }
 
-  #remove (connection: HubConnection, name: string): boolean {
+  /** It goes out of a room that it has been told it is in. */
+  #remove (connection: HubConnection, name: string): void {
+    this.#takeOut(connection, name)
+    if (connection.user !== null && connection.rooms.has(name)) {
+      this.#config.presence.leave(name, connection.user, connection.id).catch((error: unknown) => { this.#config.onError(error, null) })
+    }
+  }
+
+  /** It gets nothing of the room any more, be it that it comes back in a moment. */
+  #takeOut (connection: HubConnection, name: string): void {
     const room = this.#rooms.get(name)
-    if (room === undefined) return false
+    if (room === undefined) return
     room.joining.delete(connection)
-    const wasIn = isIn(room, connection)
     const cursor = room.behind?.get(connection)
     if (cursor !== undefined) this.#endCursor(room, cursor)
     room.members.delete(connection)
-    if (wasIn && connection.user !== null) {
-      this.#config.presence.leave(name, connection.user, connection.id).catch((error: unknown) => { this.#config.onError(error, null) })
-    }
     this.#releaseIfEmpty(room)
-    return wasIn
   }
 
   #releaseIfEmpty (room: RoomState): void {

@@ -41,6 +41,8 @@ export class Endpoint {
   #positions: Map<string, StreamPosition> | null = null
   /** Whether they are those of a `resume` whose turn is still to come. */
   #isResuming = false
+  /** Whether a `resume` with rooms has had its turn. */
+  #hasResumed = false
   #onFirst: (() => void) | null = null
   /** Messages in a row that were none of hub.v1. */
   #violations = 0
@@ -158,11 +160,13 @@ export class Endpoint {
   /**
    * The rooms of a `resume` that are to be joined, with the positions to go on from: of the first message, those that onConnect has
    * not joined. One that came later was not looked at before its turn, and has all of them.
+   * @returns null when the connection has had its rooms
    */
-  takePositions (rooms: Record<string, StreamPosition>): Array<[room: string, since: StreamPosition]> {
-    const isFirst = this.#isResuming
+  takePositions (rooms: Record<string, StreamPosition>): Array<[room: string, since: StreamPosition]> | null {
+    if (this.#hasResumed) return null
+    this.#hasResumed = true
+    if (!this.#isResuming) return Object.entries(rooms)
     this.#isResuming = false
-    if (!isFirst) return Object.entries(rooms)
     const left = [...this.#positions ?? NOWHERE]
     this.#positions = NOWHERE
     return left

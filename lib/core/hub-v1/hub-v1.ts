@@ -89,7 +89,7 @@ export class HubV1 {
     const room = about === undefined ? {} : { room: about }
     // What an HTTP handler would answer with 400 to 499: the peer's mistake, and its to know.
     if (error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' && error.statusCode >= 400 && error.statusCode < 500) {
-      return { code: wireErrors.rejected, message: error.message, ...room }
+      return { code: wireErrors.rejected, message: typeof error.message === 'string' ? error.message : 'the request was rejected', ...room }
     }
     if (!(error instanceof FST_HUB_CLOSED && !connection.live)) this.#host.report(error, connection)
     return { code: wireErrors.internal, message: 'the request failed', ...room }

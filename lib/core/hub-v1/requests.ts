@@ -3,7 +3,7 @@ import { wireErrors } from '../../protocol/hub-v1/errors.js'
 import type { ClientMessage, ClientOp } from '../../protocol/hub-v1/schema.js'
 import { describe } from '../describe.js'
 import { checkIdentity } from '../identity.js'
-import type { Awaitable, Connection, Identity } from '../types.js'
+import type { Awaitable, Connection, Identity, StreamPosition } from '../types.js'
 import type { Endpoint } from './endpoint.js'
 import type { EventRegistry } from './events.js'
 import type { HubV1, HubV1Host } from './hub-v1.js'
@@ -65,12 +65,15 @@ export class Requests {
   }
 
   /** Each room is answered by itself. */
-  async #resume (endpoint: Endpoint, { rooms = {}, session }: ClientMessage<'resume'>): Promise<{ session: boolean }> {
-    const isSame = session !== undefined && endpoint.connection.live && this.#hub.sessions.resume(endpoint.session, session)
-    // What onConnect joins without waiting for it goes on from these positions, too: it is not to be overtaken.
-    await Promise.allSettled(Object.keys(rooms).map(async (room) => await this.#host.rooms.joining(endpoint.connection, room)))
+  async #resume (endpoint: Endpoint, { rooms, session }: ClientMessage<'resume'>): Promise<{ session: boolean }> {
+    const { connection } = endpoint
+    const positions = rooms === undefined ? [] : await this.#positions(endpoint, rooms)
+    const isSame = session !== undefined && connection.live && this.#hub.sessions.resume(endpoint.session, session)
     // One after the other: the application may allow so many rooms and no more.
-    for (const [room, since] of endpoint.takePositions(rooms)) {
+    for (const [room, since] of positions) {
+      if (!connection.live) break
+      // Each room has the time of a handler.
+      connection.onBusy(true)
       try {
         await this.#join(endpoint, room, { since })
       } catch (error) {
@@ -78,6 +81,16 @@ export class Requests {
       }
     }
     return { session: isSame }
+  }
+
+  async #positions (endpoint: Endpoint, rooms: Record<string, StreamPosition>): Promise<Array<[room: string, since: StreamPosition]>> {
+    const names = Object.keys(rooms)
+    // What onConnect joins without waiting for it goes on from these positions, too: it is not to be overtaken.
+    await Promise.allSettled(names.map(async (room) => await this.#host.rooms.joining(endpoint.connection, room)))
+    const positions = endpoint.takePositions(rooms)
+    // So many joins for one message, once: or its rate would be no limit.
+    if (positions === null) throw new RequestError(wireErrors.invalidMessage, 'rooms: expected once on a connection', { path: '/rooms' })
+    return positions
   }
 
   async #join ({ connection }: Endpoint, room: string, request: { since?: { epoch: string, offset: number } | undefined, id?: string | number | undefined }): Promise<void> {
@@ -122,10 +135,16 @@ export class Requests {
   }
 
   async #presence (endpoint: Endpoint, { room, watch }: ClientMessage<'presence'>): Promise<unknown> {
-    if (!endpoint.connection.live || !endpoint.connection.rooms.has(room)) throw new RequestError(wireErrors.notJoined, 'not in this room', { room })
+    const checkIn = (): void => {
+      if (!endpoint.connection.live || !endpoint.connection.rooms.has(room)) throw new RequestError(wireErrors.notJoined, 'not in this room', { room })
+    }
+    checkIn()
     // Before the list is made: what changes meanwhile is told, and the list may have it already.
     if (watch === true) await this.#hub.presence.watch(endpoint, room)
     else if (watch === false) this.#hub.presence.unwatch(endpoint, room)
-    return await this.#hub.presence.list(room)
+    const list = await this.#hub.presence.list(room)
+    // It may have been taken out meanwhile.
+    checkIn()
+    return list
   }
 }
