@@ -42,9 +42,6 @@ export class Outbound implements Flushable {
   /** Of this turn, accepted for writing: never evicted. At most MAX_FRAME_BYTES, so that it is one write. */
   #batch: Batch | null = null
   #queue: SendQueue | null = null
-  /** Behind a blocked socket, ahead of the queue: messages of hub.v1 itself, which no policy may drop. */
-  #controls: Frame[] | null = null
-  #controlBytes = 0
   #closing: { code: number, reason: string } | null = null
   /** The latest ping that waits for an answer. */
   #ping: Buffer | null = null
@@ -54,7 +51,7 @@ export class Outbound implements Flushable {
   }
 
   get queuedMessages (): number { return this.#queue?.messages ?? 0 }
-  get queuedBytes (): number { return (this.#queue?.bytes ?? 0) + this.#controlBytes }
+  get queuedBytes (): number { return this.#queue?.bytes ?? 0 }
 
   /**
    * Adds a frame.
@@ -65,10 +62,7 @@ export class Outbound implements Flushable {
   push (frame: Frame, overflow: Overflow, key: string | null, shared: boolean): number {
     const { limits: { maxBytes } } = this.#host.outboundShared
     if ((maxBytes === 0 || frame.bytes <= maxBytes) && this.offer(frame, shared)) return SENT
-    const queue = this.#queue ??= new SendQueue(this.#host.outboundShared, this.#host)
-    const result = queue.offer(frame, overflow, key)
-    if (queue.isEmpty) this.#queue = null
-    return result
+    return this.#enqueue((queue) => queue.offer(frame, overflow, key))
   }
 
   /** Adds a frame if the socket is not blocked, however large. @returns false when it is: nothing has happened */
@@ -82,22 +76,12 @@ export class Outbound implements Flushable {
   }
 
   /**
-   * Adds a frame that no policy may drop.
+   * Adds a message of hub.v1 itself, which no policy may drop.
    * @param inOrder whether it has to stay behind what is queued; else it goes ahead of that
-   * @returns false when too much waits already: twice what the queue may hold
+   * @returns false when too much waits already
    */
   control (frame: Frame, inOrder: boolean): boolean {
-    if (this.#ended || this.offer(frame, false)) return true
-    const { limits: { maxBytes }, budget } = this.#host.outboundShared
-    if (maxBytes > 0 && this.queuedBytes + frame.bytes > 2 * maxBytes) return false
-    if (inOrder && this.#queue !== null) {
-      this.#queue.pin(frame)
-    } else {
-      (this.#controls ??= []).push(frame)
-      budget.hold(frame)
-      this.#countControl(frame.bytes)
-    }
-    return true
+    return this.#ended || this.offer(frame, false) || this.#enqueue((queue) => queue.pin(frame, inOrder))
   }
 
   /** The end of a turn. */
@@ -148,8 +132,7 @@ export class Outbound implements Flushable {
   end (): void {
     if (this.#ended) return
     this.#ended = true
-    this.#host.outboundShared.counters.dropped += (this.#batch?.messages ?? 0) + (this.#begun === null ? 0 : 1) + (this.#controls?.length ?? 0)
-    this.#endControls()
+    this.#host.outboundShared.counters.dropped += (this.#batch?.messages ?? 0) + (this.#begun === null ? 0 : 1)
     this.#leaveBatch()
     this.#begun = null
     this.#queue?.end()
@@ -165,7 +148,6 @@ export class Outbound implements Flushable {
     while (transport.writable && !transport.blocked) {
       if (this.#begun !== null) this.#writeChunk(this.#begun)
       else if (this.#batch !== null) this.#writeBatch(this.#batch)
-      else if (this.#controls !== null) this.#writeControls(this.#controls)
       else if (this.#queue !== null) this.#writeQueued(this.#queue)
       else return this.#settleClose()
     }
@@ -178,6 +160,13 @@ export class Outbound implements Flushable {
     this.#closing = null
     this.#ended = true
     this.#host.transport.close(code, reason)
+  }
+
+  #enqueue<T> (add: (queue: SendQueue) => T): T {
+    const queue = this.#queue ??= new SendQueue(this.#host.outboundShared, this.#host)
+    const result = add(queue)
+    if (queue.isEmpty) this.#queue = null
+    return result
   }
 
   #append (frame: Frame, shared: boolean): void {
@@ -220,32 +209,6 @@ export class Outbound implements Flushable {
       this.#host.outboundShared.counters.sent++
     }
     this.#handOver([chunk])
-  }
-
-  /** As much as fits one write makes the batch. */
-  #writeControls (controls: Frame[]): void {
-    for (let frame = controls[0]; frame !== undefined && (this.#batch?.bytes ?? 0) + frame.bytes <= MAX_FRAME_BYTES; frame = controls[0]) this.#takeControl(controls)
-    // One that is larger goes by itself.
-    if (this.#batch === null && controls.length > 0) this.#takeControl(controls)
-  }
-
-  #endControls (): void {
-    for (const frame of this.#controls ?? []) this.#host.outboundShared.budget.release(frame)
-    this.#controls = null
-    this.#countControl(-this.#controlBytes)
-  }
-
-  #countControl (bytes: number): void {
-    this.#controlBytes += bytes
-    this.#host.outboundShared.counters.queuedBytes += bytes
-  }
-
-  #takeControl (controls: Frame[]): void {
-    const frame = controls.shift() as Frame
-    this.#host.outboundShared.budget.release(frame)
-    this.#countControl(-frame.bytes)
-    if (controls.length === 0) this.#controls = null
-    this.#append(frame, false)
   }
 
   /** Up to 64 KiB of the queue, and at least one message. */

@@ -19,7 +19,8 @@ const RECENT_MS = 10_000
 
 /** A queue as the budget sees it. */
 export interface BudgetedQueue {
-  readonly bytes: number
+  /** Bytes: what it would give back, about. 0 when it is empty. */
+  readonly weight: number
   /** Place in the budget's heap; belongs to the budget. */
   budgetIndex: number
   /** Drops its oldest message for the sake of others; one that has none that may be dropped ends. @returns whether it goes on */
@@ -33,7 +34,7 @@ export const OUT_OF_HEAP = -1
 
 /**
  * The memory of all that waits in the queues of the process, under one limit. A frame that waits in many queues is one
- * buffer, and counts once. When there is no room, the fattest queue gives way first: a heap of all queues, by bytes, has it on top.
+ * buffer, and counts once. When there is no room, the fattest queue gives way first: a heap of all queues, by weight, has it on top.
  */
 export class QueueBudget {
   /** By hub: what was asked for, undefined where the default will do. */
@@ -57,6 +58,9 @@ export class QueueBudget {
 
   /** Bytes; Infinity is no limit. */
   get limit (): number { return this.#limit }
+
+  /** Bytes that a frame takes beside those on the wire, where it waits in one queue. */
+  get overhead (): number { return this.#overhead.message + this.#overhead.place }
 
   /** Queues that are not empty. */
   get queues (): number { return this.#heap.length }
@@ -129,11 +133,11 @@ export class QueueBudget {
   /** What a queue that lets go of a frame gives back. */
   freedBy (frame: Frame): number { return frame.holders === 1 ? this.#whole(frame) : this.#overhead.place }
 
-  /** The bytes of a queue have changed. */
+  /** The weight of a queue has changed. */
   update (queue: BudgetedQueue): void {
     if (queue.budgetIndex === OUT_OF_HEAP) {
-      if (queue.bytes > 0) this.#rise(queue, this.#heap.push(queue) - 1)
-    } else if (queue.bytes === 0) {
+      if (queue.weight > 0) this.#rise(queue, this.#heap.push(queue) - 1)
+    } else if (queue.weight === 0) {
       this.#remove(queue)
     } else {
       this.#rise(queue, this.#sink(queue, queue.budgetIndex))
@@ -141,7 +145,7 @@ export class QueueBudget {
   }
 
   /** Of a frame that waits in one queue. */
-  #whole (frame: Frame): number { return frame.bytes + this.#overhead.message + this.#overhead.place }
+  #whole (frame: Frame): number { return frame.bytes + this.overhead }
 
   #settleLimit (): void {
     const asked = [...this.#limits.values()].filter((limit) => limit !== undefined)
@@ -161,7 +165,7 @@ export class QueueBudget {
     while (index > 0) {
       const parent = (index - 1) >> 1
       const above = heap[parent] as BudgetedQueue
-      if (above.bytes >= queue.bytes) break
+      if (above.weight >= queue.weight) break
       place(heap, above, index)
       index = parent
     }
@@ -173,9 +177,9 @@ export class QueueBudget {
     const heap = this.#heap
     for (;;) {
       let child = 2 * index + 1
-      if (child + 1 < heap.length && (heap[child + 1] as BudgetedQueue).bytes > (heap[child] as BudgetedQueue).bytes) child++
+      if (child + 1 < heap.length && (heap[child + 1] as BudgetedQueue).weight > (heap[child] as BudgetedQueue).weight) child++
       const below = heap[child]
-      if (below === undefined || below.bytes <= queue.bytes) return index
+      if (below === undefined || below.weight <= queue.weight) return index
       place(heap, below, index)
       index = child
     }

@@ -33,11 +33,15 @@ export function queueKey (room: string, key: string | null): string | null {
   return key === null ? null : `${room.length}:${room}${key}`
 }
 
+/** Bounds of the memory of what no policy may drop, where those of the queue are lower, or there are none. */
+const LEAST_PINNED_BYTES = 64 * 1024
+const MOST_PINNED_BYTES = 1024 * 1024
+
 /** A message that waits. */
 interface Waiting {
   readonly frame: Frame
   readonly key: string | null
-  /** No policy may drop it, and it takes no message's place. */
+  /** No policy may drop it, and it takes no message's place: one of hub.v1 itself. */
   readonly isPinned: boolean
   previous: Waiting | null
   next: Waiting | null
@@ -53,9 +57,12 @@ export class SendQueue implements BudgetedQueue {
   readonly #owner: QueueOwner
   #head: Waiting | null = null
   #tail: Waiting | null = null
+  /** The last of those that went ahead of the others. */
+  #lastAhead: Waiting | null = null
   #messages = 0
   #bytes = 0
-  /** Of those, what is pinned. */
+  /** What is pinned, and its bytes. */
+  #pinned = 0
   #pinnedBytes = 0
   /** Made with the first key. */
   #byKey: Map<string, Waiting> | null = null
@@ -101,14 +108,29 @@ export class SendQueue implements BudgetedQueue {
       shed = budget.makeRoom(frame, this, overflow as Exclude<Overflow, 'reject-new'>)
       if (shed < 0) return this.#refuse(overflow, DISCONNECT)
     }
-    this.#append({ frame, key, isPinned: false, previous: this.#tail, next: null })
+    this.#insert({ frame, key, isPinned: false, previous: this.#tail, next: null })
     counters.queued++
     if (evicted > 0) this.#owner.onOverflow(overflow, evicted)
     return evicted + shed
   }
 
-  /** Adds a frame at the tail that goes out in its turn, whatever becomes of the others. Its bounds are the caller's. */
-  pin (frame: Frame): void { this.#append({ frame, key: null, isPinned: true, previous: this.#tail, next: null }) }
+  /**
+   * Adds a frame that goes out whatever becomes of the others: ahead of them, or behind those that are there.
+   * @returns false when too much waits already: the memory of what is pinned has as many bytes as the queue, or there is no
+   * room in the process. One has room, however large it is.
+   */
+  pin (frame: Frame, inOrder: boolean): boolean {
+    const { limits: { maxBytes }, budget } = this.#shared
+    const most = maxBytes === 0 ? MOST_PINNED_BYTES : Math.max(maxBytes, LEAST_PINNED_BYTES)
+    if (this.#pinned > 0 && this.#pinnedBytes + frame.bytes + (this.#pinned + 1) * budget.overhead > most) return false
+    if (!budget.everFits(frame) || (!budget.fits(frame, 0) && budget.makeRoom(frame, this, 'drop-oldest') < 0)) return false
+    const previous = inOrder ? this.#tail : this.#lastAhead
+    const waiting = { frame, key: null, isPinned: true, previous, next: previous === null ? this.#head : previous.next }
+    this.#insert(waiting)
+    // With nothing to stay behind, those that follow stay behind it.
+    if (previous === this.#lastAhead) this.#lastAhead = waiting
+    return true
+  }
 
   /** The oldest frame. */
   peek (): Frame | undefined { return this.#head?.frame }
@@ -127,6 +149,8 @@ export class SendQueue implements BudgetedQueue {
   }
 
   /* ---- for the budget ---- */
+
+  get weight (): number { return this.#bytes + this.#pinned * this.#shared.budget.overhead }
 
   shedOldest (): boolean {
     const oldest = this.#oldest
@@ -163,17 +187,20 @@ export class SendQueue implements BudgetedQueue {
     return waiting
   }
 
-  #append (waiting: Waiting): void {
-    const { previous, frame, key, isPinned } = waiting
+  #insert (waiting: Waiting): void {
+    const { previous, next, frame, key, isPinned } = waiting
     if (previous === null) this.#head = waiting
     else previous.next = waiting
-    this.#tail = waiting
+    if (next === null) this.#tail = waiting
+    else next.previous = waiting
     if (key !== null) (this.#byKey ??= new Map()).set(key, waiting)
     this.#shared.budget.hold(frame)
     this.#changed(1, frame.bytes, isPinned)
   }
 
-  #remove ({ frame, key, isPinned, previous, next }: Waiting): void {
+  #remove (waiting: Waiting): void {
+    const { frame, key, isPinned, previous, next } = waiting
+    if (waiting === this.#lastAhead) this.#lastAhead = previous
     if (previous === null) this.#head = next
     else previous.next = next
     if (next === null) this.#tail = previous
@@ -184,8 +211,12 @@ export class SendQueue implements BudgetedQueue {
   }
 
   #changed (messages: number, bytes: number, isPinned: boolean): void {
-    if (isPinned) this.#pinnedBytes += bytes
-    else this.#messages += messages
+    if (isPinned) {
+      this.#pinned += messages
+      this.#pinnedBytes += bytes
+    } else {
+      this.#messages += messages
+    }
     this.#bytes += bytes
     this.#shared.counters.queuedBytes += bytes
     this.#shared.budget.update(this)

@@ -87,9 +87,9 @@ export class Endpoint {
   /** @param inOrder whether it has to stay behind what is queued */
   send (message: ServerMessage, inOrder = false): void { this.connection.control(this.codec.encode(message), inOrder) }
 
-  answer (answer: Answer): void {
-    if (answer.op === 'reply') this.connection.control(this.codec.reply(answer.id, answer.payload))
-    else this.send(answer)
+  answer (answer: Answer, inOrder = false): void {
+    if (answer.op === 'reply') this.connection.control(this.codec.reply(answer.id, answer.payload), inOrder)
+    else this.send(answer, inOrder)
   }
 
   /** @param offset from which on it gets everything */

@@ -69,7 +69,8 @@ export class HubV1 {
     const { id, op } = message
     if (id === undefined || (op !== 'publish' && op !== 'event')) {
       const answer = await this.#answer(endpoint, message)
-      if (answer !== null) endpoint.answer(answer)
+      // Behind what it has made of its rooms.
+      if (answer !== null) endpoint.answer(answer, op === 'resume')
       return
     }
     const { session } = endpoint
