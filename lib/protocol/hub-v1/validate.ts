@@ -21,6 +21,8 @@ interface SchemaView {
   properties?: Record<string, SchemaView>
   patternProperties?: Record<string, SchemaView>
   items?: SchemaView
+  maxItems?: number
+  maxProperties?: number
 }
 
 type Members = Record<string, unknown>
@@ -28,6 +30,8 @@ type Members = Record<string, unknown>
 const NAME = 'a string of 1 to 255 bytes of UTF-8'
 /** Compiled when the first message of their kind comes. A Map, for an `op` may be called `constructor`. */
 const validators = new Map<string, Validator | null>(Object.keys(clientMessages).map((op) => [op, null]))
+/** Of the members of lists and of objects by name; compiled when one is wrong. */
+const memberValidators = new Map<SchemaView, Validator>()
 /** Messages about one room. What is called so in another one is no member of it. */
 const ROOM_OPS = new Set(Object.entries(clientMessages).filter(([, schema]) => (schema as SchemaView).properties?.['room'] !== undefined).map(([op]) => op))
 const idValidator = Compile(requestId)
@@ -62,22 +66,46 @@ function refuse (members: Members, code: MessageProblem['code'], problem: ValueP
   return { problem: { code, ...problem, ...(idValidator.Check(id) ? { id: id as RequestId } : {}) } }
 }
 
+function schemaProblem (schema: TSchema, validator: Validator, members: Members): ValueProblem {
+  const way = wayInto(schema as SchemaView, members) ?? wayTo(validator, members)
+  let expected = schema as SchemaView
+  let got: unknown = members
+  for (const key of way) {
+    expected = (expected.properties?.[key] ?? membersOf(expected)) as SchemaView
+    got = (got as Members)[key]
+  }
+  return { path: way.map(pointer).join(''), message: `${way.join('.')}: expected ${allowed(expected)}, got ${shown(got)}` }
+}
+
 /** The error furthest inside says most: the others follow from it. */
-function schemaProblem (schema: TSchema, validator: Validator, members: Members): ValueProblem | null {
+function wayTo (validator: Validator, value: unknown): string[] {
   let deepest: string[] = []
-  for (const { instancePath, keyword, params } of validator.Errors(members)) {
+  for (const { instancePath, keyword, params } of validator.Errors(value)) {
     const keys = instancePath.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
     if (keyword === 'required') keys.push((params as { requiredProperties: string[] }).requiredProperties[0] as string)
     if (keys.length > deepest.length) deepest = keys
   }
-  let expected = schema as SchemaView
-  let got: unknown = members
-  for (const key of deepest) {
-    expected = (expected.properties?.[key] ?? expected.items ?? Object.values(expected.patternProperties as object)[0]) as SchemaView
-    got = (got as Members)[key]
-  }
-  return { path: deepest.map(pointer).join(''), message: `${deepest.join('.')}: expected ${allowed(expected)}, got ${shown(got)}` }
+  return deepest
 }
+
+/** The same for members that may be thousands, where validators collect as many errors: the first wrong one will do. */
+function wayInto ({ properties = {} }: SchemaView, members: Members): string[] | null {
+  for (const [name, part] of Object.entries(properties)) {
+    const schema = membersOf(part)
+    const value = members[name]
+    if (schema === undefined || typeof value !== 'object' || value === null || Array.isArray(value) !== (part.items !== undefined)) continue
+    const keys = Object.keys(value)
+    if (keys.length > (part.maxItems ?? part.maxProperties ?? Infinity)) return [name]
+    const validator = memberValidators.get(schema) ?? Compile(schema as TSchema)
+    memberValidators.set(schema, validator)
+    const wrong = keys.find((key) => !validator.Check((value as Members)[key]))
+    if (wrong !== undefined) return [name, wrong, ...wayTo(validator, (value as Members)[wrong])]
+  }
+  return null
+}
+
+/** What each member of a list, or of an object by name, is to be. */
+function membersOf ({ items, patternProperties = {} }: SchemaView): SchemaView | undefined { return items ?? Object.values(patternProperties)[0] }
 
 /** The schema counts characters, and does not look at keys. */
 function nameProblem (op: string, { room, rooms }: Members): ValueProblem | null {

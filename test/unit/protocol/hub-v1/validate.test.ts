@@ -95,6 +95,17 @@ t.test('a wrong member is named, with what was expected and got', (t) => {
 t.test('more than 1,000 rooms are too many', (t) => {
   const result = checkClientMessage({ op: 'resume', rooms: rooms(Array.from({ length: 1001 }, (_, i) => `${i}`)), id: 1 })
   t.match(result, { problem: { code: 'invalid_message', path: '/rooms', message: /^rooms: expected an object of at most 1,000 members, .* got an object$/, id: 1 } })
+  t.match(checkClientMessage({ op: 'ack', ids: Array.from({ length: 1001 }, () => 0) }), { problem: { path: '/ids', message: /^ids: expected a list of at most 1,000, .* got a list$/ } }, 'whatever is in it')
+  t.end()
+})
+
+t.test('of many wrong members the first is named', (t) => {
+  const ids: unknown[] = Array.from({ length: 1000 }, (_, i) => `${i}`)
+  ids.fill('', 700)
+  t.match(checkClientMessage({ op: 'ack', ids }), { problem: { path: '/ids/700', message: 'ids.700: expected a string of 1 to 255 characters, got ""' } })
+  const wrong = rooms(['a', 'b', 'c'])
+  Object.assign(wrong, { b: { epoch: 'e' }, c: 5 })
+  t.match(checkClientMessage({ op: 'resume', rooms: wrong }), { problem: { path: '/rooms/b/offset', message: 'rooms.b.offset: expected a whole number of at least 0, got nothing' } })
   t.end()
 })
 
