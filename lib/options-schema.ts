@@ -44,7 +44,7 @@ export const optionsSchema: TObject = Type.Object({
   onDisconnect: fn('`(connection, info) => unknown`. Exactly one call for each onConnect that began, after its last message was handled.'),
   sessions: oneOf(['many', 'single-per-user', 'single-per-device'], 'many', "How many logins a user may have at once. The newest one wins, and the older is closed with 4502 before the newer's onConnect. `'single-per-device'` counts each device by itself; connections without a device are one device together. Anonymous connections are not counted."),
   authorize: group({
-    join: fn('`(connection, room) => boolean`, sync or async: whether it may enter the room. Asked on each join of its own, after a reconnect too; not for what the server joins. Without it nobody may.'),
+    join: fn('`(connection, room) => boolean`, sync or async: whether it may enter the room. Asked for each room that it is not in yet, after a reconnect too; not for what the server joins. Without it nobody may.'),
     publish: fn('`(connection, room, data) => boolean`, sync or async: whether it may publish this in the room. Without it nobody may.')
   }, 'What peers that speak hub.v1 may do.'),
   refresh: fn('`(connection, data) => Identity | null`, sync or async: new credentials of a peer that speaks hub.v1. The answer says who it is with them, as that of `identify` does; it must be the same user. null refuses them, and the old ones hold until they expire.'),

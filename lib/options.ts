@@ -46,7 +46,7 @@ export interface HubOptions {
   sessions?: 'many' | 'single-per-user' | 'single-per-device' | undefined
   /** What peers that speak hub.v1 may do. */
   authorize?: {
-    /** Whether a connection may enter a room. Asked on each join of its own, after a reconnect too; not for what the server joins. Without it nobody may. */
+    /** Whether a connection may enter a room. Asked for each room that it is not in yet, after a reconnect too; not for what the server joins. Without it nobody may. */
     join?: ((connection: Connection, room: string) => Awaitable<boolean>) | undefined
     /** Whether a connection may publish this in a room. Without it nobody may. */
     publish?: ((connection: Connection, room: string, data: unknown) => Awaitable<boolean>) | undefined

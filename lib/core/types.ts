@@ -288,11 +288,11 @@ export interface HubStats {
    */
   refused: Record<string, number>
   messages: {
-    /** Complete messages of peers that reached the queue of `onMessage`. */
+    /** Complete messages of peers that were taken: all but those over the rate or of the wrong kind. */
     received: number
-    /** Messages handed to the socket. */
+    /** Messages handed to the socket, those of hub.v1 itself included. */
     sent: number
-    /** Messages that had to wait behind a blocked socket. */
+    /** Messages that had to wait in the queue behind a blocked socket; not what a hub.v1 peer takes from a room's log instead. */
     queued: number
     /** Queued messages that were evicted, and accepted ones that an ending connection could not send. */
     dropped: number

@@ -47,7 +47,7 @@ t.test('except takes connections, ids and lists of both', (t) => {
 t.test('an expiry is a Date or milliseconds, and never seconds', (t) => {
   const future = Date.UTC(2999, 0)
   const foreign: unknown = runInNewContext(`new Date(${future})`)
-  for (const [value, time] of [[future, future], [new Date(future), future], [foreign, future], [1e11, 1e11], [1e11 + 0.5, 1e11 + 0.5], [8.64e15, 8.64e15], [Number.MAX_VALUE, Number.MAX_VALUE], [Infinity, null]]) {
+  for (const [value, time] of [[future, future], [new Date(future), future], [foreign, future], [1e11, 1e11], [1e11 + 0.5, 1e11], [8.64e15, 8.64e15], [Number.MAX_VALUE, Number.MAX_VALUE], [Infinity, null]]) {
     t.equal(toExpiry(value), time)
     t.equal(checkExpiry(value), time)
   }
