@@ -166,8 +166,10 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   }
 
   async #renew (): Promise<void> {
+    const connection = this.#resumeId
     const token = await this.#settings.token?.()
-    await this.refresh(token)
+    // The next connection has asked for its own.
+    if (connection === this.#resumeId) await this.refresh(token)
   }
 
   #schedule (expiresAt: number | null | undefined): void {
@@ -241,10 +243,6 @@ class Client<Events extends EventMap> implements HubClient<Events> {
 
   #onJoined (message: ServerMessage<'joined'>): void {
     const room = this.#room(message.room)
-    // Before 'joined' of the room itself, for its listeners to be there in time.
-    if (room.isUnasked(message)) this.#events.emit('joined', room)
-    // The listener may have closed it.
-    if (!this.#supervisor.connected) return
     room.onJoined(message)
     if (message.id !== undefined) this.#outbox.resolve(message.id, undefined)
     // What the server joins while it reads `resume` is to be caught up, too.
@@ -284,6 +282,7 @@ class Client<Events extends EventMap> implements HubClient<Events> {
         get closed () { return client.state.is === 'closed' },
         nextId: () => this.#outbox.nextId(),
         request: (message, keep, id) => this.#outbox.request(message, keep, id),
+        entered: (room) => { this.#events.emit('joined', room) },
         failed: (error) => { this.#failed(error) },
         progressed: () => { this.#progress() }
       })
