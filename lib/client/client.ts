@@ -57,8 +57,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
       onState: (state) => { this.#events.emit('state', state) },
       ping: () => { this.#send({ op: 'ping' }) }
     })
-    this.#outbox = new Outbox({ clock, requestTimeout, encode: (message) => codec.encode(message), send: (data) => this.#supervisor.send(data) }, outbox)
-    this.#acks = new Acks(clock, (ids) => { this.#send({ op: 'ack', ids }) })
+    this.#outbox = new Outbox({ clock, requestTimeout, encode: (message) => codec.encode(message), send: (data) => { this.#supervisor.send(data) } }, outbox)
+    this.#acks = new Acks(clock, (ids) => { this.#send({ op: 'ack', ids }) }, () => this.#outbox.maxBytes)
     this.#refresher = new Refresher(clock, () => { this.#renew().catch((error: unknown) => { if (!isLoss(error)) this.#failed(error) }) })
   }
 
@@ -107,7 +107,6 @@ class Client<Events extends EventMap> implements HubClient<Events> {
     this.#outbox.opened()
     this.#recovering = new Map(resumed.map((room) => [room, room.steps]))
     for (const room of resumed) room.resume()
-    this.#watchRecovery()
     this.#send(message)
     for (const room of others) this.#join(room)
   }
@@ -217,9 +216,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   #onHello (message: ServerMessage<'hello'>): void {
     this.#nextSession = message.session
     this.#outbox.limits(message.limits)
-    // `resume` has gone before.
-    this.#outbox.spend()
     this.#schedule(message.expiresAt)
+    if (this.#recovering !== null) this.#watchRecovery()
     this.#supervisor.hello(message)
   }
 

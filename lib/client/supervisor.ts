@@ -94,7 +94,7 @@ export class Supervisor {
   /** Gives up this connection for another one, after a delay. */
   abandon (reason: string): void { this.#ended(ABNORMAL, reason) }
 
-  send (data: string | Uint8Array<ArrayBuffer>): boolean { return this.#link?.send(data) ?? false }
+  send (data: string | Uint8Array<ArrayBuffer>): void { this.#link?.send(data) }
 
   /** Anything came from the server. */
   heard (): void { this.#liveness.heard() }
