@@ -1,4 +1,5 @@
 import type { ClientClock } from './platform.js'
+import { jsonBytes } from './size.js'
 
 /** They go together: after offline messages have been delivered there are many. */
 const COLLECT_MS = 50
@@ -6,18 +7,23 @@ const COLLECT_MS = 50
 const MAX_IDS = 1_000
 /** Ids that are remembered, so that what is delivered once more after a lost `ack` is not handled once more. */
 const MAX_REMEMBERED = 1_000
+/** More than `ack` has beside the ids. */
+const ENVELOPE_BYTES = 32
 
 /** Acknowledgements of direct messages: at most one handling of each by this client, and an answer to each delivery. */
 export class Acks {
   readonly #clock: ClientClock
   readonly #send: (ids: string[]) => void
+  readonly #maxBytes: () => number
   readonly #seen = new Map<string, 'busy' | 'done'>()
   #due: string[] = []
   #timer: unknown
 
-  constructor (clock: ClientClock, send: (ids: string[]) => void) {
+  /** @param maxBytes that the server takes in one message */
+  constructor (clock: ClientClock, send: (ids: string[]) => void, maxBytes: () => number) {
     this.#clock = clock
     this.#send = send
+    this.#maxBytes = maxBytes
   }
 
   /** A message came. @returns whether to handle it: it is neither being handled nor has been */
@@ -44,9 +50,20 @@ export class Acks {
   }
 
   #flush (): void {
-    const ids = [...new Set(this.#due)]
+    let ids: string[] = []
+    let bytes = ENVELOPE_BYTES
+    for (const id of new Set(this.#due)) {
+      const more = jsonBytes(id)
+      if (ids.length > 0 && (ids.length >= MAX_IDS || bytes + more > this.#maxBytes())) {
+        this.#send(ids)
+        ids = []
+        bytes = ENVELOPE_BYTES
+      }
+      ids.push(id)
+      bytes += more
+    }
     this.#due = []
-    for (let i = 0; i < ids.length; i += MAX_IDS) this.#send(ids.slice(i, i + MAX_IDS))
+    if (ids.length > 0) this.#send(ids)
   }
 
   #remember (id: string, what: 'busy' | 'done'): void {

@@ -21,7 +21,7 @@ export class Backoff {
   readonly #random: () => number
   #n = 0
 
-  constructor ({ min = 1_000, max = 30_000, factor = 2 }: BackoffOptions, random: () => number) {
+  constructor ({ min, max, factor }: Required<BackoffOptions>, random: () => number) {
     this.#min = min
     this.#max = max
     this.#factor = factor

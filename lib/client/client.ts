@@ -57,8 +57,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
       onState: (state) => { this.#events.emit('state', state) },
       ping: () => { this.#send({ op: 'ping' }) }
     })
-    this.#outbox = new Outbox({ clock, requestTimeout, encode: (message) => codec.encode(message), send: (data) => this.#supervisor.send(data) }, outbox)
-    this.#acks = new Acks(clock, (ids) => { this.#send({ op: 'ack', ids }) })
+    this.#outbox = new Outbox({ clock, requestTimeout, encode: (message) => codec.encode(message), send: (data) => { this.#supervisor.send(data) } }, outbox)
+    this.#acks = new Acks(clock, (ids) => { this.#send({ op: 'ack', ids }) }, () => this.#outbox.maxBytes)
     this.#refresher = new Refresher(clock, () => { this.#renew().catch((error: unknown) => { if (!isLoss(error)) this.#failed(error) }) })
   }
 
@@ -107,7 +107,6 @@ class Client<Events extends EventMap> implements HubClient<Events> {
     this.#outbox.opened()
     this.#recovering = new Map(resumed.map((room) => [room, room.steps]))
     for (const room of resumed) room.resume()
-    this.#watchRecovery()
     this.#send(message)
     for (const room of others) this.#join(room)
   }
@@ -166,8 +165,10 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   }
 
   async #renew (): Promise<void> {
+    const connection = this.#resumeId
     const token = await this.#settings.token?.()
-    await this.refresh(token)
+    // The next connection has asked for its own.
+    if (connection === this.#resumeId) await this.refresh(token)
   }
 
   #schedule (expiresAt: number | null | undefined): void {
@@ -215,9 +216,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
   #onHello (message: ServerMessage<'hello'>): void {
     this.#nextSession = message.session
     this.#outbox.limits(message.limits)
-    // `resume` has gone before.
-    this.#outbox.spend()
     this.#schedule(message.expiresAt)
+    if (this.#recovering !== null) this.#watchRecovery()
     this.#supervisor.hello(message)
   }
 
@@ -241,10 +241,6 @@ class Client<Events extends EventMap> implements HubClient<Events> {
 
   #onJoined (message: ServerMessage<'joined'>): void {
     const room = this.#room(message.room)
-    // Before 'joined' of the room itself, for its listeners to be there in time.
-    if (room.isUnasked(message)) this.#events.emit('joined', room)
-    // The listener may have closed it.
-    if (!this.#supervisor.connected) return
     room.onJoined(message)
     if (message.id !== undefined) this.#outbox.resolve(message.id, undefined)
     // What the server joins while it reads `resume` is to be caught up, too.
@@ -284,6 +280,7 @@ class Client<Events extends EventMap> implements HubClient<Events> {
         get closed () { return client.state.is === 'closed' },
         nextId: () => this.#outbox.nextId(),
         request: (message, keep, id) => this.#outbox.request(message, keep, id),
+        entered: (room) => { this.#events.emit('joined', room) },
         failed: (error) => { this.#failed(error) },
         progressed: () => { this.#progress() }
       })

@@ -6,18 +6,23 @@ export type ClientErrorCode =
   'closed' |
   /** There is no connection at the moment, and this is nothing that is kept for the next one. */
   'disconnected' |
-  /** The connection ended before the answer, and the server does not know any more whether it was done. Only with `resend: false`. */
+  /**
+   * The connection ended before the answer, and it is not asked again: with `resend: false`, where the server does not know any more
+   * whether it was done; with `overflow: 'drop-oldest'`, to make room.
+   */
   'uncertain' |
   /** No answer within `requestTimeout`. */
   'timeout' |
-  /** More messages wait for a connection than `outbox.maxMessages` allows. */
+  /** More messages wait to be sent than `outbox.maxMessages` allows. */
   'outbox_full' |
   /** The message is larger than what the server takes: it would close the connection. */
   'too_large' |
   /** `leave()` was called before the room had been joined. */
   'left' |
   /** What the server sent can not be read. */
-  'unreadable'
+  'unreadable' |
+  /** The codec has no form for the data: a BigInt, what contains itself, or bytes that are not the whole data of a publication. */
+  'unwritable'
 
 /** Why a request failed, or what went wrong without one. */
 export class HubError extends Error {
@@ -34,6 +39,15 @@ export class HubError extends Error {
     this.code = code
     this.path = path
     this.room = room
+  }
+}
+
+/** What it says, whatever was thrown. */
+export function messageOf (error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error)
+  } catch {
+    return 'no message'
   }
 }
 

@@ -1,16 +1,13 @@
 import type { ClientMessage } from '../protocol/hub-v1/schema.js'
-import type { ClientCodec } from './codec.js'
+import { bytesIn, type ClientCodec } from './codec.js'
 
 /** The subprotocol hub.v1.json. */
 export const jsonCodec: ClientCodec = {
   name: 'hub.v1.json',
 
   encode (message: ClientMessage): string {
-    if (!('data' in message) || !(message.data instanceof Uint8Array)) return JSON.stringify(message)
-    const { data, ...rest } = message
-    // The server looks for bytes nowhere else, and would take it for no data.
-    if (rest.op !== 'publish') throw new TypeError(`hub.v1.json has bytes in publications only, not in ${rest.op}: use hub.v1.msgpack`)
-    return JSON.stringify({ ...rest, base64: toBase64(data) })
+    const bytes = bytesIn(message)
+    return JSON.stringify(bytes === null ? message : { ...message, data: undefined, base64: toBase64(bytes) })
   },
 
   decode (data: unknown): unknown {

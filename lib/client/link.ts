@@ -43,16 +43,15 @@ export class Link {
     }
   }
 
-  /** @returns whether the socket took it. One that is at its end will tell so. */
-  send (data: string | Uint8Array<ArrayBuffer>): boolean {
+  /** What the socket does not take is lost. One that is at its end will tell so. */
+  send (data: string | Uint8Array<ArrayBuffer>): void {
     const { readyState } = this.#socket
     if (readyState > OPEN) this.#expectEnd('no close event')
-    if (readyState !== OPEN || this.#ended) return false
+    if (readyState !== OPEN || this.#ended) return
     try {
       this.#socket.send(data)
-      return true
     } catch {
-      return false
+      // Nobody may ever hear of it from the socket. The answer that does not come, or the silence, is what tells.
     }
   }
 

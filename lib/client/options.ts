@@ -1,6 +1,7 @@
+import type { BackoffOptions } from './backoff.js'
 import type { ClientCodec } from './codec.js'
 import { jsonCodec } from './json.js'
-import { globalPage, globalWebSocket, systemClock, type ClientClock, type PageLike, type WebSocketConstructor } from './platform.js'
+import { globalPage, globalWebSocket, MAX_MS, systemClock, type ClientClock, type PageLike, type WebSocketConstructor } from './platform.js'
 import type { ClientOptions, OutboxOptions } from './types.js'
 
 /** The options of a client, each with a value. */
@@ -8,13 +9,13 @@ export interface Settings {
   readonly url: ClientOptions['url']
   readonly token: ClientOptions['token']
   readonly codec: ClientCodec
-  readonly backoff: { readonly min: number, readonly max: number, readonly factor: number }
+  readonly backoff: Required<BackoffOptions>
   readonly maxTries: number
   readonly maxTime: number
   readonly connectTimeout: number
   readonly pongTimeout: number
   readonly requestTimeout: number
-  readonly outbox: OutboxOptions
+  readonly outbox: Required<OutboxOptions>
   readonly manualAck: boolean
   readonly WebSocket: WebSocketConstructor
   readonly page: PageLike | null
@@ -22,19 +23,21 @@ export interface Settings {
   readonly clock: ClientClock
 }
 
-/** Longest time a timer can wait: what is longer would come at once. */
-const MAX_MS = 2 ** 31 - 1
-
 /** @throws TypeError that names the option, what was expected, and what was given */
 export function settingsOf (options: ClientOptions): Settings {
-  const { url, token, codec = jsonCodec, backoff: { min = 1_000, max = 30_000, factor = 2 } = {}, outbox = {}, manualAck = false } = options
+  const { url, token, codec = jsonCodec, manualAck = false } = options
+  const { backoff: { min = 1_000, max = 30_000, factor = 2 } = {}, outbox: { maxMessages = 1_000, overflow = 'reject-new', resend = true } = {} } = options
   const { maxTries = 0, maxTime = 0, connectTimeout = 10_000, pongTimeout = 10_000, requestTimeout = 30_000 } = options
   const { WebSocket = globalWebSocket(), page = globalPage() ?? null, random = Math.random, clock = systemClock } = options
   check('url', 'a string or a function', url, (typeof url === 'string' && url !== '') || typeof url === 'function')
   check('token', 'a function', token, token === undefined || typeof token === 'function')
   check('codec', 'a codec of fastify-hub/client', codec, typeof codec?.encode === 'function')
-  check('outbox.overflow', "'reject-new' or 'drop-oldest'", outbox.overflow, [undefined, 'reject-new', 'drop-oldest'].includes(outbox.overflow))
-  number('outbox.maxMessages', outbox.maxMessages ?? 0, 0, Infinity)
+  check('outbox.overflow', "'reject-new' or 'drop-oldest'", overflow, ['reject-new', 'drop-oldest'].includes(overflow))
+  check('outbox.resend', 'a boolean', resend, typeof resend === 'boolean')
+  check('manualAck', 'a boolean', manualAck, typeof manualAck === 'boolean')
+  check('random', 'a function', random, typeof random === 'function')
+  check('clock', 'an object with now, setTimeout and clearTimeout', clock, [clock?.now, clock?.setTimeout, clock?.clearTimeout].every((member) => typeof member === 'function'))
+  number('outbox.maxMessages', maxMessages, 0, Infinity)
   number('backoff.min', min, 1, MAX_MS)
   number('backoff.max', max, min, MAX_MS)
   number('backoff.factor', factor, 1, Infinity)
@@ -45,7 +48,21 @@ export function settingsOf (options: ClientOptions): Settings {
   number('requestTimeout', requestTimeout, 0, MAX_MS)
   if (WebSocket === undefined) throw new TypeError('the option WebSocket must be a WebSocket class, as that of the package ws: this platform has none')
   return {
-    url, token, codec, backoff: { min, max, factor }, outbox, manualAck, maxTries, maxTime, connectTimeout, pongTimeout, requestTimeout, WebSocket, page, random, clock
+    url,
+    token,
+    codec,
+    backoff: { min, max, factor },
+    outbox: { maxMessages, overflow, resend },
+    manualAck,
+    maxTries,
+    maxTime,
+    connectTimeout,
+    pongTimeout,
+    requestTimeout,
+    WebSocket,
+    page,
+    random,
+    clock
   }
 }
 

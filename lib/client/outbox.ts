@@ -1,7 +1,8 @@
 import type { ClientMessage, RequestId, ServerMessage } from '../protocol/hub-v1/schema.js'
-import { HubError } from './errors.js'
+import { HubError, messageOf } from './errors.js'
 import { Pace } from './pace.js'
 import type { ClientClock } from './platform.js'
+import { utf8Bytes } from './size.js'
 import type { OutboxOptions } from './types.js'
 
 type Encoded = string | Uint8Array<ArrayBuffer>
@@ -31,7 +32,7 @@ interface Request {
 export interface OutboxHost {
   readonly clock: ClientClock
   readonly encode: (message: ClientMessage) => Encoded
-  readonly send: (data: Encoded) => boolean
+  readonly send: (data: Encoded) => void
   readonly requestTimeout: number
 }
 
@@ -45,22 +46,23 @@ export class Outbox {
   readonly #pace: Pace
   /** Without an answer so far, in the order of the calls. */
   readonly #requests = new Map<RequestId, Request>()
-  /** Those that end with this connection and wait for the pace: they go before the others. */
+  /** Those of them that end with this connection and are still to be sent: they go before the others. */
   #urgent: Request[] = []
+  /** Those of them that are kept and still to be sent, in that order. */
+  #waiting: Request[] = []
+  /** How many of them have been sent on this connection. */
   #underWay = 0
   /** Whether the limits of this connection are known. */
   #isGreeted = false
-  /** Those of them that are kept and still to be sent, in that order. */
-  #waiting: Request[] = []
   /** `open`: there is a socket; `ready`: what was kept may go, too. */
   #phase: 'closed' | 'away' | 'open' | 'ready' = 'closed'
   #lastId = 0
   #maxBytes = 0
   #paceTimer: unknown
 
-  constructor (host: OutboxHost, { maxMessages = 100, overflow = 'reject-new', resend = true }: OutboxOptions = {}) {
+  constructor (host: OutboxHost, options: Required<OutboxOptions>) {
     this.#host = host
-    this.#options = { maxMessages, overflow, resend }
+    this.#options = options
     this.#pace = new Pace(host.clock)
   }
 
@@ -73,19 +75,13 @@ export class Outbox {
       if (this.#phase === 'closed') throw new HubError('closed', 'the client is closed')
       if (this.#phase === 'away' && !keep) throw new HubError('disconnected', 'there is no connection')
       // Now, and not when it is sent: the caller may change the data by then.
-      const data = this.#host.encode({ ...message, id } as ClientMessage)
+      const data = this.#encode({ ...message, id } as ClientMessage)
       const request: Request = { id, data, keep, resolve, reject, sent: false, isUnderWay: false, sentAt: 0, left: this.#host.requestTimeout, timer: undefined }
-      if (!keep) {
-        this.#requests.set(id, request)
-        this.#urgent.push(request)
-        this.#flush()
-        return
-      }
-      this.#flush()
-      if (this.#phase !== 'ready' || this.#underWay >= MAX_UNDER_WAY || this.#urgent.length + this.#waiting.length > 0) this.#makeRoom()
+      const queue = keep ? this.#waiting : this.#urgent
       this.#requests.set(id, request)
-      this.#waiting.push(request)
+      queue.push(request)
       this.#flush()
+      if (keep && this.#waiting.length > this.#options.maxMessages) this.#makeRoom(request)
     })
   }
 
@@ -99,7 +95,7 @@ export class Outbox {
   }
 
   limits (limits: ServerMessage<'hello'>['limits']): void {
-    this.#maxBytes = limits.maxMessageBytes
+    this.#maxBytes = limits.maxMessageBytes === 0 ? Infinity : limits.maxMessageBytes
     this.#pace.start(limits)
     this.#isGreeted = true
     this.#flush()
@@ -108,14 +104,14 @@ export class Outbox {
   /** A message that waits for nothing has been sent. */
   spend (): void { this.#pace.spend() }
 
-  /** Bytes that one message may have; 0: no limit, or not known yet. */
+  /** Bytes that one message may have; 0: not known yet. */
   get maxBytes (): number { return this.#maxBytes }
 
   /** The server has answered `resume`. @param session whether it knows what it has done before */
   ready (session: boolean): void {
     this.#phase = 'ready'
     if (!session && !this.#options.resend) {
-      for (const request of this.#waiting.filter(({ sent }) => sent)) this.#fail(request, new HubError('uncertain', 'the connection ended before the answer'))
+      for (const request of this.#waiting.filter(({ sent }) => sent)) this.#fail(request, uncertain())
     }
     this.#flush()
   }
@@ -127,7 +123,6 @@ export class Outbox {
     for (const request of [...this.#requests.values()]) {
       this.#pause(request)
       if (!request.keep) this.#fail(request, new HubError('disconnected', 'the connection ended before the answer'))
-      else if (this.#host.requestTimeout > 0 && request.left === 0) this.#fail(request, this.#late())
     }
     this.#waiting = [...this.#requests.values()]
   }
@@ -155,14 +150,21 @@ export class Outbox {
     return request !== undefined
   }
 
-  /** One more has to wait. @throws HubError when the policy is against it */
-  #makeRoom (): void {
+  /** @throws HubError for what the codec has no form for */
+  #encode (message: ClientMessage): Encoded {
+    try {
+      return this.#host.encode(message)
+    } catch (cause) {
+      throw new HubError('unwritable', messageOf(cause), { cause })
+    }
+  }
+
+  /** One too many has to wait. @param latest the one that came last */
+  #makeRoom (latest: Request): void {
     const { maxMessages, overflow } = this.#options
-    if (this.#waiting.length < maxMessages) return
-    const full = new HubError('outbox_full', `${maxMessages} messages wait for a connection already`)
-    const [oldest] = this.#waiting
-    if (overflow === 'reject-new' || oldest === undefined) throw full
-    this.#fail(oldest, full)
+    const [oldest = latest] = this.#waiting
+    const one = overflow === 'drop-oldest' ? oldest : latest
+    this.#fail(one, one.sent ? uncertain() : new HubError('outbox_full', `no more than ${maxMessages} messages may wait to be sent`))
   }
 
   #flush (): void {
@@ -203,7 +205,9 @@ export class Outbox {
     request.isUnderWay = false
     this.#underWay--
     // The clock may have been set back.
-    request.left = Math.max(0, request.left - Math.max(0, clock.now() - request.sentAt))
+    const passed = Math.max(0, clock.now() - request.sentAt)
+    // Its timer has not run: should all of it have passed, the clock was set, or the machine slept. Half of it, so that there is an end.
+    request.left = passed < request.left ? request.left - passed : request.left / 2
   }
 
   #late (): HubError { return new HubError('timeout', `no answer within ${this.#host.requestTimeout} ms`) }
@@ -235,5 +239,7 @@ export class Outbox {
 /** Whether it has more bytes than that. A string has up to three for each of its UTF-16 units: most need not be encoded. */
 function isLarger (data: Encoded, bytes: number): boolean {
   if (typeof data !== 'string') return data.byteLength > bytes
-  return data.length * 3 > bytes && (data.length > bytes || new TextEncoder().encode(data).length > bytes)
+  return data.length * 3 > bytes && (data.length > bytes || utf8Bytes(data) > bytes)
 }
+
+function uncertain (): HubError { return new HubError('uncertain', 'the connection ended before the answer') }

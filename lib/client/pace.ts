@@ -6,7 +6,7 @@ const BURST_SHARE = 0.5
 /** Of the server's rate, for the same reason. */
 const RATE_SHARE = 0.8
 
-/** Keeps an outbox that is emptied after a reconnect within the rate that the server takes: too many in a row, and it closes for good. */
+/** Keeps what a client sends within the rate that the server takes: too many in a row, and it closes for good. */
 export class Pace {
   readonly #clock: ClientClock
   /** Messages per millisecond; 0: no limit. */
@@ -19,10 +19,11 @@ export class Pace {
     this.#clock = clock
   }
 
-  /** A new connection has a full measure. */
+  /** A new connection has a full measure, but for `resume`, which has gone before. */
   start ({ messagesPerSecond, burst }: ServerMessage<'hello'>['limits']): void {
     this.#rate = messagesPerSecond * RATE_SHARE / 1_000
-    this.#tokens = this.#burst = Math.max(1, Math.floor(burst * BURST_SHARE))
+    this.#burst = Math.max(1, Math.floor(burst * BURST_SHARE))
+    this.#tokens = Math.min(this.#burst, burst - 1)
     this.#last = this.#clock.now()
   }
 

@@ -18,6 +18,9 @@ export interface WebSocketLike {
 
 export type WebSocketConstructor = new (url: string, protocol: string) => WebSocketLike
 
+/** Longest time a timer can wait: what is longer would come at once. */
+export const MAX_MS = 2 ** 31 - 1
+
 /** Time. Tests drive their own. */
 export interface ClientClock {
   /** Milliseconds since the Unix epoch. May jump when the machine's clock is set. */

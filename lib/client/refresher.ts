@@ -1,11 +1,9 @@
-import type { ClientClock } from './platform.js'
+import { MAX_MS, type ClientClock } from './platform.js'
 
 /** Of the time that credentials are still good for: when it has passed, new ones are sent. */
 const SHARE = 0.8
 /** The clock of this machine may be wrong: no more than this often. */
 const FLOOR_MS = 5_000
-/** Longest time a timer can wait. */
-const MAX_MS = 2 ** 31 - 1
 
 /** Renews credentials before they expire. */
 export class Refresher {

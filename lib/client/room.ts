@@ -12,13 +12,15 @@ const TRANSIENT: readonly string[] = ['unavailable', 'rate_limited', 'internal',
 export interface RoomHost {
   readonly clock: ClientClock
   readonly random: () => number
-  readonly backoff: BackoffOptions
+  readonly backoff: Required<BackoffOptions>
   /** Whether there is a socket, and `resume` has been sent. */
   readonly connected: boolean
   readonly closed: boolean
   nextId (): number
   /** @param id of `nextId()`, where it has to be known before the answer */
   request (message: RequestMessage, keep: boolean, id?: number): Promise<unknown>
+  /** The server has put us into it by itself. */
+  entered (room: Room): void
   failed (error: unknown): void
   /** A room is not waited for any longer. */
   progressed (): void
@@ -46,8 +48,10 @@ export class Room implements ClientRoom {
   #joinId = 0
   /** `leave` messages that the server has not answered: what it says of the room until then is of before. */
   readonly #leaving = new Set<RequestId>()
-  /** Counts `leave()`: what was asked before is over. */
+  /** Counts how often it was left: what was asked before is over. */
   #stays = 0
+  /** Whether the server has taken us out since the room was last asked for. */
+  #wasLeft = false
   #retryTimer: unknown
   /** Grows with each message that brings it further. */
   #steps = 0
@@ -84,12 +88,12 @@ export class Room implements ClientRoom {
   async leave (): Promise<void> {
     const known = this.#status !== 'out' && this.#host.connected
     this.#end()
-    this.#stays++
     this.#position = null
     this.#watched = false
-    this.#host.progressed()
     this.#rejectJoin(new HubError('left', 'the room was left before it had been joined', { room: this.name }))
-    if (known) await this.#sendLeave()
+    const left = known ? this.#sendLeave() : undefined
+    this.#host.progressed()
+    await left
   }
 
   async publish (data: unknown): Promise<StreamPosition> {
@@ -114,18 +118,25 @@ export class Room implements ClientRoom {
     return this.resuming || this.#status === 'joining' || (this.#status === 'in' && (this.#position?.offset ?? 0) < this.#head)
   }
 
+  /** Whether somebody waits for a `join`. */
+  get asked (): boolean { return this.#join !== null }
+
   get steps (): number { return this.#steps }
 
   /** Whether `resume` has asked for it, and the answer is still to come. */
   get resuming (): boolean { return this.#status === 'resuming' }
 
   /** It is in the `resume` of this connection. */
-  resume (): void { this.#status = 'resuming' }
+  resume (): void {
+    this.#status = 'resuming'
+    this.#wasLeft = false
+  }
 
   /** Asks for it, on this connection. */
   sendJoin (): void {
     this.#host.clock.clearTimeout(this.#retryTimer)
     this.#status = 'joining'
+    this.#wasLeft = false
     const id = this.#joinId = this.#host.nextId()
     const message: RequestMessage = this.#position === null ? { op: 'join', room: this.name } : { op: 'join', room: this.name, since: this.#position }
     this.#host.request(message, false, id).catch((error: HubError) => {
@@ -133,9 +144,6 @@ export class Room implements ClientRoom {
       if (id === this.#joinId && this.#status === 'joining' && !isLoss(error)) this.onRefused(error)
     })
   }
-
-  /** Whether `joined` tells of a room that the server has put us into by itself. */
-  isUnasked ({ id }: ServerMessage<'joined'>): boolean { return !this.#wanted && id === undefined && this.#leaving.size === 0 }
 
   onJoined ({ epoch, offset, head, recovered, cache = false, id }: ServerMessage<'joined'>): void {
     if (this.#leaving.size > 0) return
@@ -145,8 +153,9 @@ export class Room implements ClientRoom {
       return
     }
     const before = this.#position
-    // The answer to the latest `join` follows, and knows of the position.
-    if (this.#status === 'joining' && id !== this.#joinId && before !== null) return
+    // The answer to the latest `join`, or to `resume`, follows, and knows of the position.
+    if (before !== null && ((this.#status === 'joining' && id !== this.#joinId) || (this.#status === 'resuming' && recovered === undefined))) return
+    const isUnasked = !this.#wanted
     const isRepeat = before !== null && before.epoch === epoch && offset <= before.offset && recovered !== false
     this.#wanted = true
     this.#status = 'in'
@@ -160,8 +169,11 @@ export class Room implements ClientRoom {
     const position = { epoch, offset: isRepeat ? before.offset : offset }
     this.#join?.resolve(position)
     this.#join = null
+    // Before 'joined' of the room itself, for its listeners to be there in time. They may leave it, or close the client.
+    if (isUnasked) this.#host.entered(this)
+    if (!this.joined) return
     this.#events.emit('joined', { position, recovered })
-    if (this.#status !== 'in') return
+    if (!this.joined) return
     // Nobody asked for what lies between, and nobody will send it.
     if (recovered === false || (before !== null && !isRepeat && !cache)) this.#tellGap(before)
     if (this.#watched && this.joined) this.#watchAgain()
@@ -171,9 +183,11 @@ export class Room implements ClientRoom {
   onLeft ({ id }: ServerMessage<'left'>): void {
     if (id !== undefined) this.#leaving.delete(id)
     if (id !== undefined || !this.#wanted) return
+    this.#wasLeft = true
+    // The answer to what was asked follows.
+    if (this.resuming || this.#status === 'joining') return
     this.#end()
-    this.#host.progressed()
-    if (this.#host.connected) this.#events.emit('left')
+    this.#events.emit('left')
   }
 
   onMessage ({ offset, data }: ServerMessage<'message'>): void {
@@ -201,15 +215,18 @@ export class Room implements ClientRoom {
   onRefused (error: HubError): void {
     this.#status = 'out'
     const isAsked = this.#join !== null
-    if (!isAsked && TRANSIENT.includes(error.code)) {
+    if (!isAsked && !this.#wasLeft && TRANSIENT.includes(error.code)) {
       this.#retryTimer = this.#host.clock.setTimeout(() => { this.sendJoin() }, this.#retry.next())
     } else {
       this.#end()
     }
     if (this.#join !== null) this.#position = this.#join.before
     this.#rejectJoin(error)
+    if (!isAsked) {
+      if (this.#events.has('error')) this.#events.emit('error', error)
+      else this.#host.failed(error)
+    }
     this.#host.progressed()
-    if (!isAsked && this.#host.connected) this.#events.emit('error', error)
   }
 
   /** The connection has ended. */
@@ -246,10 +263,11 @@ export class Room implements ClientRoom {
 
   /** It was watched on the last connection. The list stands in for the changes that nobody told. */
   #watchAgain (): void {
+    const stays = this.#stays
     this.#host.request({ op: 'presence', room: this.name, watch: true }, false).then((list) => {
       const { users, states } = list as PresenceList
-      this.#events.emit('presence', { users, states: states.map((state) => ({ ...state, active: true })) })
-    }).catch((error: unknown) => { if (!isLoss(error)) this.#host.failed(error) })
+      if (stays === this.#stays) this.#events.emit('presence', { users, states: states.map((state) => ({ ...state, active: true })) })
+    }).catch((error: unknown) => { if (stays === this.#stays && !isLoss(error)) this.#host.failed(error) })
   }
 
   async #sendLeave (): Promise<void> {
@@ -269,6 +287,7 @@ export class Room implements ClientRoom {
     this.#host.clock.clearTimeout(this.#retryTimer)
     this.#wanted = false
     this.#status = 'out'
+    this.#stays++
   }
 
   #rejectJoin (error: HubError): void {

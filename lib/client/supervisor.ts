@@ -1,6 +1,7 @@
 import { ABNORMAL, disconnects, mayReconnect } from '../protocol/disconnect.js'
 import type { ServerMessage } from '../protocol/hub-v1/schema.js'
 import { Backoff } from './backoff.js'
+import { messageOf } from './errors.js'
 import { Link } from './link.js'
 import { Liveness } from './liveness.js'
 import type { Settings } from './options.js'
@@ -52,6 +53,8 @@ export class Supervisor {
   /** What `goodbye` asked for. */
   #reconnectIn: number | null = null
   #unwatch = (): void => {}
+  /** What the hooks are being told, and what has come since: a listener that acts must not overtake the others. */
+  readonly #untold: ClientState[] = []
 
   constructor (settings: Settings, hooks: SupervisorHooks) {
     this.#settings = settings
@@ -91,7 +94,7 @@ export class Supervisor {
   /** Gives up this connection for another one, after a delay. */
   abandon (reason: string): void { this.#ended(ABNORMAL, reason) }
 
-  send (data: string | Uint8Array<ArrayBuffer>): boolean { return this.#link?.send(data) ?? false }
+  send (data: string | Uint8Array<ArrayBuffer>): void { this.#link?.send(data) }
 
   /** Anything came from the server. */
   heard (): void { this.#liveness.heard() }
@@ -163,8 +166,9 @@ export class Supervisor {
       delay = Math.max(delay, backoff.max)
     } else {
       if (!this.#isGood) this.#tries++
-      // What the machine slept through is not counted.
-      this.#time += delay + Math.min(connectTimeout, Math.max(0, clock.now() - this.#triedAt))
+      // A connection is no try any more. Nor is what the machine slept through.
+      const trying = this.#state.is === 'connecting' ? Math.min(connectTimeout, Math.max(0, clock.now() - this.#triedAt)) : 0
+      this.#time += delay + trying
       if (maxTries > 0 && this.#tries >= maxTries && !isAsked) return this.#close(code, reason)
       if (maxTime > 0 && this.#time >= maxTime) return this.#close(code, reason)
     }
@@ -221,10 +225,8 @@ export class Supervisor {
 
   #set (state: ClientState): void {
     this.#state = state
-    this.#hooks.onState(state)
+    if (this.#untold.push(state) > 1) return
+    for (const next of this.#untold) this.#hooks.onState(next)
+    this.#untold.length = 0
   }
-}
-
-function messageOf (error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -29,7 +29,7 @@ export type ClientState =
   { readonly is: 'connecting', readonly tries: number } |
   /** Connected, and on its way through what was missed. */
   { readonly is: 'recovering', readonly connection: string, readonly user: string | null } |
-  /** Connected, and every room is up to date. */
+  /** Connected, and nothing is waited for: each room is up to date, or was refused, which its 'error' told. One may be asked for again. */
   { readonly is: 'open', readonly connection: string, readonly user: string | null } |
   /** The last connection ended with `code`. The next try is at `retryAt`: milliseconds since the Unix epoch. */
   { readonly is: 'waiting', readonly retryAt: number, readonly code: number, readonly reason: string, readonly tries: number }
@@ -43,9 +43,15 @@ export interface UrlRequest {
 }
 
 export interface OutboxOptions {
-  /** Messages that wait for a connection, at most. Default 100. 0: none waits, each fails at once. */
+  /**
+   * Messages that wait to be sent, at most: for a connection, for the rate that the server takes, or for the answers to 100 others.
+   * Default 1000. 0: none waits, and what can not go at once fails.
+   */
   maxMessages?: number
-  /** Who fails with `outbox_full` when it is full: the new one, or the oldest. Default `'reject-new'`. */
+  /**
+   * Who fails with `outbox_full` when it is full: the new one, or the oldest; that one with `uncertain`, if it was sent over an
+   * earlier connection and may have been done. Default `'reject-new'`.
+   */
   overflow?: 'reject-new' | 'drop-oldest'
   /**
    * Whether a request that was sent, but not answered when the connection ended, is sent again even if the server has lost
@@ -67,13 +73,13 @@ export interface ClientOptions {
   backoff?: BackoffOptions
   /** Tries in a row that may fail before the client gives up. Default 0: no limit. */
   maxTries?: number
-  /** Milliseconds of trying and waiting in a row before the client gives up. Default 0: no limit. */
+  /** Milliseconds of trying and waiting in a row before the client gives up; those of a connection do not count. Default 0: no limit. */
   maxTime?: number
   /** Milliseconds a try may take: url, handshake, and first message of the server. Default 10000. */
   connectTimeout?: number
   /** Milliseconds after a ping that nobody answers. Default 10000. */
   pongTimeout?: number
-  /** Milliseconds a request may take from the moment it was sent. Default 30000. 0: no limit. */
+  /** Milliseconds a request may take from the moment it was sent, over all connections together. Default 30000. 0: no limit. */
   requestTimeout?: number
   outbox?: OutboxOptions
   /** Whether `ack()` is called by the application, and not when the listeners of 'direct' are done. Default false. */
@@ -104,7 +110,7 @@ export interface ClientEvents {
 export interface RoomEvents {
   /** A publication. @param info `offset` is undefined for an ephemeral one */
   message: [data: unknown, info: { readonly offset: number | undefined }]
-  /** In the room, for the first time or again. */
+  /** In the room: for the first time, after a reconnect, or after a `join` with `since` in a room that was joined. */
   joined: [info: { readonly position: StreamPosition, readonly recovered: boolean | undefined }]
   /** The server has taken this connection out of the room. */
   left: []
@@ -112,7 +118,7 @@ export interface RoomEvents {
   gap: [info: { readonly since: StreamPosition | null, readonly position: StreamPosition }]
   /** Changes of who is here; with `users`, everybody. */
   presence: [change: PresenceChange]
-  /** The room could not be joined again. */
+  /** The room could not be joined again. Without a listener, 'error' of the client tells it. */
   error: [error: HubError]
 }
 
@@ -126,12 +132,13 @@ export interface PresenceList {
 /** A room, as this client sees it. */
 export interface ClientRoom {
   readonly name: string
-  /** The last publication that the listeners have been given; null before the first `join`. */
+  /** The last publication that the listeners have been given; null before the first `join`, and after `leave`. */
   readonly position: StreamPosition | null
   /** Whether the room is joined now. */
   readonly joined: boolean
   /**
-   * Enters the room, now or as soon as there is a connection, and again after each reconnect until `leave`.
+   * Enters the room, now or as soon as there is a connection, and again after each reconnect until `leave`. Of a client that is
+   * closed it rejects with `closed`: `open()` comes first.
    * @param options `since`: position of a state that was loaded before: what was published after it follows first
    * @returns the position from which on all publications follow
    * @throws HubError (as a rejection)
@@ -141,7 +148,7 @@ export interface ClientRoom {
   leave (): Promise<void>
   /**
    * Publishes; without a connection it waits in the outbox.
-   * @param data any JSON value, or a Uint8Array
+   * @param data a Uint8Array, or what JSON.stringify takes
    * @returns the position of the publication
    * @throws HubError (as a rejection)
    */
@@ -168,7 +175,7 @@ export interface HubClient<Events extends EventMap = EventMap> {
   /** The room of this name: the same object each time. It is joined with `join()`. */
   room (name: string): ClientRoom
   /**
-   * Sends an event; without a connection it waits in the outbox.
+   * Sends an event, with data that JSON.stringify takes; without a connection it waits in the outbox.
    * @returns what the handler of the server answers
    * @throws HubError (as a rejection)
    */

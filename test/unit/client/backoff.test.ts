@@ -20,8 +20,8 @@ t.test('every delay is within its bounds, whatever chance says', (t) => {
   t.end()
 })
 
-t.test('by default 1 s, doubled up to 30 s; reset begins anew', (t) => {
-  const backoff = new Backoff({}, () => 1)
+t.test('1 s, doubled up to 30 s; reset begins anew', (t) => {
+  const backoff = new Backoff({ min: 1_000, max: 30_000, factor: 2 }, () => 1)
   t.strictSame(Array.from({ length: 7 }, () => backoff.next()), [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
   backoff.reset()
   t.equal(backoff.next(), 1_000)
@@ -30,7 +30,7 @@ t.test('by default 1 s, doubled up to 30 s; reset begins anew', (t) => {
 
 t.test('full jitter: chance spreads evenly from the shortest delay to the ceiling, and none is more likely', (t) => {
   let chance = 0
-  const backoff = new Backoff({ min: 1_000, factor: 1 }, () => chance)
+  const backoff = new Backoff({ min: 1_000, max: 30_000, factor: 1 }, () => chance)
   const delays = Array.from({ length: 900 }, (_, i) => {
     chance = (i + 0.5) / 900
     return backoff.next()
@@ -41,6 +41,6 @@ t.test('full jitter: chance spreads evenly from the shortest delay to the ceilin
 })
 
 t.test('a ceiling below the shortest delay', (t) => {
-  t.equal(new Backoff({ min: 1, max: 1 }, () => 0.5).next(), 100)
+  t.equal(new Backoff({ min: 1, max: 1, factor: 1 }, () => 0.5).next(), 100)
   t.end()
 })

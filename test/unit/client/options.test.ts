@@ -14,6 +14,11 @@ t.test('wrong options are refused by name', (t) => {
     [{ codec: 'msgpack' }, 'the option codec must be a codec of fastify-hub/client, got "msgpack"'],
     [{ codec: null }, 'the option codec must be a codec of fastify-hub/client, got object'],
     [{ outbox: { overflow: 'wait' } }, "the option outbox.overflow must be 'reject-new' or 'drop-oldest', got \"wait\""],
+    [{ outbox: { resend: 'no' } }, 'the option outbox.resend must be a boolean, got "no"'],
+    [{ manualAck: 1 }, 'the option manualAck must be a boolean, got 1'],
+    [{ random: 0.5 }, 'the option random must be a function, got 0.5'],
+    [{ clock: { now: Date.now } }, 'the option clock must be an object with now, setTimeout and clearTimeout, got object'],
+    [{ clock: null }, 'the option clock must be an object with now, setTimeout and clearTimeout, got object'],
     [{ outbox: { maxMessages: -1 } }, 'the option outbox.maxMessages must be a number of at least 0, got -1'],
     [{ backoff: { min: 0 } }, 'the option backoff.min must be a number of 1 to 2147483647, got 0'],
     [{ backoff: { min: 2_000, max: 1_000 } }, 'the option backoff.max must be a number of 2000 to 2147483647, got 1000'],
@@ -35,7 +40,7 @@ t.test('each option has a default, and the WebSocket is that of the platform', (
   t.teardown(() => { platform.WebSocket = before })
   platform.WebSocket = WebSocket
   const settings = settingsOf({ url: 'ws://hub' })
-  t.match(settings, { backoff: { min: 1_000, max: 30_000, factor: 2 }, maxTries: 0, maxTime: 0, connectTimeout: 10_000, pongTimeout: 10_000, requestTimeout: 30_000, manualAck: false, page: null })
+  t.match(settings, { backoff: { min: 1_000, max: 30_000, factor: 2 }, maxTries: 0, maxTime: 0, connectTimeout: 10_000, pongTimeout: 10_000, requestTimeout: 30_000, outbox: { maxMessages: 1_000, overflow: 'reject-new', resend: true }, manualAck: false, page: null })
   t.equal(settings.WebSocket, WebSocket)
   t.equal(globalWebSocket(), WebSocket)
   platform.WebSocket = undefined

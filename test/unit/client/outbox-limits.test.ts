@@ -67,17 +67,25 @@ t.test('a request that ends each connection has its time once', async (t) => {
   t.equal(rig.socket.sent('event').length, 0)
 })
 
-t.test('a request whose time was over when the connection ended is not sent again', async (t) => {
+t.test('a clock that is set forward takes half of what is left, each time: no more, and not nothing', async (t) => {
   const rig = new ClientRig()
   await rig.connect()
-  const late = outcome(rig.client.emit('hang'))
-  rig.time.setClock(60_000)
-  rig.socket.end()
+  let isDone = false
+  const late = outcome(rig.client.emit('hang')).finally(() => { isDone = true })
+  for (let i = 0; i < 4; i++) {
+    rig.time.setClock(3_600_000)
+    rig.socket.end()
+    await rig.connect()
+    t.strictSame([isDone, rig.socket.sent('event').length], [false, 1], 'it goes again')
+  }
+  await rig.time.advance(1_874)
+  t.equal(isDone, false)
+  await rig.time.advance(1)
   t.strictSame(await late, { code: 'timeout' })
 })
 
 t.test('no more than 100 requests are sent and unanswered; the rest waits in order', async (t) => {
-  const rig = new ClientRig()
+  const rig = new ClientRig({ outbox: { maxMessages: 100 } })
   await rig.connect()
   const results = Array.from({ length: 201 }, (_, i) => outcome(rig.client.emit(`e${i}`)))
   const sent = (): unknown[] => rig.socket.sent('event').map(({ event }) => event)
@@ -92,4 +100,25 @@ t.test('no more than 100 requests are sent and unanswered; the rest waits in ord
   t.strictSame(sent(), Array.from({ length: 100 }, (_, i) => `e${i + 2}`))
   await rig.time.advance(30_000)
   t.equal(rig.client.state.is === 'open' ? sent().length : 198, 198, 'what timed out makes room')
+})
+
+t.test('a burst of a thousand waits to be sent, by default', async (t) => {
+  const rig = new ClientRig()
+  await rig.connect()
+  const results = Array.from({ length: 1_101 }, async (_, i) => await rig.client.emit(`e${i}`).catch((error: unknown) => error))
+  t.match(await results[1_100], { code: 'outbox_full', message: 'no more than 1000 messages may wait to be sent' })
+  for (let i = 0; i < 1_100; i += 100) {
+    for (const { id, event } of rig.socket.sent('event').slice(i)) rig.socket.receive({ op: 'reply', id, data: event })
+  }
+  t.strictSame(await Promise.all(results.slice(0, 1_100)), Array.from({ length: 1_100 }, (_, i) => `e${i}`))
+})
+
+t.test('a burst of 1 has been used up by resume', async (t) => {
+  const rig = new ClientRig()
+  rig.client.open()
+  outcome(rig.client.room('a').join())
+  await rig.accept({ limits: { ...LIMITS, messagesPerSecond: 1, burst: 1 } })
+  t.strictSame(rig.socket.sent().map(({ op }) => op), ['resume'])
+  await rig.time.advance(1_250)
+  t.strictSame(rig.socket.sent().map(({ op }) => op), ['resume', 'join'])
 })

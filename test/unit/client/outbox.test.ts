@@ -6,6 +6,7 @@ import { outcome } from '../../helpers/client-rig.js'
 import { ClientTime } from '../../helpers/client-time.js'
 
 const LIMITS = { maxMessageBytes: 0, messagesPerSecond: 0, burst: 1 }
+const DEFAULTS = { maxMessages: 1_000, overflow: 'reject-new', resend: true } as const
 
 interface Sent { op: string, id: number, event?: string }
 
@@ -19,8 +20,8 @@ class Rig {
       clock: this.time,
       requestTimeout,
       encode: (message) => JSON.stringify(message),
-      send: (data) => { this.sent.push(JSON.parse(String(data)) as Sent); return true }
-    }, options)
+      send: (data) => { this.sent.push(JSON.parse(String(data)) as Sent) }
+    }, { ...DEFAULTS, ...options })
     this.outbox.start()
   }
 
@@ -133,6 +134,18 @@ t.test('a full outbox: the new one fails, or the oldest', async (t) => {
   t.equal(drop.sent.length, 12, 'what need not wait is not counted')
 })
 
+t.test('drop-oldest: one that was sent before may have been done, and says so', async (t) => {
+  const rig = new Rig({ maxMessages: 2, overflow: 'drop-oldest' })
+  rig.connect()
+  const sent = rig.emit('a')
+  rig.outbox.lost()
+  const others = ['b', 'c', 'd'].map((name) => rig.emit(name))
+  t.strictSame(await sent, { code: 'uncertain' })
+  t.strictSame(await others[0], { code: 'outbox_full' })
+  rig.connect()
+  t.equal(rig.names, 'cd')
+})
+
 t.test('maxMessages 0: nothing waits', async (t) => {
   for (const overflow of ['reject-new', 'drop-oldest'] as const) {
     const rig = new Rig({ maxMessages: 0, overflow })
@@ -140,6 +153,10 @@ t.test('maxMessages 0: nothing waits', async (t) => {
     rig.connect()
     rig.emit('b')
     t.equal(rig.names, 'b')
+    rig.outbox.lost()
+    rig.connect(true, { ...LIMITS, messagesPerSecond: 1, burst: 2 })
+    t.equal(rig.names, 'b')
+    t.strictSame(await rig.emit('c'), { code: 'outbox_full' }, 'nor for the rate of the server')
   }
 })
 
@@ -181,17 +198,17 @@ t.test('a message larger than the server takes fails, and is not sent: the serve
 })
 
 t.test('bytes are counted as they are', async (t) => {
-  const outbox = new Outbox({ clock: new ClientTime(), requestTimeout: 0, encode: () => new Uint8Array(101), send: () => true })
+  const outbox = new Outbox({ clock: new ClientTime(), requestTimeout: 0, encode: () => new Uint8Array(101), send: () => {} }, DEFAULTS)
   outbox.start()
   outbox.limits({ ...LIMITS, maxMessageBytes: 100 })
   outbox.ready(true)
   t.strictSame(await outcome(outbox.request({ op: 'event', event: 'a' }, true)), { code: 'too_large' })
 })
 
-t.test('what can not be encoded fails alone', async (t) => {
+t.test('what can not be encoded fails alone, with a code', async (t) => {
   const rig = new Rig()
   rig.connect()
-  await t.rejects(rig.outbox.request({ op: 'event', event: 'a', data: 1n }, true), TypeError)
+  await t.rejects(rig.outbox.request({ op: 'event', event: 'a', data: 1n }, true), { name: 'HubError', code: 'unwritable', message: /BigInt/, cause: TypeError })
   rig.emit('b')
   t.equal(rig.names, 'b')
 })

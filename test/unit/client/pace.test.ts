@@ -29,12 +29,19 @@ t.test('half of the burst at once, then four fifths of the rate', async (t) => {
 t.test('it says when to ask again, and then there is one', async (t) => {
   const time = new ClientTime()
   const pace = new Pace(time)
-  pace.start({ ...LIMITS, burst: 1 })
+  pace.start({ ...LIMITS, burst: 2 })
   t.equal(pace.take(), 0)
   const wait = pace.take()
   t.equal(wait, 13)
   await time.advance(wait)
   t.equal(pace.take(), 0)
+})
+
+t.test('of a burst of 1 nothing is left behind resume', (t) => {
+  const pace = new Pace(new ClientTime())
+  pace.start({ ...LIMITS, burst: 1 })
+  t.equal(pace.take(), 13)
+  t.end()
 })
 
 t.test('a clock that is set back takes nothing away', async (t) => {

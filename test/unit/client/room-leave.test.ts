@@ -83,3 +83,64 @@ t.test('the server takes the connection out of a room', async (t) => {
   await cut(rig)
   t.strictSame(rig.socket.sent('resume')[0]?.rooms, {})
 })
+
+t.test('the server takes the connection out while a join is under way: the answer to the join counts', async (t) => {
+  for (const isIn of [true, false]) {
+    const { rig, room, heard } = await inRoom()
+    const again = outcome(room.join({ since: { epoch: 'e', offset: 3 } }))
+    rig.socket.receive({ op: 'left', room: 'a' })
+    const { id } = rig.socket.sent('join')[1] ?? {}
+    rig.socket.receive(isIn ? joined(3, { recovered: true, id }) : { op: 'error', code: 'unavailable', message: 'taken out', room: 'a', id })
+    t.strictSame(await again, isIn ? { value: { epoch: 'e', offset: 3 } } : { code: 'unavailable' })
+    t.equal(room.joined, isIn)
+    t.strictSame(heard.map(([name]) => name), isIn ? ['joined'] : [])
+    await rig.time.advance(20_000)
+    t.equal(rig.socket.sent('join').length, 2, 'once')
+    rig.socket.receive({ op: 'pong' })
+    const more = outcome(room.join())
+    if (!isIn) rig.socket.receive(joined(9, { id: rig.socket.sent('join')[2]?.id }))
+    t.match(await more, { value: { epoch: 'e' } })
+  }
+})
+
+t.test('the server takes the connection out, which leaves and joins', async (t) => {
+  const { rig, room } = await inRoom()
+  const left = outcome(room.leave())
+  const again = outcome(room.join())
+  rig.socket.receive({ op: 'left', room: 'a' })
+  rig.socket.receive({ op: 'left', room: 'a', id: rig.socket.sent('leave')[0]?.id })
+  rig.socket.receive(joined(7, { id: rig.socket.sent('join')[1]?.id }))
+  t.strictSame(await Promise.all([left, again]), [{ value: undefined }, { value: { epoch: 'e', offset: 7 } }])
+  t.equal(room.joined, true)
+})
+
+t.test('the server takes the connection out while the room is resumed: it is not asked for again', async (t) => {
+  for (const asks of [false, true]) {
+    const { rig, room, heard } = await inRoom()
+    await cut(rig)
+    heard.length = 0
+    const again = asks ? outcome(room.join()) : null
+    rig.socket.receive({ op: 'left', room: 'a' })
+    rig.socket.receive({ op: 'error', code: 'unavailable', message: 'taken out', room: 'a' })
+    await rig.resumed()
+    if (asks) t.strictSame(await again, { code: 'unavailable' })
+    else t.match(heard, [['error', { code: 'unavailable' }]])
+    t.equal(rig.client.state.is, 'open')
+    await rig.time.advance(20_000)
+    t.equal(rig.socket.sent('join').length, 0)
+  }
+})
+
+t.test('leave that ends the recovery: a listener of the state may join anew', async (t) => {
+  const { rig, room } = await inRoom()
+  await cut(rig)
+  await rig.resumed()
+  let again: Promise<unknown> = Promise.resolve()
+  rig.client.on('state', ({ is }) => { if (is === 'open') again = outcome(room.join()) })
+  const left = outcome(room.leave())
+  t.strictSame(rig.socket.sent().map(({ op }) => op), ['resume', 'leave', 'join'])
+  rig.socket.receive(joined(5, { recovered: true }))
+  rig.socket.receive({ op: 'left', room: 'a', id: rig.socket.sent('leave')[0]?.id })
+  rig.socket.receive(joined(9, { id: rig.socket.sent('join')[0]?.id }))
+  t.strictSame(await Promise.all([left, again]), [{ value: undefined }, { value: { epoch: 'e', offset: 9 } }])
+})

@@ -96,6 +96,40 @@ t.test('after a listener has closed or left, nothing more is told', async (t) =>
   }
 })
 
+t.test('a room that is left by a listener of joined of the client stays left', async (t) => {
+  const rig = new ClientRig()
+  await rig.connect()
+  const room = rig.client.room('a')
+  const heard = record(room)
+  let position: unknown
+  let left: Promise<unknown> = Promise.resolve()
+  rig.client.on('joined', (room) => {
+    position = [room.joined, room.position]
+    left = outcome(room.leave())
+  })
+  rig.socket.receive(joined(1))
+  t.strictSame(position, [true, { epoch: 'e', offset: 1 }])
+  t.strictSame([room.joined, rig.socket.sent('leave').length], [false, 1])
+  rig.socket.receive(message(2))
+  rig.socket.receive({ op: 'left', room: 'a', id: rig.socket.sent('leave')[0]?.id })
+  t.strictSame(await left, { value: undefined })
+  t.strictSame(heard, [])
+})
+
+t.test('a late resume: what the server joins by itself before it reads the positions is not what counts', async (t) => {
+  const { rig, room, heard } = await inRoom()
+  await cut(rig)
+  heard.length = 0
+  rig.socket.receive(joined(8))
+  rig.socket.receive(message(9))
+  t.equal(room.joined, false)
+  rig.socket.receive(joined(5, { head: 9, recovered: true }))
+  await rig.resumed()
+  for (let offset = 6; offset <= 10; offset++) rig.socket.receive(message(offset))
+  t.strictSame(heard.map(([name, data]) => name === 'message' ? data : name), ['joined', 6, 7, 8, 9, 10])
+  t.equal(rig.client.state.is, 'open')
+})
+
 t.test('the answer to a leave that timed out counts for nothing', async (t) => {
   const { rig, room } = await inRoom()
   const late = outcome(room.leave())
@@ -112,6 +146,25 @@ t.test('the answer to a leave that timed out counts for nothing', async (t) => {
   t.equal(room.joined, false)
   rig.client.close()
   await left
+})
+
+t.test('the list that is asked for after a reconnect is not told after leave', async (t) => {
+  for (const answer of ['reply', 'error']) {
+    const { rig, room, heard } = await inRoom()
+    const watched = room.presence({ watch: true })
+    rig.socket.receive({ op: 'reply', id: rig.socket.sent('presence')[0]?.id, data: { users: [], states: [] } })
+    await watched
+    await cut(rig)
+    rig.socket.receive(joined(5, { recovered: true }))
+    await rig.resumed()
+    heard.length = 0
+    const left = outcome(room.leave())
+    rig.socket.receive({ op: answer, id: rig.socket.sent('presence')[0]?.id, data: { users: [{ user: 'ada', connections: 1 }], states: [] }, code: 'not_joined', message: 'no' })
+    rig.socket.receive({ op: 'left', room: 'a', id: rig.socket.sent('leave')[0]?.id })
+    await left
+    await settled()
+    t.strictSame([heard, rig.errors], [[], []], answer)
+  }
 })
 
 t.test('a presence that is answered after leave is not watched', async (t) => {

@@ -189,6 +189,19 @@ t.test('a room that may not be resumed any more', async (t) => {
   }
 })
 
+t.test('a room that can not be joined again is told by the client where the room has no listener', async (t) => {
+  for (const code of ['not_allowed', 'unavailable']) {
+    const rig = new ClientRig()
+    await rig.connect()
+    await rig.join('a', { epoch: 'e', offset: 5 })
+    await cut(rig)
+    rig.socket.receive({ op: 'error', code, message: 'no', room: 'a' })
+    await rig.resumed()
+    t.equal(rig.client.state.is, 'open')
+    t.match(rig.errors, [{ code, room: 'a' }])
+  }
+})
+
 t.test('a room that can not be resumed at the moment is asked for again, later and later', async (t) => {
   const { rig, room, heard } = await inRoom()
   await cut(rig)

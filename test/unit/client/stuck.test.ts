@@ -41,6 +41,9 @@ t.test('a url or a token that is refused, whatever with, and also after its time
   fail = () => Promise.reject()
   await rig.time.next()
   t.match(rig.client.state, { is: 'waiting', reason: 'no url: undefined' })
+  fail = () => Promise.reject(Object.create(null))
+  await rig.time.next()
+  t.match(rig.client.state, { is: 'waiting', reason: 'no url: no message' })
   let late: (error: Error) => void = () => {}
   fail = () => new Promise((_resolve, reject) => { late = reject })
   await rig.time.next()

@@ -103,6 +103,32 @@ t.test('maxTime: of trying and waiting, without what the machine slept through',
   t.match(rig.client.state, { is: 'closed', code: 1006 })
 })
 
+t.test('maxTime: the life of a connection is no time of trying', async (t) => {
+  const rig = new ClientRig({ maxTime: 8_000 })
+  await rig.connect({ heartbeat: { interval: 0, timeout: 0 } })
+  await rig.time.advance(3_600_000)
+  rig.socket.end()
+  t.equal(rig.client.state.is, 'waiting')
+  t.equal(await rig.connect(), rig.sockets[1])
+  await rig.time.advance(9_000)
+  rig.socket.end()
+  t.equal(rig.client.state.is, 'waiting', 'nor that of a short one')
+})
+
+t.test('listeners of the state are told in order, whatever one of them does', async (t) => {
+  const rig = new ClientRig()
+  rig.client.on('state', ({ is }) => {
+    if (is === 'waiting') rig.client.close()
+    else if (is === 'closed' && rig.sockets.length < 2) rig.client.open()
+  })
+  const told = rig.listen('state')
+  await rig.connect()
+  rig.socket.end()
+  await settled()
+  t.strictSame(told.map(([{ is }]) => is), ['connecting', 'recovering', 'open', 'waiting', 'closed', 'connecting'])
+  t.equal(rig.path, told.map(([{ is }]) => is).join(' '))
+})
+
 t.test('codes that are final, and codes that are not', async (t) => {
   for (const code of [1000, 1002, 1003, 1007, 1008, 1009, 1010, 4500, 4501, 4502, 4999]) {
     const rig = new ClientRig()
