@@ -1,6 +1,5 @@
 // Holds the manual to the sources. Needs dist/. With --write, docs/options.md is written anew instead of compared.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { spawnSync } from 'node:child_process'
 import { posix } from 'node:path'
 import * as errors from '../dist/lib/errors.js'
 import { optionsSchema } from '../dist/lib/options-schema.js'
@@ -8,7 +7,7 @@ import { disconnects } from '../dist/lib/protocol/disconnect.js'
 import { expectation } from '../dist/lib/resolve-options.js'
 import { interfaceComments, optionsDoc, schemaOptions, shownDefault } from './options-doc.js'
 import { protocolProblems } from './protocol-doc.js'
-import { filesBelow, report, root, tableBelow } from './shared.js'
+import { filesBelow, outcome, report, root, tableBelow } from './shared.js'
 
 const OPTIONS = 'docs/options.md'
 const ERRORS = 'docs/errors.md'
@@ -23,17 +22,17 @@ if (process.argv.includes('--write')) {
   writeFileSync(root + OPTIONS, optionsDoc(optionsSchema, expectation))
   console.log(`${OPTIONS} is written`)
 } else {
-  check()
+  await check()
 }
 
-function check () {
+async function check () {
   const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...filesBelow('docs').filter((path) => path.endsWith('.md'))]
   const missing = [OPTIONS, ERRORS, ...pages].filter((path) => !existsSync(root + path))
   if (missing.length > 0) return report(missing.map((path) => `there is no ${path}`))
   const blocks = pages.flatMap(completeBlocks)
   const links = pages.flatMap(linksOf)
   report(
-    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...protocolProblems(), ...performanceProblems(), ...links.flatMap(linkProblems), ...programProblems(blocks)],
+    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...protocolProblems(), ...performanceProblems(), ...links.flatMap(linkProblems), ...await programProblems(blocks)],
     `${pages.length} pages: options, errors, close codes and messages are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile, ${blocks.filter(isTest).length} of them pass`
   )
 }
@@ -150,7 +149,7 @@ function isTest ({ code }) {
 }
 
 /** Compiled below build/, where 'fastify-hub' is this package and its types are those of dist/; those that test are run. */
-function programProblems (blocks) {
+async function programProblems (blocks) {
   if (blocks.length === 0) return []
   const folder = `${root}build/docs-check`
   rmSync(folder, { recursive: true, force: true })
@@ -161,10 +160,11 @@ function programProblems (blocks) {
     compilerOptions: { rootDir: '.', outDir: 'out', noUnusedLocals: false, noUnusedParameters: false },
     include: ['*.ts']
   }))
-  const { status, stdout } = spawnSync('npx', ['--no-install', 'tsc', '-p', folder], { cwd: folder, encoding: 'utf8' })
-  if (status !== 0) return [stdout]
-  return blocks.filter(isTest).flatMap(({ name }) => {
-    const { status, signal, stdout, stderr } = spawnSync(process.execPath, [`out/${name.replace(/\.ts$/, '.js')}`], { cwd: folder, encoding: 'utf8', timeout: PROGRAM_TIMEOUT })
-    return status === 0 ? [] : [`${name} ended with ${status ?? signal}:\n${stdout}${stderr}`]
-  })
+  const { status, output } = await outcome('npm', ['run', '--silent', 'tsc', '--', '-p', folder])
+  if (status !== 0) return [output]
+  const problems = await Promise.all(blocks.filter(isTest).map(async ({ name }) => {
+    const { status, output } = await outcome(process.execPath, [`out/${name.replace(/\.ts$/, '.js')}`], { cwd: folder, timeout: PROGRAM_TIMEOUT })
+    return status === 0 ? [] : [`${name} ended with ${status}:\n${output}`]
+  }))
+  return problems.flat()
 }

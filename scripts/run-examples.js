@@ -1,5 +1,5 @@
 // Starts each example as its reader would, asks it something, and ends it: `npm start` for the chat, which also builds
-// them all, then node for the others.
+// them all, then node for the others, at the same time.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -8,16 +8,16 @@ import { fail, filesBelow, root } from './shared.js'
 const TIMEOUT = 180_000
 const CHAT = 'build/examples/chat/server.js'
 
-await check('npm start', 'npm', ['start'])
+await check('npm start', 'npm', ['start'], ...await freePorts(1))
 const others = filesBelow('build/examples').filter((path) => /^build\/examples\/([^/]+|[^/]+\/server)\.js$/.test(path) && path !== CHAT)
-for (const path of others) {
-  const code = await check(path, process.execPath, [path])
+const ports = await freePorts(others.length)
+await Promise.all(others.map(async (path, i) => {
+  const code = await check(path, process.execPath, [path], ports[i])
   if (code !== 0) fail(`${path}: ended with ${code} after SIGTERM`)
-}
+}))
 
 /** The hub of each example is at /ws, where it answers a plain GET with 426. @returns the exit code after SIGTERM */
-async function check (what, command, args) {
-  const port = await freePort()
+async function check (what, command, args, port) {
   const origin = `http://127.0.0.1:${port}`
   // A group of its own: npm does not pass signals on to what it runs.
   const child = spawn(command, args, { cwd: root, env: { ...process.env, PORT: String(port) }, stdio: ['ignore', 'pipe', 'inherit'], detached: true })
@@ -48,11 +48,16 @@ async function check (what, command, args) {
   return code
 }
 
-async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
+/** Different ones: all are taken before the first is given back. */
+async function freePorts (count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
+  return await Promise.all(servers.map(async (server) => {
+    await once(server, 'listening')
+    return server
+  })).then(async (servers) => await Promise.all(servers.map(async (server) => {
+    const { port } = server.address()
+    server.close()
+    await once(server, 'close')
+    return port
+  })))
 }

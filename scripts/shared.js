@@ -1,5 +1,5 @@
 // What the scripts of this folder have in common.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -32,6 +32,24 @@ export function run (command, args, { cwd = root, env = process.env } = {}) {
   if (error !== undefined) throw error
   if (status !== 0) fail([`${command} ${args.join(' ')} ended with ${status}`, stdout, stderr].join('\n'))
   return stdout
+}
+
+/** The same beside other things: a promise of the output. */
+export async function start (command, args, { cwd = root, env = process.env } = {}) {
+  const { status, output } = await outcome(command, args, { cwd, env })
+  if (status !== 0) fail(`${command} ${args.join(' ')} ended with ${status}\n${output}`)
+  return output
+}
+
+/** Runs a program to its end. @returns its exit code, or the signal that ended it, and what it printed, errors among it */
+export async function outcome (command, args, options) {
+  const child = spawn(command, args, { cwd: root, ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text })
+  return await new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => { resolve({ status: code ?? signal, output }) })
+  })
 }
 
 /** The rows of the Markdown table below a heading: cells as text, without the header. */

@@ -2,14 +2,19 @@
 // in an empty folder that import it, or require it: a server that speaks with a WebSocket client, and a test without one.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { createInterface } from 'node:readline'
 import ts from 'typescript'
 import WebSocket from 'ws'
-import { fail, filesBelow, filesOf, report, root, run } from './shared.js'
+import { fail, filesBelow, filesOf, report, root, run, start } from './shared.js'
 
 const TIMEOUT = 60_000
+const STRICT = ['consumer.ts', 'testing.ts', 'client.ts', '--ignoreConfig', '--target', 'ES2022', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck', 'false']
+const NODE = ['--module', 'NodeNext', '--moduleResolution', 'NodeNext']
+const BUNDLER = ['--module', 'ESNext', '--moduleResolution', 'Bundler']
+/** What a tarball is made of. */
+const SOURCES = ['lib', 'types', 'scripts', 'tsconfig.base.json', 'tsconfig.build.json', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE']
 const { devDependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 // Of the npm that runs this script, and about the wrong folder.
 const { npm_config_local_prefix: _, npm_config_prefix: __, ...env } = process.env
@@ -19,22 +24,27 @@ process.on('exit', () => { rmSync(temporary, { recursive: true, force: true }) }
 
 const tarball = pack()
 checkContents()
-run('npx', ['--no-install', 'publint', 'run', tarball, '--strict'])
-run('npx', ['--no-install', 'attw', tarball, '--profile', 'esm-only', '--no-definitely-typed', '--no-color', '--no-emoji'])
-console.log('publint and attw find no fault')
-const consumer = install()
-compile()
+const checked = checkTarball()
+const consumer = await install()
+await compile()
+// Meanwhile, the slower compiler, which most have.
+const compiled = compileSlowly()
 await talk('a compiled ES module that imports it', 'out/consumer.js')
 await talk('a CommonJS module that requires it', 'consumer.cjs')
 for (const file of ['out/testing.js', 'testing.cjs']) {
-  run(process.execPath, [file], { cwd: consumer })
+  await start(process.execPath, [file], { cwd: consumer })
   console.log(`${file} tests its handlers with fastify-hub/testing`)
 }
-run(process.execPath, ['out/client.js'], { cwd: consumer })
+await start(process.execPath, ['out/client.js'], { cwd: consumer })
 console.log('out/client.js has a client of fastify-hub/client')
+await Promise.all([checked, compiled])
 
+/** Of a copy of the sources, which builds a dist/ of its own. */
 function pack () {
-  run('npm', ['pack', '--pack-destination', temporary], { env })
+  const copy = `${temporary}/sources`
+  for (const path of SOURCES) cpSync(root + path, `${copy}/${path}`, { recursive: true })
+  symlinkSync(`${root}node_modules`, `${copy}/node_modules`)
+  run('npm', ['pack', '--pack-destination', temporary], { cwd: copy, env })
   return `${temporary}/${readdirSync(temporary).find((name) => name.endsWith('.tgz'))}`
 }
 
@@ -58,26 +68,33 @@ function hasAny (path) {
   return visit(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest))
 }
 
-function install () {
+async function checkTarball () {
+  await start('npx', ['--no-install', 'publint', 'run', tarball, '--strict'])
+  await start('npx', ['--no-install', 'attw', tarball, '--profile', 'esm-only', '--no-definitely-typed', '--no-color', '--no-emoji'])
+  console.log('publint and attw find no fault')
+}
+
+async function install () {
   const folder = `${temporary}/consumer`
   mkdirSync(folder)
   cpSync(`${root}scripts/consumer`, folder, { recursive: true })
   writeFileSync(`${folder}/package.json`, JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
   const others = ['fastify', 'typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`)
-  run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball, ...others], { cwd: folder, env })
+  await start('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball, ...others], { cwd: folder, env })
   console.log('it installs in an empty folder')
   return folder
 }
 
-function compile () {
-  const strict = ['consumer.ts', 'testing.ts', 'client.ts', '--ignoreConfig', '--target', 'ES2022', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess', '--skipLibCheck', 'false']
-  for (const [name, options] of Object.entries({
-    NodeNext: ['--module', 'NodeNext', '--moduleResolution', 'NodeNext', '--outDir', 'out'],
-    Bundler: ['--module', 'ESNext', '--moduleResolution', 'Bundler', '--noEmit']
-  })) {
-    run('npx', ['--no-install', 'tsc', ...strict, ...options], { cwd: consumer, env })
-    console.log(`a consumer compiles under ${name}, every declaration checked`)
-  }
+async function compile () {
+  const tsc = `${root}node_modules/typescript7/bin/tsc`
+  await start(process.execPath, [tsc, ...STRICT, ...NODE, '--outDir', 'out'], { cwd: consumer, env })
+  await start(process.execPath, [tsc, ...STRICT, ...BUNDLER, '--noEmit'], { cwd: consumer, env })
+  console.log('a consumer compiles with TypeScript 7 under NodeNext and Bundler, every declaration checked')
+}
+
+async function compileSlowly () {
+  await start(process.execPath, ['node_modules/typescript/bin/tsc', ...STRICT, ...NODE, '--noEmit'], { cwd: consumer, env })
+  console.log('a consumer compiles with TypeScript 6 under NodeNext, every declaration checked')
 }
 
 /** The program prints its address, answers one message, and ends by itself when the client has left. */

@@ -11,6 +11,9 @@ import type { events } from '../../examples/chat/events.js'
 
 const CHAT = 'chat/server.js'
 
+// They wait for programs of their own.
+t.jobs = 3
+
 /** The status that a handshake is refused with. */
 async function refusal (url: string, subprotocol?: string): Promise<number | undefined> {
   const [, response] = await once(new WebSocket(url, subprotocol === undefined ? [] : [subprotocol]).on('error', () => {}), 'unexpected-response')
@@ -30,9 +33,9 @@ async function answers (socket: WsClient, requests: object[]): Promise<Array<Rec
 }
 
 t.test('the chat says clearly why it can not start', async (t) => {
-  for (const port of ['0x10', '65536', '-1', 'http']) {
+  await Promise.all(['0x10', '65536', '-1', 'http'].map(async (port) => {
     t.match(await new Example(t, CHAT, { PORT: port }).ended, { code: 1, stdout: '', stderr: /^PORT must be a number from 0 to 65535, got ".*"\n$/ }, `PORT=${port}`)
-  }
+  }))
   const other = createServer().listen(0, '127.0.0.1')
   t.teardown(() => { other.close() })
   await once(other, 'listening')

@@ -157,7 +157,8 @@ t.test('43: what waits for a late handler is bounded: TCP pushes back', async (t
   const app = await TestApp.start(t, {
     onConnect: async () => { await late.promise },
     onMessage: () => { received++ },
-    limits: { messagesPerSecond: 0 },
+    // No rate: it would hold back what comes later, and nobody would know who does.
+    limits: { messagesPerSecond: 0, bytesPerSecond: 0 },
     inbound: { maxPending: 2 }
   })
   const client = await app.connect()

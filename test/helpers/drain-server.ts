@@ -9,7 +9,7 @@ import fastifyHub from '../../lib/index.js'
 
 const app = Fastify()
 const codes: Record<string, number> = {}
-await app.register(fastifyHub, { onDisconnect: (_, { code }) => { codes[code] = (codes[code] ?? 0) + 1 } })
+await app.register(fastifyHub, { drain: { spread: 1_000 }, onDisconnect: (_, { code }) => { codes[code] = (codes[code] ?? 0) + 1 } })
 await app.listen({ host: '127.0.0.1', port: 0 })
 
 process.once('message', () => {

@@ -17,7 +17,7 @@ t.test('an upgrade of another route that ends its hooks while the app closes doe
   const app = Fastify()
   const inHook = gate()
   const late = gate()
-  await app.register(fastifyHub)
+  await app.register(fastifyHub, { drain: { spread: 0 } })
   app.get('/other', { websocket: true }, () => {})
   app.get('/late', { websocket: true, preHandler: async () => { inHook.open(); await late.promise } }, () => {})
   const address = await listen(t, app)
@@ -32,7 +32,10 @@ t.test('an upgrade of another route that ends its hooks while the app closes doe
   await until(() => app.hub.health().status === 'draining', 'the drain')
   late.open()
   t.equal((await other.response()).status, 503)
-  for (const client of slow) client.sendClose(1012)
+  for (const client of slow) {
+    client.sendClose(1012)
+    client.finish()
+  }
   await closed
 })
 
@@ -146,7 +149,7 @@ for (const close of [0, 2_000]) {
     client.polite = false
     await client.upgrade({ path: '/second' })
     // Long after the other hub would have given up.
-    await new Promise((resolve) => { setTimeout(resolve, 1_000) })
+    await new Promise((resolve) => { setTimeout(resolve, 500) })
     t.same(ends, [])
     client.sendClose(4000)
     await until(() => ends.length === 1, 'the end')

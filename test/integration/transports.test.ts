@@ -163,7 +163,7 @@ t.test('one that sends as fast as it can is read once a turn, so that the others
   const MESSAGES = 300
   let turn = 0
   const turns: number[] = []
-  const app = await TestApp.start(t, { limits: { messagesPerSecond: 0 }, onMessage: () => { turns.push(turn) } })
+  const app = await TestApp.start(t, { limits: { messagesPerSecond: 0, bytesPerSecond: 0 }, onMessage: () => { turns.push(turn) } })
   const count = (): void => {
     turn++
     if (turns.length < MESSAGES) setImmediate(count)
