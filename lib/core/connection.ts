@@ -291,8 +291,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   pause (): void { this.#transport.pause() }
 
   resume (): void {
-    // While we did not read, silence was ours.
-    this.#deadlines.heard()
+    this.#deadlines.readAgain()
     this.#transport.resume()
   }
 

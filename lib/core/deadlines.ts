@@ -42,15 +42,17 @@ export interface DeadlineShared {
 
 /**
  * All deadlines of one connection behind one entry in the timing wheel: whichever is next is armed. What the peer sends
- * only moves `lastSeen`; the entry finds that when it is due.
+ * only moves a time; the entry finds that when it is due.
  */
 export class ConnectionDeadlines extends Deadline {
   readonly #shared: DeadlineShared
   readonly #listener: DeadlineListener
   #phase: 'live' | 'closing' | 'ended' = 'live'
-  /** Monotonic, as all times here. */
+  /** When the peer was last heard of. Monotonic, as all times here. */
   lastSeen: number
-  /** When the peer was asked for a sign of life: by the first ping since `lastSeen`, or by our Close frame. */
+  /** From when on its silence counts: that moment, or when it was read again. */
+  #silentSince: number
+  /** When the peer was asked for a sign of life: by the first ping of this silence, or by our Close frame. */
   #asked = NOT_ASKED
   /** When the running handler began. */
   #busySince = IDLE
@@ -70,7 +72,7 @@ export class ConnectionDeadlines extends Deadline {
     super()
     this.#shared = shared
     this.#listener = listener
-    this.lastSeen = this.#clock.monotonic()
+    this.lastSeen = this.#silentSince = this.#clock.monotonic()
     this.#expiresAt = expiresAt
   }
 
@@ -91,12 +93,18 @@ export class ConnectionDeadlines extends Deadline {
 
   start (): void { this.#schedule() }
 
-  /** Something complete came from the peer, or it is read again. @returns the time */
+  /** Something complete came from the peer. @returns the time */
   heard (): number {
-    this.lastSeen = this.#clock.monotonic()
-    // Nobody asks a closing peer again: its Close frame was the question.
-    this.#asked = this.#phase === 'closing' ? this.lastSeen : NOT_ASKED
+    this.readAgain()
+    this.lastSeen = this.#silentSince
     return this.lastSeen
+  }
+
+  /** The peer is read again: until now, the silence was ours. */
+  readAgain (): void {
+    this.#silentSince = this.#clock.monotonic()
+    // Nobody asks a closing peer again: its Close frame was the question.
+    this.#asked = this.#phase === 'closing' ? this.#silentSince : NOT_ASKED
   }
 
   /** An asynchronous handler began, or ended. */
@@ -164,7 +172,7 @@ export class ConnectionDeadlines extends Deadline {
   #looksBefore (due: number): boolean { return this.#wheel.armed(this) && this.wheelDue <= due }
 
   #heartbeat (now: number): HeartbeatStep {
-    return heartbeatStep(this.#settings.heartbeat, this.#listener.reading ? this.lastSeen : now, this.#asked, now)
+    return heartbeatStep(this.#settings.heartbeat, this.#listener.reading ? this.#silentSince : now, this.#asked, now)
   }
 
   /** @returns whether the ping was sent */

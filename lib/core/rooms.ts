@@ -89,11 +89,9 @@ export class Rooms implements RecoveryListener {
     }
     const underWay = room.joining.get(connection)
     if (underWay !== undefined) {
-      if (request?.since !== undefined) {
-        await underWay.catch(() => {})
-        return await this.join(connection, name, request)
-      }
       const position = { ...await underWay }
+      // From its own position, if it is in at all: whether it may be was not asked.
+      if (request?.since !== undefined && connection.rooms.has(name)) return await this.join(connection, name, request)
       if (request !== undefined && isIn(room, connection)) connection.endpoint?.joined(room, room.behind?.get(connection)?.offset ?? room.offset, request)
       return position
     }

@@ -33,9 +33,10 @@ export function queueKey (room: string, key: string | null): string | null {
   return key === null ? null : `${room.length}:${room}${key}`
 }
 
-/** Bounds of the memory of what no policy may drop, where those of the queue are lower, or there are none. */
-const LEAST_PINNED_BYTES = 64 * 1024
-const MOST_PINNED_BYTES = 1024 * 1024
+/** Memory that what no policy may drop may take in any case: room for the answers to a `resume` of 1,000 rooms. */
+const LEAST_PINNED_BYTES = 1024 * 1024
+/** The same where the queue has no bound. */
+const UNBOUNDED_PINNED_BYTES = 2 * LEAST_PINNED_BYTES
 
 /** A message that waits. */
 interface Waiting {
@@ -116,12 +117,12 @@ export class SendQueue implements BudgetedQueue {
 
   /**
    * Adds a frame that goes out whatever becomes of the others: ahead of them, or behind those that are there.
-   * @returns false when too much waits already: the memory of what is pinned has as many bytes as the queue, or there is no
+   * @returns false when too much waits already: what is pinned takes twice the memory that the queue may have, or there is no
    * room in the process. One has room, however large it is.
    */
   pin (frame: Frame, inOrder: boolean): boolean {
     const { limits: { maxBytes }, budget } = this.#shared
-    const most = maxBytes === 0 ? MOST_PINNED_BYTES : Math.max(maxBytes, LEAST_PINNED_BYTES)
+    const most = maxBytes === 0 ? UNBOUNDED_PINNED_BYTES : Math.max(2 * maxBytes, LEAST_PINNED_BYTES)
     if (this.#pinned > 0 && this.#pinnedBytes + frame.bytes + (this.#pinned + 1) * budget.overhead > most) return false
     if (!budget.everFits(frame) || (!budget.fits(frame, 0) && budget.makeRoom(frame, this, 'drop-oldest') < 0)) return false
     const previous = inOrder ? this.#tail : this.#lastAhead
@@ -150,7 +151,7 @@ export class SendQueue implements BudgetedQueue {
 
   /* ---- for the budget ---- */
 
-  get weight (): number { return this.#bytes + this.#pinned * this.#shared.budget.overhead }
+  get weight (): number { return this.#bytes + (this.#messages + this.#pinned) * this.#shared.budget.overhead }
 
   shedOldest (): boolean {
     const oldest = this.#oldest
@@ -182,7 +183,7 @@ export class SendQueue implements BudgetedQueue {
 
   /** The oldest that may be dropped. */
   get #oldest (): Waiting | null {
-    let waiting = this.#head
+    let waiting = this.#lastAhead === null ? this.#head : this.#lastAhead.next
     while (waiting?.isPinned === true) waiting = waiting.next
     return waiting
   }

@@ -294,7 +294,7 @@ export interface HubStats {
     sent: number
     /** Messages that had to wait in the queue behind a blocked socket; not what a hub.v1 peer takes from a room's log instead. */
     queued: number
-    /** Queued messages that were evicted, and accepted ones that an ending connection could not send. */
+    /** Queued messages that were evicted, and accepted ones that an ending connection could not send, those of hub.v1 itself included. */
     dropped: number
     /** Messages that a queue refused. */
     rejected: number

@@ -41,6 +41,8 @@ export class Endpoint {
   #positions: Map<string, StreamPosition> | null = null
   /** Whether they are those of a `resume` whose turn is still to come. */
   #isResuming = false
+  /** Who waits for the socket. */
+  #waiting: Array<() => void> | null = null
   /** Whether a `resume` with rooms has had its turn. */
   #hasResumed = false
   #onFirst: (() => void) | null = null
@@ -128,13 +130,13 @@ export class Endpoint {
   /** The socket takes more than it did. */
   onWritable (): void {
     this.#hub.onWritable(this)
-    this.offline?.go()
+    this.#wake()
   }
 
   /** Reading and writing are over. */
   end (): void {
     this.#onFirst?.()
-    this.offline?.go()
+    this.#wake()
     this.#hub.onEnd(this)
   }
 
@@ -150,6 +152,11 @@ export class Endpoint {
   }
 
   /* ---- for the hub ---- */
+
+  /** Resolves when the socket, which is blocked, has taken something, or has gone. */
+  async progress (): Promise<void> {
+    await new Promise<void>((resolve) => { (this.#waiting ??= []).push(resolve) })
+  }
 
   /** The position in a room that the peer has named when it connected, and that nothing has been made of. */
   position (room: string): StreamPosition | undefined { return this.#positions?.get(room) }
@@ -177,11 +184,17 @@ export class Endpoint {
 
   error (error: Omit<ServerMessage<'error'>, 'op'>): void { this.send({ op: 'error', ...error }) }
 
+  #wake (): void {
+    const waiting = this.#waiting
+    this.#waiting = null
+    for (const go of waiting ?? []) go()
+  }
+
   #first (bytes: Buffer): void {
     const read = this.#read(bytes)
     const rooms = 'message' in read && read.message.op === 'resume' ? read.message.rooms : undefined
     this.#positions = rooms === undefined ? NOWHERE : new Map(Object.entries(rooms))
-    this.#isResuming = rooms !== undefined
+    this.#isResuming = this.#positions.size > 0
     this.#onFirst?.()
   }
 

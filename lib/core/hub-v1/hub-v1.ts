@@ -71,6 +71,7 @@ export class HubV1 {
       const answer = await this.#answer(endpoint, message)
       // Behind what it has made of its rooms.
       if (answer !== null) endpoint.answer(answer, op === 'resume')
+      if (op === 'resume') this.sessions.resumed(endpoint.session)
       return
     }
     const { session } = endpoint

@@ -21,8 +21,6 @@ export class OfflineDelivery {
   #running: Promise<void> | null = null
   /** Something may have come since the store was asked. */
   #isMore = false
-  /** Goes on when the socket takes more, or the connection has ended. */
-  #wake: (() => void) | null = null
 
   constructor (shared: OfflineShared, endpoint: Endpoint, user: string) {
     this.#shared = shared
@@ -41,13 +39,6 @@ export class OfflineDelivery {
   async acknowledge (ids: readonly string[]): Promise<void> {
     const { store, counters } = this.#shared
     counters.acknowledged += await store.acknowledge(this.#user, ids)
-  }
-
-  /** The socket takes more, or the connection has ended. */
-  go (): void {
-    const wake = this.#wake
-    this.#wake = null
-    wake?.()
   }
 
   async #run (): Promise<void> {
@@ -76,7 +67,7 @@ export class OfflineDelivery {
         this.#last = id
         return true
       }
-      await new Promise<void>((resolve) => { this.#wake = resolve })
+      await this.#endpoint.progress()
     }
     return false
   }

@@ -71,8 +71,12 @@ export class Requests {
     const isSame = session !== undefined && connection.live && this.#hub.sessions.resume(endpoint.session, session)
     // One after the other: the application may allow so many rooms and no more.
     for (const [room, since] of positions) {
+      // Each room has the time of a handler, and so has its peer to take what the rooms before are told: that is not to wait here for thousands.
+      while (connection.live && connection.blocked) {
+        await endpoint.progress()
+        if (connection.live) connection.onBusy(true)
+      }
       if (!connection.live) break
-      // Each room has the time of a handler.
       connection.onBusy(true)
       try {
         await this.#join(endpoint, room, { since })
@@ -85,6 +89,7 @@ export class Requests {
 
   async #positions (endpoint: Endpoint, rooms: Record<string, StreamPosition>): Promise<Array<[room: string, since: StreamPosition]>> {
     const names = Object.keys(rooms)
+    if (names.length === 0) return []
     // What onConnect joins without waiting for it goes on from these positions, too: it is not to be overtaken.
     await Promise.allSettled(names.map(async (room) => await this.#host.rooms.joining(endpoint.connection, room)))
     const positions = endpoint.takePositions(rooms)

@@ -21,7 +21,7 @@ interface Owner {
   endedAt: number
   /** Id of the session that it goes on with, as long as the client may not know that it does; or null. */
   alias: string | null
-  /** Monotonic milliseconds at which it went on with that one. */
+  /** Monotonic milliseconds at which it was told that it goes on with that one; Infinity: it still has to be told. */
   resumedAt: number
 }
 
@@ -88,12 +88,20 @@ export class ResumableSessions {
     this.#forget(owner)
     this.confirm(session)
     own.alias = id
-    own.resumedAt = this.#clock.monotonic()
+    own.resumedAt = Infinity
     this.#aliases.set(id, own)
     session.adopt(owner.session)
     owner.endpoint?.supersede()
     this.kept(session)
     return true
+  }
+
+  /** What came of its resume, if it did resume, is on the way to the client. */
+  resumed (session: Session): void {
+    const owner = this.#owners.get(session.id)
+    if (owner === undefined || owner.resumedAt !== Infinity) return
+    owner.resumedAt = this.#clock.monotonic()
+    session.resumed(owner.resumedAt)
   }
 
   /** The client knows of its resume: the token of before is used up. */
@@ -140,11 +148,14 @@ export class ResumableSessions {
     this.#keeping.delete(owner)
   }
 
-  /** Whether its peer was heard of so long after the resume that it must have had the answer: one that has not is given up before. */
-  #hasHeard ({ endpoint, resumedAt }: Owner): boolean {
-    if (endpoint === null) return false
+  /** Whether its peer must have had the answer to its resume. */
+  #hasHeard (owner: Owner): boolean { return owner.resumedAt < this.#heardBefore(owner) }
+
+  /** Its peer has had what it was sent before this moment, for it was heard of after so long that it would have been given up. */
+  #heardBefore ({ endpoint }: Owner): number {
+    if (endpoint === null) return -Infinity
     const silentFor = this.#clock.now() - endpoint.connection.lastSeen
-    return this.#clock.monotonic() - silentFor - resumedAt > this.#silence
+    return this.#clock.monotonic() - silentFor - this.#silence
   }
 
   #plan (): void {
@@ -157,9 +168,8 @@ export class ResumableSessions {
       if (owner.endedAt > before) break
       this.#forget(owner)
     }
-    // A connection may have been dead for so long that an answer was lost on its way.
     for (const owner of this.#keeping) {
-      owner.session.prune(before - this.#silence)
+      if (owner.resumedAt !== Infinity) owner.session.prune(Math.min(before, this.#heardBefore(owner)))
       if (owner.session.isEmpty) this.#keeping.delete(owner)
     }
     if (this.#ended.size > 0 || this.#keeping.size > 0) this.#plan()

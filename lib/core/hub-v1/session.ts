@@ -68,6 +68,11 @@ export class Session {
     this.#trim()
   }
 
+  /** What it has taken over is given from `now` on: its client had no chance to ask for it before. */
+  resumed (now: number): void {
+    for (const kept of this.#kept?.values() ?? []) kept.at = now
+  }
+
   /** Lets go of the answers given before `before`. What is still being done is not done a second time. */
   prune (before: number): void {
     for (const [id, { at, answer }] of this.#kept ?? []) if (answer !== null && at < before) this.#drop(id)

@@ -56,6 +56,8 @@ class Model {
     return sum([...frames]) + frames.size * this.#overhead.message + places.length * this.#overhead.place
   }
 
+  #weight (items: Item[]): number { return sum(items) + items.length * (this.#overhead.message + this.#overhead.place) }
+
   /** @param sheds the queues that had to give way, in order: of several fattest ones it may be any */
   offer (which: number, item: Item, overflow: Overflow, sheds: number[]): number {
     const { maxMessages, maxBytes } = this.#limits
@@ -81,7 +83,7 @@ class Model {
     while (fullInAll(null)) {
       const fattest = this.queues[sheds.shift() ?? -1]
       if (fattest === undefined) throw new Error('nobody gave way')
-      if (this.queues.some((other) => sum(other) > sum(fattest))) throw new Error('another queue is fatter')
+      if (this.queues.some((other) => this.#weight(other) > this.#weight(fattest))) throw new Error('another queue is fatter')
       if (overflow === 'drop-oldest') {
         drop(fattest)
         evicted++

@@ -71,3 +71,56 @@ t.test('a token is good once more only until the answer to its resume must have 
   t.ok(lost.peer.peer.ended)
   t.equal((await back(fake, 'ada', second.peer.session)).isSame, true, 'nothing was heard of it after its resume: it may not have had the answer')
 })
+
+t.test('as long as the answer to a resume has to come, nothing is used up and nothing is forgotten', async (t) => {
+  const gates = Array.from({ length: 5 }, () => gate())
+  let asked = 0
+  const fake = await startV1(t, {
+    settings: { heartbeat: { interval: 3_000, timeout: 8_000 }, deadlines: { write: 10_000, handler: 30_000, close: 5_000 } },
+    resume: { ttl: 10_000, secret: undefined },
+    application: {
+      join: async () => {
+        await gates[asked++]?.promise
+        return true
+      }
+    }
+  })
+  const calls = countCalls(fake)
+  const first = await fake.peer({ user: 'ada' })
+  await first.ask({ op: 'event', event: 'count' }, 'x')
+  first.peer.reset()
+  const rooms = Object.fromEntries(gates.map((_, i) => [`r${i}`, { epoch: 'e', offset: 1 }]))
+  const second = await fake.peer({ user: 'ada', resume: { session: first.session, rooms, id: 'resume' } })
+  for (const { open } of gates.slice(0, 4)) {
+    await fake.advance(20_000)
+    open()
+  }
+  await fake.advance(10)
+  t.same(second.of('reply'), [])
+  second.peer.reset()
+  await fake.advance(10)
+  for (const { open } of gates) open()
+  await fake.advance(10)
+  const third = await back(fake, 'ada', first.session)
+  t.equal(third.isSame, true, 'it had no answer, although it was heard of for long')
+  t.match(await third.peer.ask({ op: 'event', event: 'count' }, 'x'), { data: 1 })
+  t.equal(calls.length, 1)
+})
+
+t.test('that its socket is read again is no sign of life', async (t) => {
+  const { promise, open } = gate()
+  const fake = await startV1(t, { settings: { maxPending: 2, heartbeat: { interval: 3_000, timeout: 8_000 } } })
+  fake.hub.event('slow', { handler: async () => { await promise } })
+  const first = await fake.peer({ user: 'ada' })
+  first.peer.reset()
+  const second = await back(fake, 'ada', first.session)
+  for (let i = 0; i < 4; i++) second.peer.say({ op: 'join', room: 'a' })
+  for (let i = 0; i < 4; i++) second.peer.say({ op: 'event', event: 'slow' })
+  await fake.advance(20_000)
+  t.equal(second.peer.peer.ended, null)
+  second.peer.peer.reset()
+  await fake.advance(10)
+  open()
+  await fake.advance(10)
+  t.equal((await back(fake, 'ada', first.session)).isSame, true)
+})

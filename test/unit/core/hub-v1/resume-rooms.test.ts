@@ -66,7 +66,7 @@ t.test('the rooms of a connection are resumed once: so many joins are one messag
   t.match(await peer.ask({ op: 'resume', rooms: rooms(3) }), { op: 'error', code: 'invalid_message', path: '/rooms' })
   t.equal(peer.of('joined').length, 2)
   t.match(await peer.ask({ op: 'resume' }), { op: 'reply', data: { session: false } })
-  const other = await fake.peer()
+  const other = await fake.peer({ resume: { rooms: {} } })
   await other.ask({ op: 'ping' })
   await other.ask({ op: 'resume', rooms: rooms(2) })
   t.equal(other.of('joined').length, 2, 'with a later message, too')
@@ -92,6 +92,51 @@ t.test('a join from a position is answered with what has come since, also while 
   await fake.advance(10)
   t.match(peer.of('joined'), [{ offset: 3 }, { id: 'j', offset: 1, recovered: true }])
   t.same(peer.log('a'), [2, 3])
+})
+
+t.test('what the server allows by joining a room it does not allow when it has thought better of it', async (t) => {
+  for (const how of ['leaves', 'fails'] as const) {
+    const asked: string[] = []
+    const { promise, open } = gate()
+    const fake = await startV1(t, {
+      application: { join: (_, room) => asked.push(room) < 0 },
+      onConnect: (connection) => { connection.join('vip').catch(() => {}) }
+    })
+    const subscribe = fake.hub.broker.subscribe.bind(fake.hub.broker)
+    fake.hub.broker.subscribe = async (room) => {
+      await promise
+      fake.hub.broker.subscribe = subscribe
+      if (how === 'fails') throw new Error('away')
+      return await subscribe(room)
+    }
+    const connecting = fake.peer({ silent: true })
+    await fake.advance(1_100)
+    const peer = await connecting
+    peer.say({ op: 'join', room: 'vip', since: SOMEWHERE, id: 'j' })
+    await fake.advance(10)
+    if (how === 'leaves') await peer.peer.connection.leave('vip')
+    open()
+    await fake.advance(10)
+    t.match(peer.told.at(-1), { op: 'error', id: 'j', code: how === 'leaves' ? 'unavailable' : 'internal' })
+    t.same([fake.hub.room('vip').size, asked], [0, []])
+  }
+})
+
+t.test('the rooms of a resume wait for a peer that does not read', async (t) => {
+  const fake = await startV1(t)
+  const connecting = fake.peer({ kernel: 500, silent: true })
+  await fake.advance(1_100)
+  const peer = await connecting
+  peer.peer.stuck()
+  peer.say({ op: 'resume', rooms: rooms(1_000), id: 'r' })
+  await fake.advance(5_000)
+  // One write of 64 KiB is in this turn's batch.
+  t.ok(fake.hub.rooms.size < 800)
+  t.ok(peer.peer.connection.queued.bytes < 5_000)
+  peer.peer.read()
+  await fake.advance(5_000)
+  t.equal(peer.of('joined').length, 1_000)
+  t.match(peer.told.at(-1), { op: 'reply', id: 'r' })
 })
 
 t.test('a join from a position is neither a leave nor an entrance for others', async (t) => {
