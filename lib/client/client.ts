@@ -166,9 +166,13 @@ class Client<Events extends EventMap> implements HubClient<Events> {
 
   async #renew (): Promise<void> {
     const connection = this.#resumeId
-    const token = await this.#settings.token?.()
-    // The next connection has asked for its own.
-    if (connection === this.#resumeId) await this.refresh(token)
+    try {
+      const token = await this.#settings.token?.()
+      if (connection === this.#resumeId) await this.refresh(token)
+    } catch (error) {
+      // The next connection has asked for its own.
+      if (connection === this.#resumeId) throw error
+    }
   }
 
   #schedule (expiresAt: number | null | undefined): void {
@@ -262,7 +266,8 @@ class Client<Events extends EventMap> implements HubClient<Events> {
       this.#failed(error)
       for (const room of this.#recovering?.keys() ?? []) if (room.resuming) room.sendJoin()
       this.#resumed(false)
-    } else if (id === undefined || !this.#outbox.reject(id, error)) {
+    } else if (id === undefined ? room?.resumed !== true : !this.#outbox.reject(id, error)) {
+      // Of a room that was in `resume`, and has been left or asked for otherwise since, it is no news.
       this.#failed(error)
     }
   }

@@ -21,7 +21,7 @@ export type ClientErrorCode =
   'left' |
   /** What the server sent can not be read. */
   'unreadable' |
-  /** The codec has no form for the data: a BigInt, what contains itself, or bytes that are not the whole data of a publication. */
+  /** The codec has no form for the data: a BigInt, what contains itself, or bytes as the data of anything but a publication. */
   'unwritable'
 
 /** Why a request failed, or what went wrong without one. */

@@ -26,7 +26,13 @@ export interface RoomHost {
   progressed (): void
 }
 
-interface Deferred { promise: Promise<StreamPosition>, resolve: (position: StreamPosition) => void, reject: (error: unknown) => void, readonly before: StreamPosition | null }
+interface Deferred {
+  readonly promise: Promise<StreamPosition>
+  readonly resolve: (position: StreamPosition) => void
+  readonly reject: (error: unknown) => void
+  /** As it was before: what it is again, should the join fail. */
+  readonly before: { readonly position: StreamPosition | null, readonly wanted: boolean }
+}
 
 /** What this client knows of one room: whether to be in it, how far it has come, who listens. */
 export class Room implements ClientRoom {
@@ -46,6 +52,9 @@ export class Room implements ClientRoom {
   #join: Deferred | null = null
   /** Of the latest `join`: an answer to an older one is not what counts. */
   #joinId = 0
+  /** Whether the server has us in the room, as far as it has told. */
+  #isInside = false
+  #isResumed = false
   /** `leave` messages that the server has not answered: what it says of the room until then is of before. */
   readonly #leaving = new Set<RequestId>()
   /** Counts how often it was left: what was asked before is over. */
@@ -77,8 +86,8 @@ export class Room implements ClientRoom {
     if (this.#host.closed) throw new HubError('closed', 'the client is closed', { room: this.name })
     if (since === undefined && this.#status === 'in' && this.#position !== null) return { ...this.#position }
     if (since === undefined && this.#join !== null) return this.#join.promise
+    const join = this.#join ??= deferred({ position: this.#position, wanted: this.#wanted })
     this.#wanted = true
-    const join = this.#join ??= deferred(this.#position)
     if (since !== undefined) this.#position = { ...since }
     // The server may have been asked for the room as it is now: what was published after `since` is asked for as well.
     if (this.#host.connected && (this.#status === 'out' || since !== undefined)) this.sendJoin()
@@ -86,7 +95,7 @@ export class Room implements ClientRoom {
   }
 
   async leave (): Promise<void> {
-    const known = this.#status !== 'out' && this.#host.connected
+    const known = (this.#status !== 'out' || this.#isInside) && this.#host.connected
     this.#end()
     this.#position = null
     this.#watched = false
@@ -126,9 +135,13 @@ export class Room implements ClientRoom {
   /** Whether `resume` has asked for it, and the answer is still to come. */
   get resuming (): boolean { return this.#status === 'resuming' }
 
+  /** Whether it was in the `resume` of this connection. */
+  get resumed (): boolean { return this.#isResumed }
+
   /** It is in the `resume` of this connection. */
   resume (): void {
     this.#status = 'resuming'
+    this.#isResumed = true
     this.#wasLeft = false
   }
 
@@ -146,7 +159,9 @@ export class Room implements ClientRoom {
   }
 
   onJoined ({ epoch, offset, head, recovered, cache = false, id }: ServerMessage<'joined'>): void {
-    if (this.#leaving.size > 0) return
+    this.#isInside = true
+    // The answer to the latest `join` comes after those to each `leave` before it, be it that they were refused.
+    if (this.#leaving.size > 0 && (id === undefined || id !== this.#joinId)) return
     if (!this.#wanted && id !== undefined) {
       // The answer to a `join` that was given up meanwhile.
       this.#sendLeave().catch((error: unknown) => { this.#host.failed(error) })
@@ -181,6 +196,7 @@ export class Room implements ClientRoom {
 
   /** Without an id, it is the server's will. */
   onLeft ({ id }: ServerMessage<'left'>): void {
+    this.#isInside = false
     if (id !== undefined) this.#leaving.delete(id)
     if (id !== undefined || !this.#wanted) return
     this.#wasLeft = true
@@ -215,13 +231,19 @@ export class Room implements ClientRoom {
   onRefused (error: HubError): void {
     this.#status = 'out'
     const isAsked = this.#join !== null
-    if (!isAsked && !this.#wasLeft && TRANSIENT.includes(error.code)) {
+    // Before that it was joined, or waited to be.
+    const isExpected = !isAsked || this.#join?.before.wanted === true
+    if (this.#join !== null) this.#position = this.#join.before.position
+    this.#rejectJoin(error)
+    if (isAsked && this.#isInside) {
+      // The server still has us in it: from where we were, once more.
+      this.sendJoin()
+    } else if (isExpected && !this.#wasLeft && TRANSIENT.includes(error.code)) {
       this.#retryTimer = this.#host.clock.setTimeout(() => { this.sendJoin() }, this.#retry.next())
     } else {
       this.#end()
+      if (this.#isInside) this.#sendLeave().catch((error: unknown) => { this.#host.failed(error) })
     }
-    if (this.#join !== null) this.#position = this.#join.before
-    this.#rejectJoin(error)
     if (!isAsked) {
       if (this.#events.has('error')) this.#events.emit('error', error)
       else this.#host.failed(error)
@@ -233,14 +255,15 @@ export class Room implements ClientRoom {
   onLost (): void {
     this.#host.clock.clearTimeout(this.#retryTimer)
     this.#leaving.clear()
+    this.#isInside = this.#isResumed = false
     this.#status = 'out'
   }
 
   /** Nothing is to be expected any more. The place in the room is kept, should the client be opened again. */
   onClosed (error: HubError): void {
     if (this.#join !== null) {
-      this.#position = this.#join.before
-      this.#wanted = this.#position !== null
+      this.#position = this.#join.before.position
+      this.#wanted = this.#join.before.wanted
     }
     this.#rejectJoin(error)
   }
@@ -272,6 +295,7 @@ export class Room implements ClientRoom {
 
   async #sendLeave (): Promise<void> {
     const id = this.#host.nextId()
+    this.#isInside = false
     this.#leaving.add(id)
     try {
       await this.#host.request({ op: 'leave', room: this.name }, false, id)
@@ -287,6 +311,7 @@ export class Room implements ClientRoom {
     this.#host.clock.clearTimeout(this.#retryTimer)
     this.#wanted = false
     this.#status = 'out'
+    this.#joinId = 0
     this.#stays++
   }
 
@@ -296,8 +321,7 @@ export class Room implements ClientRoom {
   }
 }
 
-/** @param before where the room was, should the join fail */
-function deferred (before: StreamPosition | null): Deferred {
+function deferred (before: Deferred['before']): Deferred {
   let resolve: Deferred['resolve'] = () => {}
   let reject: Deferred['reject'] = () => {}
   const promise = new Promise<StreamPosition>((_resolve, _reject) => { resolve = _resolve; reject = _reject })

@@ -50,6 +50,8 @@ export class Supervisor {
   #tries = 0
   #time = 0
   #triedAt = 0
+  /** When the waiting began; null where it does not count: the platform is offline, or the server has asked for it. */
+  #waitingSince: number | null = null
   /** What `goodbye` asked for. */
   #reconnectIn: number | null = null
   #unwatch = (): void => {}
@@ -122,6 +124,8 @@ export class Supervisor {
     this.#reconnectIn = null
     this.#isGood = false
     this.#triedAt = clock.now()
+    // As long as it was, and no longer than it was to be: what the machine slept through is not counted.
+    if (this.#state.is === 'waiting' && this.#waitingSince !== null) this.#time += Math.max(0, Math.min(this.#triedAt, this.#state.retryAt) - this.#waitingSince)
     clock.clearTimeout(this.#timer)
     // Over all of it: whoever is asked for the url may never answer, nor a server say hello.
     this.#timer = clock.setTimeout(() => { this.#ended(ABNORMAL, `no connection within ${connectTimeout} ms`) }, connectTimeout)
@@ -161,16 +165,19 @@ export class Supervisor {
     if (!mayReconnect(code)) return this.#close(code, reason)
     const isAsked = this.#reconnectIn !== null
     let delay = this.#reconnectIn ?? this.#backoff.next()
+    this.#waitingSince = null
     if (isOffline(page)) {
       // No try of its own fault. Still one now and then: the platform may be wrong.
       delay = Math.max(delay, backoff.max)
     } else {
       if (!this.#isGood) this.#tries++
       // A connection is no try any more. Nor is what the machine slept through.
-      const trying = this.#state.is === 'connecting' ? Math.min(connectTimeout, Math.max(0, clock.now() - this.#triedAt)) : 0
-      this.#time += delay + trying
-      if (maxTries > 0 && this.#tries >= maxTries && !isAsked) return this.#close(code, reason)
-      if (maxTime > 0 && this.#time >= maxTime) return this.#close(code, reason)
+      if (this.#state.is === 'connecting') this.#time += Math.min(connectTimeout, Math.max(0, clock.now() - this.#triedAt))
+      if (!isAsked) {
+        this.#waitingSince = clock.now()
+        if (maxTries > 0 && this.#tries >= maxTries) return this.#close(code, reason)
+        if (maxTime > 0 && this.#time + delay >= maxTime) return this.#close(code, reason)
+      }
     }
     this.#wait(delay, code, reason)
   }

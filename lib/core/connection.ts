@@ -90,6 +90,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   get rooms (): ReadonlySet<string> { return this.roomSet ?? NO_ROOMS }
   get queued (): { messages: number, bytes: number } { return { messages: this.#outbound.queuedMessages, bytes: this.#outbound.queuedBytes } }
+  /** Bytes of hub.v1's own messages that wait for the socket. */
+  get pinnedBytes (): number { return this.#outbound.pinnedBytes }
 
   /** Whether it still takes messages and rooms: neither side has begun to close. */
   get live (): boolean { return (this.#state === 'open' || this.#state === 'connecting') && this.#transport.writable }
@@ -252,7 +254,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   onDrain (): void {
     this.#outbound.drained()
-    if (this.endpoint !== null && !this.#transport.blocked) this.endpoint.onWritable()
+    this.endpoint?.onDrain()
   }
 
   onError (error: Error, code: number): void {
@@ -338,7 +340,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   onWriteTimeout (): void { this.cutOff() }
-
   onCloseTimeout (): void { this.#transport.terminate() }
   onReadAgain (): void { this.#inbound.unthrottle() }
 

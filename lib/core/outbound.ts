@@ -52,6 +52,7 @@ export class Outbound implements Flushable {
 
   get queuedMessages (): number { return this.#queue?.messages ?? 0 }
   get queuedBytes (): number { return this.#queue?.bytes ?? 0 }
+  get pinnedBytes (): number { return this.#queue?.pinnedBytes ?? 0 }
 
   /**
    * Adds a frame.

@@ -81,6 +81,9 @@ export class SendQueue implements BudgetedQueue {
   /** Bytes on the wire of what is queued. */
   get bytes (): number { return this.#bytes }
 
+  /** Of those, what is pinned. */
+  get pinnedBytes (): number { return this.#pinnedBytes }
+
   /**
    * Adds a frame at the tail, in the place of one with the same key.
    * @returns how many older frames, also of other queues, were evicted for it, or REJECTED, or DISCONNECT. A frame larger

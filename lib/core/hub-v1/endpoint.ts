@@ -127,9 +127,9 @@ export class Endpoint {
     this.error({ code: wireErrors.rateLimited, message: 'too many messages', ...asId(idOf(this.#read(bytes))) })
   }
 
-  /** The socket takes more than it did. */
-  onWritable (): void {
-    this.#hub.onWritable(this)
+  /** The socket has taken what it was given last. */
+  onDrain (): void {
+    if (!this.connection.blocked) this.#hub.onWritable(this)
     this.#wake()
   }
 
@@ -153,7 +153,7 @@ export class Endpoint {
 
   /* ---- for the hub ---- */
 
-  /** Resolves when the socket, which is blocked, has taken something, or has gone. */
+  /** Resolves when the socket, which is blocked, has taken what it was given, be it that there is more, or has gone. */
   async progress (): Promise<void> {
     await new Promise<void>((resolve) => { (this.#waiting ??= []).push(resolve) })
   }

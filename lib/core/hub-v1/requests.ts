@@ -16,6 +16,9 @@ export interface Application {
   readonly refresh?: ((connection: Connection, data: unknown) => Awaitable<Identity | null>) | undefined
 }
 
+/** Of what a `resume` says of rooms: until then it does not wait for its peer to read. */
+const MAX_WAITING_BYTES = 64 * 1024
+
 /** A request has been answered, by a message of its own. */
 export const ANSWERED = Symbol('answered')
 
@@ -72,7 +75,7 @@ export class Requests {
     // One after the other: the application may allow so many rooms and no more.
     for (const [room, since] of positions) {
       // Each room has the time of a handler, and so has its peer to take what the rooms before are told: that is not to wait here for thousands.
-      while (connection.live && connection.blocked) {
+      while (connection.live && connection.blocked && connection.pinnedBytes > MAX_WAITING_BYTES) {
         await endpoint.progress()
         if (connection.live) connection.onBusy(true)
       }

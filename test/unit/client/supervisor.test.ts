@@ -115,6 +115,22 @@ t.test('maxTime: the life of a connection is no time of trying', async (t) => {
   t.equal(rig.client.state.is, 'waiting', 'nor that of a short one')
 })
 
+t.test('maxTime: a wait counts as long as it was, and not where the server has asked for it', async (t) => {
+  const rig = new ClientRig({ maxTime: 60_000, backoff: { min: 25_000, factor: 1 } })
+  rig.chance = 1
+  rig.client.open()
+  for (let i = 0; i < 50; i++) {
+    await failTry(rig)
+    t.equal(rig.client.state.is, 'waiting')
+    await rig.time.advance(500)
+    rig.client.reconnect()
+  }
+  await rig.connect()
+  rig.socket.receive({ op: 'goodbye', reconnectIn: 90_000 })
+  rig.socket.end(1012)
+  t.match(rig.client.state, { is: 'waiting', code: 1012 })
+})
+
 t.test('listeners of the state are told in order, whatever one of them does', async (t) => {
   const rig = new ClientRig()
   rig.client.on('state', ({ is }) => {
