@@ -1,7 +1,8 @@
 // What abusers do to the others: 200 connections echo a message each 50 ms; beside them one that floods 100,000 small messages, one
 // that sends 64 KiB messages at full speed, one that never finishes a message. Each comes back at once when it is closed.
 //   npm run bench:abuse [-- --seconds 15 --repetitions 3 --only 'default limits' --turns]
-// The verdict is on runs with them and runs without, each on a server of its own. With --turns the same 200 are measured on one server, alone
+// The verdict is on runs with them and runs without, each on a server of its own. As a control they turn upon another server of the same
+// kind, in a process of its own, on which nobody else is: what they do to the 200 then is the machine's doing. With --turns the same 200 are measured on one server, alone
 // and beside them by turns, and each turn is divided by the one before it: what else a machine does changes the p99 of the very same
 // thing by as much as the abusers do, but less within seconds, and that server has seen abusers before. Without a verdict.
 // The clients and the abusers share a core (taskset, of util-linux), and the abusers run at a lower priority, or on two cores they
@@ -50,9 +51,9 @@ else await main()
 async function main () {
   console.log(`${NORMAL} connections, an echo each ${EVERY_MS} ms, ${values.repetitions} times ${values.seconds} s alone and ${values.seconds} s beside abusers, medians, Node ${process.version}`)
   for (const name of values.only === undefined ? Object.keys(SETTINGS) : [values.only]) {
-    const { alone, beside } = await (values.turns ? byTurns(name) : byRuns(name))
+    const { alone, beside, elsewhere = [] } = await (values.turns ? byTurns(name) : byRuns(name))
     const show = (results) => `p50 ${median(results.map(({ p50 }) => p50)).toFixed(2)} ms, p99 ${median(results.map(({ p99 }) => p99)).toFixed(2)} ms`
-    const lost = [...alone, ...beside].reduce((sum, one) => sum + one.lost, 0)
+    const lost = [...alone, ...beside, ...elsewhere].reduce((sum, one) => sum + one.lost, 0)
     const { abuse, stats } = beside.at(-1)
     console.log(`\n${name}: alone ${show(alone)}; beside abusers ${show(beside)}`)
     console.log(`the last of these: ${JSON.stringify(abuse)}, server: ${JSON.stringify(stats)}`)
@@ -61,12 +62,16 @@ async function main () {
       console.log(`for comparison, each turn alone divided by the one alone before it: ${spread(alone.slice(1).map(({ p99 }, i) => p99 / alone[i].p99))}`)
       continue
     }
-    const ratio = median(beside.map(({ p99 }) => p99)) / median(alone.map(({ p99 }) => p99))
+    const p99 = (results) => median(results.map(({ p99 }) => p99))
+    console.log(`control, abusers on another server: ${show(elsewhere)}, p99 ${(p99(elsewhere) / p99(alone)).toFixed(2)} x that without them (each: ${each(elsewhere)}; beside: ${each(beside)}; alone: ${each(alone)} ms)`)
+    const ratio = p99(beside) / p99(alone)
     const text = `p99 ${ratio.toFixed(2)} x that without them, ${lost} echoes lost`
     if (name === DEFAULTS) verdict(lost === 0 && ratio <= LIMIT, text)
     else console.log(`for comparison: ${text}`)
   }
 }
+
+function each (results) { return results.map(({ p99 }) => p99.toFixed(2)).join(' ') }
 
 function spread (ratios) {
   const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => quantile(ratios, share).toFixed(2))
@@ -74,23 +79,23 @@ function spread (ratios) {
 }
 
 async function byRuns (name) {
-  const [alone, beside] = [[], []]
+  const results = { alone: [], beside: [], elsewhere: [] }
   for (let i = 0; i < Number(values.repetitions); i++) {
-    for (const [results, abused] of [[alone, false], [beside, true]]) {
+    for (const [where, measured] of Object.entries(results)) {
       const { turn, end } = await start(name)
-      results.push(await turn(abused))
+      measured.push(await turn(where))
       await end()
     }
   }
-  return { alone, beside }
+  return results
 }
 
 async function byTurns (name) {
   const [alone, beside] = [[], []]
   const { turn, end } = await start(name)
   for (let i = 0; i < Number(values.repetitions); i++) {
-    alone.push(await turn(false))
-    beside.push(await turn(true))
+    alone.push(await turn('alone'))
+    beside.push(await turn('beside'))
   }
   await end()
   return { alone, beside }
@@ -104,13 +109,16 @@ async function start (name) {
   await normal.ask({ open: true })
   // A server in production is warm, and so is a client that measures.
   await normal.ask({ run: WARM_UP_MS })
-  const turn = async (abused) => {
-    const abusers = abused ? onOneCore(child(file, ['--abusers', String(port)])) : null
+  const turn = async (where) => {
+    const other = where === 'elsewhere' ? child(file, ['--server', name]) : null
+    const target = other === null ? port : (await other.ask()).port
+    const abusers = where === 'alone' ? null : onOneCore(child(file, ['--abusers', String(target)]))
     await abusers?.ask({ begin: true })
     const latencies = await normal.ask({ run: Number(values.seconds) * 1_000 })
     const abuse = await abusers?.ask({ report: true })
     const stats = await server.ask({ stats: true })
     await abusers?.end()
+    await other?.end()
     return { ...latencies, abuse, stats }
   }
   const end = async () => {
