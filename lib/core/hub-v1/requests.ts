@@ -97,7 +97,7 @@ export class Requests {
     await Promise.allSettled(names.map(async (room) => await this.#host.rooms.joining(endpoint.connection, room)))
     const positions = endpoint.takePositions(rooms)
     // So many joins for one message, once: or its rate would be no limit.
-    if (positions === null) throw new RequestError(wireErrors.invalidMessage, 'rooms: expected once on a connection', { path: '/rooms' })
+    if (positions === null) throw new RequestError(wireErrors.invalidMessage, 'rooms: expected in one resume of a connection, got another', { path: '/rooms' })
     return positions
   }
 

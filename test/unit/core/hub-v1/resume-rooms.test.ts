@@ -63,7 +63,7 @@ t.test('the rooms of a connection are resumed once: so many joins are one messag
   const fake = await startV1(t)
   const peer = await fake.peer({ resume: { rooms: rooms(2) } })
   t.equal(peer.of('joined').length, 2)
-  t.match(await peer.ask({ op: 'resume', rooms: rooms(3) }), { op: 'error', code: 'invalid_message', path: '/rooms' })
+  t.match(await peer.ask({ op: 'resume', rooms: rooms(3) }), { op: 'error', code: 'invalid_message', path: '/rooms', message: 'rooms: expected in one resume of a connection, got another' })
   t.equal(peer.of('joined').length, 2)
   t.match(await peer.ask({ op: 'resume' }), { op: 'reply', data: { session: false } })
   const other = await fake.peer({ resume: { rooms: {} } })
