@@ -77,3 +77,5 @@ export const FST_HUB_CLOSED = coded('FST_HUB_CLOSED', 'The connection is closed'
 export const FST_HUB_OFFLINE_UNAVAILABLE = coded<[string]>('FST_HUB_OFFLINE_UNAVAILABLE', 'The message can not be kept for the user: %s', 500)
 /** A handler took longer than `deadlines.handler`. Argument: that many milliseconds. */
 export const FST_HUB_HANDLER_TIMEOUT = coded<[string]>('FST_HUB_HANDLER_TIMEOUT', 'A handler did not finish within %s ms', 500)
+/** Redis is away, did not answer in time, or refused a command: what was asked for may have been done all the same. Argument: why. */
+export const FST_HUB_BROKER_UNAVAILABLE = coded<[string]>('FST_HUB_BROKER_UNAVAILABLE', 'Redis is not available: %s', 503)

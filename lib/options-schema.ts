@@ -5,11 +5,14 @@ import { Type, type TObject, type TSchema } from 'typebox'
  * (functions, contradictions between options) is checked in resolve-options.ts.
  */
 
+/** What the option `redis.url` may be. */
+export const REDIS_URL = "'redis://user:password@host:6379/0', rediss:// for TLS, or the path of a socket"
+
 /** 2^31 - 1 ms, about 24 days: what Node's own timers take. */
 const MAX_MS = 2_147_483_647
 
-const ms = (description: string, fallback: number): TSchema =>
-  Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_MS, default: fallback, description, unit: 'ms' }))
+const ms = (description: string, fallback: number, minimum = 0, maximum = MAX_MS): TSchema =>
+  Type.Optional(Type.Integer({ minimum, maximum, default: fallback, description, unit: 'ms' }))
 
 const count = (description: string, fallback: number, minimum = 0): TSchema =>
   Type.Optional(Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER, default: fallback, description }))
@@ -59,8 +62,20 @@ export const optionsSchema: TObject = Type.Object({
     ttl: ms('How long a message is kept, unless its own `ttl` says otherwise. 0: no limit.', 86_400_000)
   }, 'Messages for users who are not there.'),
   presence: group({
-    interval: Type.Optional(Type.Integer({ minimum: 50, maximum: MAX_MS, default: 1_000, description: 'Between two messages about changes in one room.', unit: 'ms' }))
+    interval: ms('Between two messages about changes in one room.', 1_000, 50)
   }, 'Who is in a room.'),
+  redis: group({
+    url: special(REDIS_URL, 'Where Redis is; either this or `client`. Special characters of the password are percent-encoded. Parameters that it takes are `db`, `family`, `username` and `password`; for all else that ioredis can be told, give a `client`.'),
+    client: special('an instance of ioredis: Redis or Cluster', 'An instance of ioredis, also one for Sentinel or Redis Cluster; either this or `url`. Connections like its own are made, with its server, credentials and TLS, and it is not used itself: it may be closed.'),
+    prefix: Type.Optional(Type.String({ minLength: 1, pattern: '^[^{}]*$', default: 'hub', expected: 'a string that is not empty and has no braces', description: 'What all keys begin with: the same on all nodes, and another one for another hub. The `keyPrefix` of `client` comes in front of it.' })),
+    lazy: flag(false, 'Start also while Redis can not be reached; what needs it fails with `FST_HUB_BROKER_UNAVAILABLE` until it can. Otherwise `register` fails.'),
+    partitions: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024, default: 16, description: 'Parts over which rooms and users are spread. A node reads only those in which it has somebody; on a Redis Cluster, each is on one of its nodes. Must be the same on all nodes.' })),
+    timeout: ms('How long a call waits for Redis. Then it fails with `FST_HUB_BROKER_UNAVAILABLE`, and may have been done all the same. At most 9 s: after 10 s the other nodes may take this one for dead.', 5_000, 100, 9_000),
+    stream: group({
+      maxLength: count('Entries that are kept per partition, about: one is what a node had to tell of it in one go. Who falls behind further than that fills the hole from history, or tells it.', 100_000, 100),
+      ttl: ms('How long entries are kept, for nodes that were cut off.', 300_000, 1_000)
+    }, 'What nodes have to tell each other, until all have read it.')
+  }, 'Several nodes: they share rooms, history, users, presence and offline messages in Redis 7 or later, or Valkey, by way of the package ioredis 6, which is installed beside this one. Without this option, a hub is one process.'),
   resume: group({
     ttl: ms('For how long after its end a connection can be resumed, so that a request that is sent twice is done once. 0: never.', 120_000),
     secret: Type.Optional(Type.String({ minLength: 32, description: 'For the tokens, at least 32 characters.', shownDefault: 'a random one per process, so that no token outlives it' }))
@@ -114,5 +129,6 @@ export const optionsSchema: TObject = Type.Object({
   }, 'How the hub empties itself when the app closes.'),
   route: special('an object with schema, config, constraints, preValidation, preHandler or logLevel', "Passed to Fastify's route: `schema`, `config`, `constraints`, `preValidation`, `preHandler`, `logLevel`."),
   websocket: special('an object: options of @fastify/websocket', 'Options of @fastify/websocket, which this plugin registers unless the app has done so before. Of its `options`, those that this plugin sets or relies on are refused: `server`, `noServer`, `path`, `maxPayload` (it is `limits.maxMessageBytes`), `handleProtocols`, `perMessageDeflate` (it is `compression`), `skipUTF8Validation`.'),
-  clock: special('a Clock: an object with now, monotonic, every and defer', 'Time. For tests: a `TestClock` of `fastify-hub/testing`, which moves only when the test moves it; see [testing.md](testing.md).')
+  clock: special('a Clock: an object with now, monotonic, every and defer', 'Time. For tests: a `TestClock` of `fastify-hub/testing`, which moves only when the test moves it; see [testing.md](testing.md).'),
+  cluster: special('a TestCluster of fastify-hub/testing', 'Other hubs of the process, as whose fellow node this one behaves. For tests: a `TestCluster` of `fastify-hub/testing`, whose clock is that of all its hubs; see [testing.md](testing.md#several-nodes).')
 }, { additionalProperties: false })

@@ -1,5 +1,6 @@
 import type { WebsocketPluginOptions } from '@fastify/websocket'
 import type { FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify'
+import type { HubCluster } from './core/cluster/hub-cluster.js'
 import type { Clock } from './core/ports.js'
 import type { HistoryOptions } from './core/history-policy.js'
 import type { OriginMatcher, OriginRuleOf } from './core/origin.js'
@@ -10,6 +11,15 @@ import type { Awaitable, Connection, DisconnectInfo, Identity, Message, Overflow
  * `https://**.example.com` (one or more), `'same-origin'`, `'null'`, a RegExp on the whole header, or a function.
  */
 export type OriginRule = OriginRuleOf<FastifyRequest>
+
+/** An instance of ioredis 6, `Redis` or `Cluster`, as far as the hub looks at it. */
+export interface RedisClient {
+  readonly status: string
+  readonly isCluster: boolean
+  readonly options: object
+  /** Makes another one like it. */
+  duplicate (...args: never[]): unknown
+}
 
 /**
  * Options of `register`. One that is `undefined` is as good as left out. The manual is docs/options.md, made from the schema.
@@ -75,6 +85,31 @@ export interface HubOptions {
   presence?: {
     /** Milliseconds, at least 50, between two messages about changes in one room. Default `1_000` (1 s). */
     interval?: number | undefined
+  } | undefined
+  /**
+   * Several nodes: they share rooms, history, users, presence and offline messages in Redis 7, or Valkey, by way of the package
+   * ioredis 6. Without it, a hub is one process.
+   */
+  redis?: {
+    /** `redis://user:password@host:6379/0`, `rediss://` for TLS, or the path of a socket. Either this or `client`. */
+    url?: string | undefined
+    /** An instance of ioredis, also one for Sentinel or Redis Cluster: connections like its own are made, and it is not used itself. Either this or `url`. */
+    client?: RedisClient | undefined
+    /** In front of all keys, without braces, and the same on all nodes; the `keyPrefix` of `client` comes in front of it. Default `'hub'`. */
+    prefix?: string | undefined
+    /** Start also while Redis can not be reached; otherwise `register` fails. Default `false`. */
+    lazy?: boolean | undefined
+    /** Parts, 1 to 1,024, over which rooms and users are spread; the same on all nodes. Default `16`. */
+    partitions?: number | undefined
+    /** Milliseconds, 100 to 9,000, that a call waits for Redis; then FST_HUB_BROKER_UNAVAILABLE. Default `5_000` (5 s). */
+    timeout?: number | undefined
+    /** What nodes have to tell each other, until all have read it. */
+    stream?: {
+      /** Entries, at least 100 and about, that are kept per partition. Default `100_000`. */
+      maxLength?: number | undefined
+      /** Milliseconds, at least 1,000, for which they are kept. Default `300_000` (300 s). */
+      ttl?: number | undefined
+    } | undefined
   } | undefined
   /** How a hub.v1 client goes on after a reconnect. */
   resume?: {
@@ -175,15 +210,28 @@ export interface HubOptions {
   websocket?: WebsocketPluginOptions | undefined
   /** Time. For tests: a `TestClock` of `fastify-hub/testing`. */
   clock?: Clock | undefined
+  /** Other hubs of the process, as whose fellow node this one behaves. For tests: a `TestCluster` of `fastify-hub/testing`. */
+  cluster?: HubCluster | undefined
 }
 
 /** Every member is there, and none is undefined. */
 type Complete<T> = { [K in keyof T]-?: NonNullable<T[K]> }
 
+/** Where Redis is, and how it is used. One of `url` and `client` is there. */
+export interface ResolvedRedis {
+  url: string | undefined
+  client: RedisClient | undefined
+  prefix: string
+  lazy: boolean
+  partitions: number
+  timeout: number
+  stream: { maxLength: number, ttl: number }
+}
+
 /** Options with every default in its place. */
 export interface ResolvedOptions extends
   Complete<Pick<HubOptions, 'decorateAs' | 'guardUpgrades' | 'allowMissingOrigin' | 'subprotocols' | 'requireSubprotocol' | 'messages' | 'sessions' | 'route' | 'websocket' | 'clock'>>,
-  Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect' | 'refresh'> {
+  Pick<HubOptions, 'identify' | 'onConnect' | 'onMessage' | 'onDisconnect' | 'refresh' | 'cluster'> {
   paths: string[]
   /** `origins`, compiled. */
   isOriginAllowed: OriginMatcher<FastifyRequest>
@@ -200,4 +248,6 @@ export interface ResolvedOptions extends
   presence: Complete<NonNullable<HubOptions['presence']>>
   resume: { ttl: number, secret: string | undefined }
   asyncapi: { path: string | undefined, title: string, version: string }
+  /** Undefined: all in this process. */
+  redis: ResolvedRedis | undefined
 }

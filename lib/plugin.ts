@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { serveAsyncApi } from './asyncapi/route.js'
+import type { NodePorts } from './core/cluster/hub-cluster.js'
 import { historyPolicies } from './core/history-policy.js'
+import type { Backend } from './core/hub-config.js'
 import { LocalHub } from './core/hub.js'
 import { EventRegistry } from './core/hub-v1/events.js'
 import { processBudget } from './core/queue-budget.js'
@@ -9,10 +12,12 @@ import { connectionCapacity, openFileLimit } from './core/open-file-limit.js'
 import { FST_HUB_DUPLICATE_NAME, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_UPGRADE_REQUIRED } from './errors.js'
 import { MemoryBroker, MemoryBus } from './memory/broker.js'
 import { MemoryDirectory } from './memory/directory.js'
+import { MemoryInboxes, MemoryMesh } from './memory/inboxes.js'
 import { MemoryOfflineStore } from './memory/offline-store.js'
 import { MemoryPresence, MemoryPresenceStore } from './memory/presence.js'
-import type { HubOptions, ResolvedOptions } from './options.js'
+import type { HubOptions, ResolvedOptions, ResolvedRedis } from './options.js'
 import { HUB_SUBPROTOCOLS } from './protocol/hub-v1/codecs.js'
+import type { RedisPorts } from './redis/redis-ports.js'
 import { resolveOptions } from './resolve-options.js'
 import { Handover } from './transports/handover.js'
 import { ServerSockets } from './transports/server-sockets.js'
@@ -32,6 +37,9 @@ const DEFAULT_CLOSE = 5_000
 
 /** In a route's config: whose WebSocket it has. */
 const kWebSocket = Symbol('fastify-hub.websocket')
+
+/** What a hub without Redis rests upon: its process. */
+const PROCESS: Backend = { troubles: () => [], counters: () => ({ waiting: 0, trimmed: 0, parked: 0 }) }
 
 interface RouteMark { [kWebSocket]?: Upgrades | 'other' | 'none' }
 
@@ -58,7 +66,9 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   }
 
   const events = new EventRegistry()
-  const hub = createHub(app, options, sockets, events)
+  const nodeId = randomUUID()
+  const redis = options.redis === undefined ? null : await createRedisPorts(app, options, options.redis, nodeId)
+  const hub = createHub(app, options, sockets, events, nodeId, redis)
   const upgrades = new Upgrades(hub, new Handover(app.websocketServer), options)
   app.decorate(decorateAs, hub)
   addHandshakeHeaders(app, (request) => upgrades.switching(request))
@@ -75,22 +85,47 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     }
   })
 
+  // As long as the app has no port: nobody comes before the hub can do what it promises.
+  await redis?.begin(options.redis?.lazy === true)
   app.addHook('onReady', async () => { await hub.start() })
   app.addHook('preClose', async () => {
     await Promise.all([gate.close(), closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)])
   })
-  app.addHook('onClose', async () => { await hub.stop() })
+  app.addHook('onClose', async () => {
+    await hub.stop()
+    await redis?.close()
+  })
 }
 
-function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: ServerSockets, events: EventRegistry): LocalHub {
+/** Without the option, nothing of it is loaded. */
+async function createRedisPorts (app: FastifyInstance, options: ResolvedOptions, redis: ResolvedRedis, nodeId: string): Promise<RedisPorts> {
+  const { RedisPorts } = await import('./redis/redis-ports.js')
+  const { clock, history, presence, offline } = options
+  return await RedisPorts.create({
+    ...redis,
+    nodeId,
+    clock,
+    log: app.log,
+    policyOf: historyPolicies(history),
+    presenceInterval: presence.interval,
+    maxOffline: offline.maxMessages
+  })
+}
+
+/** Whether messages are kept for users: somebody must be able to acknowledge them. */
+function keepsForUsers ({ offline, subprotocols }: ResolvedOptions): boolean {
+  return offline.maxMessages > 0 && subprotocols.some((name) => HUB_SUBPROTOCOLS.includes(name))
+}
+
+function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: ServerSockets, events: EventRegistry, nodeId: string, redis: RedisPorts | null): LocalHub {
   const {
-    authorize, clock, compression, deadlines, drain, heartbeat, history, inbound, limits, messages, offline, presence, queue, refresh, resume, sessions, subprotocols,
+    authorize, clock, compression, deadlines, drain, heartbeat, history, inbound, limits, messages, offline, queue, refresh, resume, sessions,
     onConnect, onMessage, onDisconnect
   } = options
-  const policyOf = historyPolicies(history)
-  const presences = new MemoryPresenceStore(clock, presence.interval)
-  const acknowledges = subprotocols.some((name) => HUB_SUBPROTOCOLS.includes(name))
+  const { offlineStore, ...ports } = redis?.ports ?? portsOf(options)
   return new LocalHub({
+    ...ports,
+    nodeId,
     clock,
     log: app.log,
     queue,
@@ -109,7 +144,7 @@ function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: Ser
       messages,
       rate: limits
     },
-    history: policyOf,
+    history: historyPolicies(history),
     hubV1: {
       application: { ...authorize, refresh },
       events,
@@ -117,14 +152,21 @@ function createHub (app: FastifyInstance, options: ResolvedOptions, sockets: Ser
       terms: { heartbeat, limits: { maxMessageBytes: limits.maxMessageBytes, messagesPerSecond: limits.messagesPerSecond, burst: limits.burst } },
       violations: limits.violations
     },
-    directory: new MemoryDirectory(),
-    presence: (listener) => new MemoryPresence(presences, listener),
-    broker: (listener) => new MemoryBroker(new MemoryBus(clock, policyOf), listener),
-    offline: {
-      ttl: offline.ttl,
-      store: offline.maxMessages > 0 && acknowledges ? (listener) => new MemoryOfflineStore(clock, offline, listener) : null
-    }
+    offline: { ttl: offline.ttl, store: keepsForUsers(options) ? offlineStore : null },
+    backend: redis ?? PROCESS
   })
+}
+
+/** What the hub needs from outside of this process: of a cluster in it, or all by itself. */
+function portsOf ({ clock, cluster, history, offline, presence }: ResolvedOptions): NodePorts {
+  if (cluster !== undefined) return cluster.enter({ history, presenceInterval: presence.interval, maxOffline: offline.maxMessages })
+  return {
+    directory: () => new MemoryDirectory(),
+    presence: (listener) => new MemoryPresence(new MemoryPresenceStore(clock, presence.interval), listener),
+    broker: (listener) => new MemoryBroker(new MemoryBus(clock, historyPolicies(history)), listener),
+    inboxes: (nodeId, listener) => new MemoryInboxes(new MemoryMesh(clock), nodeId, listener),
+    offlineStore: (listener) => new MemoryOfflineStore(clock, offline, listener)
+  }
 }
 
 /** Fastify leaves Node's 60 s and 30 s. Values that the user has set, and a server that listens already, stay as they are. */

@@ -2,12 +2,15 @@ import type { FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
 import { Value } from 'typebox/value'
 import { systemClock } from './core/clock.js'
+import type { HubCluster } from './core/cluster/hub-cluster.js'
 import { describe } from './core/describe.js'
 import { compileOrigins } from './core/origin.js'
+import type { Clock } from './core/ports.js'
 import { isToken } from './core/subprotocol.js'
 import { FST_HUB_INVALID_OPTIONS } from './errors.js'
 import type { HubOptions, ResolvedOptions } from './options.js'
 import { optionsSchema } from './options-schema.js'
+import { resolveRedis } from './resolve-redis.js'
 import { HUB_SUBPROTOCOLS } from './protocol/hub-v1/codecs.js'
 
 /** The parts of a schema that this file reads. */
@@ -52,14 +55,16 @@ const HISTORY_MODES: readonly unknown[] = ['log', 'cache']
  * @throws FST_HUB_INVALID_OPTIONS that names the option, what was expected, what was got
  */
 export function resolveOptions (given: unknown, capacity: number): ResolvedOptions {
-  const options = withoutUndefined(given ?? {})
+  const options = withoutUndefined(schema, given ?? {})
   checkSchema(options)
   checkFunctions(options)
   checkClock(options)
-  const { path, origins, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, clock: systemClock, ...defaults(schema, options) }
+  checkCluster(options)
+  const { path, origins, ...rest }: Record<string, unknown> = { path: '/ws', origins: 'same-origin', route: {}, websocket: {}, clock: clockOf(options), ...defaults(schema, options) }
   const resolved = { ...rest, paths: Array.isArray(path) ? path : [path], isOriginAllowed: compile(origins) } as unknown as ResolvedOptions
   checkSockets(resolved.limits)
   resolved.limits.connections ??= capacity
+  resolved.redis = resolveRedis(options['redis'], resolved.redis)
   resolved.drain.spread ??= defaultSpread(resolved.drain.timeout)
   checkHistory(resolved)
   checkAsyncApi(resolved)
@@ -75,11 +80,14 @@ function fail (path: string, expected: string, got: string): never {
 }
 
 /** `{ path: undefined }` means the default, as everywhere in JavaScript. */
-function withoutUndefined (given: unknown): Record<string, unknown> {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) fail('(root)', 'an object', describe(given))
-  return Object.fromEntries(Object.entries(given as object)
+function withoutUndefined (at: SchemaView, given: unknown): Record<string, unknown> {
+  if (!isPlain(given)) fail('(root)', 'an object', describe(given))
+  return Object.fromEntries(Object.entries(given)
     .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => [key, own(schema, key)?.properties !== undefined && isPlain(value) ? withoutUndefined(value) : value]))
+    .map(([key, value]) => {
+      const child = own(at, key)
+      return [key, child?.properties !== undefined && isPlain(value) ? withoutUndefined(child, value) : value]
+    }))
 }
 
 /** Not what every object inherits: an option may be called `constructor`. */
@@ -132,6 +140,16 @@ function checkClock ({ clock }: Record<string, unknown>): void {
   const isClock = typeof clock === 'object' && clock !== null && ['now', 'monotonic', 'every', 'defer'].every((method) => typeof (clock as Record<string, unknown>)[method] === 'function')
   if (!isClock) fail('clock', schema.properties?.['clock']?.expected as string, describe(clock))
 }
+
+function checkCluster ({ cluster, clock, redis }: Record<string, unknown>): void {
+  if (cluster === undefined) return
+  if (redis !== undefined) fail('cluster', 'none beside redis', 'both')
+  const isCluster = typeof cluster === 'object' && cluster !== null && typeof (cluster as Partial<HubCluster>).enter === 'function'
+  if (!isCluster) fail('cluster', schema.properties?.['cluster']?.expected as string, describe(cluster))
+  if (clock !== undefined && clock !== (cluster as HubCluster).clock) fail('clock', 'that of the option cluster, or none beside it', 'another one')
+}
+
+function clockOf ({ cluster }: { cluster?: HubCluster }): Clock { return cluster?.clock ?? systemClock }
 
 /** Copies what is given, and fills in the schema's defaults. */
 function defaults ({ properties = {} }: SchemaView, given: Record<string, unknown>): Record<string, unknown> {

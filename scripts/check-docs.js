@@ -1,9 +1,11 @@
 // Holds the manual to the sources. Needs dist/. With --write, docs/options.md is written anew instead of compared.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { posix } from 'node:path'
+import { scaleOfPage, scaleTables } from '../bench/scale.js'
 import * as errors from '../dist/lib/errors.js'
 import { optionsSchema } from '../dist/lib/options-schema.js'
 import { disconnects } from '../dist/lib/protocol/disconnect.js'
+import { Keys } from '../dist/lib/redis/keys.js'
 import { expectation } from '../dist/lib/resolve-options.js'
 import { interfaceComments, optionsDoc, schemaOptions, shownDefault } from './options-doc.js'
 import { protocolProblems } from './protocol-doc.js'
@@ -13,6 +15,10 @@ const OPTIONS = 'docs/options.md'
 const ERRORS = 'docs/errors.md'
 const PERFORMANCE = 'docs/performance.md'
 const MEASURED = 'bench/results/full.md'
+const STATE = 'docs/state.md'
+const OPERATIONS = 'docs/operations.md'
+/** An end-to-end test goes through nginx as this sets it up. */
+const NGINX = 'examples/cluster/nginx.conf'
 /** What a client may see although this server never chooses it: from the parser, another route, or no peer at all. */
 const FOREIGN_CODES = [1001, 1002, 1005, 1006, 1009]
 /** Milliseconds for a program of the manual that tests. */
@@ -32,8 +38,8 @@ async function check () {
   const blocks = pages.flatMap(completeBlocks)
   const links = pages.flatMap(linksOf)
   report(
-    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...protocolProblems(), ...performanceProblems(), ...links.flatMap(linkProblems), ...await programProblems(blocks)],
-    `${pages.length} pages: options, errors, close codes and messages are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile, ${blocks.filter(isTest).length} of them pass`
+    [...optionProblems(), ...errorProblems(), ...closeCodeProblems(), ...protocolProblems(), ...performanceProblems(), ...nginxProblems(), ...keyProblems(), ...scaleProblems(), ...links.flatMap(linkProblems), ...await programProblems(blocks)],
+    `${pages.length} pages: options, errors, close codes, messages and keys are those of lib/, ${links.length} links lead somewhere, ${blocks.length} programs compile, ${blocks.filter(isTest).length} of them pass`
   )
 }
 
@@ -65,6 +71,25 @@ function commentProblems (path, comment, option) {
 /** The figures of PERFORMANCE are those of one run, as it wrote them. */
 function performanceProblems () {
   return readFileSync(root + PERFORMANCE, 'utf8').includes(readFileSync(root + MEASURED, 'utf8')) ? [] : [`${PERFORMANCE} does not show ${MEASURED}: npm run bench -- --full`]
+}
+
+function nginxProblems () {
+  const block = `\`\`\`nginx\n${readFileSync(root + NGINX, 'utf8')}\`\`\`\n`
+  return readFileSync(root + OPERATIONS, 'utf8').includes(block) ? [] : [`${OPERATIONS} does not show ${NGINX} as it is`]
+}
+
+/** STATE has every key of lib/redis/keys.ts, with `{p}` for the partition and `<...>` for a name, and no other. */
+function keyProblems () {
+  const keys = new Keys('hub', 1)
+  const made = Object.getOwnPropertyNames(Keys.prototype).filter((name) => !['constructor', 'partitionOf'].includes(name)).map((name) => name === 'connection' ? keys.connection(null, '<>') : keys[name]('<>'))
+  const real = [...made, keys.nodes, keys.config].map((key) => key.replace(/\{(0|<>)\}/, '{p}'))
+  const documented = Array.from(readFileSync(root + STATE, 'utf8').matchAll(/`(hub:[^`]+)`/g), ([, key]) => key.replace(/<[^>]+>/g, '<>'))
+  return difference([...new Set(documented)], real).map(([side, key]) => side === 'left' ? `${STATE}: ${key} is none of lib/redis/keys.ts` : `${STATE}: ${key} of lib/redis/keys.ts is missing`)
+}
+
+function scaleProblems () {
+  const { shown } = scaleOfPage(readFileSync(root + OPERATIONS, 'utf8'), '')
+  return shown === scaleTables().trim() ? [] : [`${OPERATIONS} does not show what bench/scale.js computes: npm run bench:scale -- --write`]
 }
 
 /** In every table of ERRORS, a row that begins with a code of ours tells its status. */

@@ -16,15 +16,18 @@ Durations are whole numbers of milliseconds. What 0 means is told for each optio
 
 /** @param expectation says in words what a schema allows, as the error of a wrong option does */
 export function optionsDoc (schema, expectation) {
-  const entries = Object.entries(schema.properties)
+  return [HEAD, ...tables(schema, '', expectation), ''].join('\n')
+}
+
+/** Of the options in a group, and of the groups in it. */
+function tables ({ properties }, prefix, expectation) {
+  const entries = Object.entries(properties)
   const groups = entries.filter(([, option]) => option.properties !== undefined)
   const single = entries.filter(([, option]) => option.properties === undefined)
-  return [
-    HEAD,
-    table(single, '', expectation),
-    ...groups.flatMap(([name, group]) => [`\n## ${name}\n`, `${group.description}\n`, table(Object.entries(group.properties), `${name}.`, expectation)]),
-    ''
-  ].join('\n')
+  return [table(single, prefix, expectation), ...groups.flatMap(([name, group]) => {
+    const path = prefix + name
+    return [`\n${'#'.repeat(path.split('.').length + 1)} ${path}\n`, `${group.description}\n`, ...tables(group, `${path}.`, expectation)]
+  })]
 }
 
 /** The options in the schema by their path, groups too. */

@@ -1,5 +1,5 @@
 // Starts each example as its reader would, asks it something, and ends it: `npm start` for the chat, which also builds
-// them all, then node for the others, at the same time.
+// them all, then node for the others, at the same time. Not the cluster, which needs nginx: that is for the end-to-end tests.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'

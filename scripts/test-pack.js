@@ -2,7 +2,7 @@
 // in an empty folder that import it, or require it: a server that speaks with a WebSocket client, and a test without one.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { createInterface } from 'node:readline'
 import ts from 'typescript'
@@ -37,6 +37,8 @@ for (const file of ['out/testing.js', 'testing.cjs']) {
 }
 await start(process.execPath, ['out/client.js'], { cwd: consumer })
 console.log('out/client.js has a client of fastify-hub/client')
+await start(process.execPath, ['redis.js'], { cwd: consumer })
+console.log('redis.js: without ioredis all of it loads, and the option redis says what is missing')
 await Promise.all([checked, compiled])
 
 /** Of a copy of the sources, which builds a dist/ of its own. */
@@ -48,10 +50,10 @@ function pack () {
   return `${temporary}/${readdirSync(temporary).find((name) => name.endsWith('.tgz'))}`
 }
 
-/** Exactly what lib/ compiles to and four files; and no `any` in what users see. */
+/** Exactly what lib/ compiles to, the scripts for Redis and four files; and no `any` in what users see. */
 function checkContents () {
   run('tar', ['-xzf', tarball, '-C', temporary])
-  const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']
+  const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...filesBelow('lib').filter((path) => path.endsWith('.lua')).map((path) => `dist/${path}`)]
   for (const source of [...filesBelow('lib').filter((path) => path.endsWith('.ts')), 'types/fastify.ts']) {
     expected.push(`dist/${source.replace(/\.ts$/, '.js')}`, `dist/${source.replace(/\.ts$/, '.d.ts')}`)
   }
@@ -81,6 +83,8 @@ async function install () {
   writeFileSync(`${folder}/package.json`, JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
   const others = ['fastify', 'typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`)
   await start('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball, ...others], { cwd: folder, env })
+  // The peer that is optional: what follows goes without it, types and all.
+  if (existsSync(`${folder}/node_modules/ioredis`)) fail('ioredis was installed, and nobody has asked for it')
   console.log('it installs in an empty folder')
   return folder
 }

@@ -1,5 +1,5 @@
 import type {
-  BroadcastOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Identity, KickOptions, Message, Overflow,
+  BroadcastOptions, ClusterStats, ClusterStatsOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Identity, KickOptions, Message, Overflow,
   PublishOptions, PublishResult, Room, SendOptions, SendResult, StreamPosition, User, UserSendResult
 } from 'fastify-hub'
 import { describe, expect, test } from 'tstyche'
@@ -44,6 +44,12 @@ describe('Hub', () => {
   test('tells how it is, and drains', () => {
     expect(hub.stats()).type.toBe<HubStats>()
     expect(hub.stats().refused).type.toBe<Record<string, number>>()
+    expect(hub.stats({ cluster: true })).type.toBe<Promise<ClusterStats>>()
+    expect(hub.stats({ cluster: true, timeout: 500 })).type.toBe<Promise<ClusterStats>>()
+    expect<ClusterStats>().type.toBe<{ partial: boolean, nodes: HubStats[], total: HubStats }>()
+    expect(hub.stats).type.not.toBeCallableWith({})
+    expect(hub.stats).type.not.toBeCallableWith({ cluster: false })
+    expect(hub.stats).type.not.toBeCallableWith({ timeout: 500 })
     expect(hub.health()).type.toBe<HubHealth>()
     expect(hub.health().status).type.toBe<'ok' | 'degraded' | 'draining'>()
     expect(hub.drain()).type.toBe<Promise<void>>()
@@ -133,6 +139,7 @@ describe('Connection', () => {
     expect<WithUndefined<SendOptions>>().type.toBeAssignableTo<SendOptions>()
     expect<WithUndefined<BroadcastOptions>>().type.toBeAssignableTo<BroadcastOptions>()
     expect<WithUndefined<PublishOptions>>().type.toBeAssignableTo<PublishOptions>()
+    expect<WithUndefined<Omit<ClusterStatsOptions, 'cluster'>> & { cluster: true }>().type.toBeAssignableTo<ClusterStatsOptions>()
     expect<WithUndefined<KickOptions>>().type.toBeAssignableTo<KickOptions>()
     expect<WithUndefined<PublishResult>>().type.not.toBeAssignableTo<PublishResult>()
   })
@@ -155,7 +162,7 @@ describe('Room and User', () => {
     expect(user.connections()).type.toBe<IterableIterator<Connection>>()
     expect(user.online()).type.toBe<Promise<boolean>>()
     expect(user.send('text')).type.toBe<Promise<UserSendResult>>()
-    expect<UserSendResult>().type.toBe<{ delivered: number, nodes: string[], stored: boolean }>()
+    expect<UserSendResult>().type.toBe<{ delivered: number, nodes: string[], stored: boolean, partial?: true }>()
     expect(user.kick()).type.toBe<Promise<number>>()
   })
 })
@@ -180,4 +187,5 @@ test('nothing public is any', () => {
   expect<[AnyMembers<Message>]>().type.toBe<[never]>()
   expect<[AnyMembers<HubEvents>]>().type.toBe<[never]>()
   expect<[AnyMembers<HubStats>]>().type.toBe<[never]>()
+  expect<[AnyMembers<ClusterStats>]>().type.toBe<[never]>()
 })

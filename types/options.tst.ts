@@ -1,7 +1,8 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import fastifyHub, { type Connection, type DisconnectInfo, type HubOptions, type Message, type OriginRule } from 'fastify-hub'
+import fastifyHub, { type Connection, type DisconnectInfo, type HubOptions, type Message, type OriginRule, type RedisClient } from 'fastify-hub'
 import { fastifyHub as named } from 'fastify-hub'
 import Fastify from 'fastify'
+import type { Cluster, Redis } from 'ioredis'
 import { describe, expect, test } from 'tstyche'
 
 type Group<K extends keyof HubOptions> = NonNullable<HubOptions[K]>
@@ -34,6 +35,8 @@ describe('HubOptions', () => {
     expect<WithUndefined<Group<'heartbeat'>>>().type.toBeAssignableTo<Group<'heartbeat'>>()
     expect<WithUndefined<Group<'deadlines'>>>().type.toBeAssignableTo<Group<'deadlines'>>()
     expect<WithUndefined<Group<'queue'>>>().type.toBeAssignableTo<Group<'queue'>>()
+    expect<WithUndefined<Group<'redis'>>>().type.toBeAssignableTo<Group<'redis'>>()
+    expect<WithUndefined<NonNullable<Group<'redis'>['stream']>>>().type.toBeAssignableTo<Group<'redis'>['stream']>()
     expect<WithUndefined<Group<'inbound'>>>().type.toBeAssignableTo<Group<'inbound'>>()
     expect<WithUndefined<Group<'limits'>>>().type.toBeAssignableTo<Group<'limits'>>()
     expect<WithUndefined<Group<'drain'>>>().type.toBeAssignableTo<Group<'drain'>>()
@@ -85,6 +88,20 @@ describe('HubOptions', () => {
     expect(options).type.not.toBeCallableWith({ subprotocols: 'raw' })
     expect(options).type.not.toBeCallableWith({ route: { url: '/other' } })
     expect(options).type.not.toBeCallableWith({ websocket: { option: {} } })
+  })
+
+  test('redis takes a url, or a client of ioredis, and no other', () => {
+    const options = (_: HubOptions): void => {}
+    expect<RedisClient>().type.toBeAssignableFrom<Redis>()
+    expect<RedisClient>().type.toBeAssignableFrom<Cluster>()
+    expect<RedisClient>().type.toBeAssignableFrom<Redis<'resp3'>>()
+    expect<Group<'redis'>['client']>().type.toBe<RedisClient | undefined>()
+    // node-redis has these, too.
+    expect<RedisClient>().type.not.toBeAssignableFrom<{ options: object, duplicate: () => unknown, isOpen: boolean, isReady: boolean }>()
+    expect(options).type.toBeCallableWith({ redis: { url: 'redis://localhost', prefix: 'app', lazy: true, partitions: 4, timeout: 1_000, stream: { maxLength: 1_000 } } })
+    expect(options).type.not.toBeCallableWith({ redis: 'redis://localhost' })
+    expect(options).type.not.toBeCallableWith({ redis: { client: 'redis://localhost' } })
+    expect(options).type.not.toBeCallableWith({ redis: { url: 'redis://localhost', keyPrefix: 'x' } })
   })
 
   test('identify gets request and reply, and answers with an identity or null, now or later', () => {

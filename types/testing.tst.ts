@@ -1,5 +1,5 @@
-import type { Clock, Connection, Hub, HubOptions, Message } from 'fastify-hub'
-import { connect, TestClock, type ConnectOptions, type PeerEnd, type TestPeer } from 'fastify-hub/testing'
+import type { Clock, Connection, Hub, HubCluster, HubOptions, Message } from 'fastify-hub'
+import { connect, TestClock, TestCluster, type ConnectOptions, type PeerEnd, type TestPeer } from 'fastify-hub/testing'
 import { describe, expect, test } from 'tstyche'
 
 declare const hub: Hub
@@ -16,6 +16,21 @@ describe('fastify-hub/testing', () => {
     expect(TestClock).type.toBeConstructableWith(Date.now(), 0)
     expect(new TestClock().advance(60_000)).type.toBe<Promise<void>>()
     expect(new TestClock().settle()).type.toBe<Promise<void>>()
+  })
+
+  test('TestCluster is for the option cluster, and its methods take hubs', () => {
+    expect<{ cluster: TestCluster }>().type.toBeAssignableTo<HubOptions>()
+    expect<HubOptions['cluster']>().type.toBe<HubCluster | undefined>()
+    expect(TestCluster).type.toBeConstructableWith()
+    expect(TestCluster).type.toBeConstructableWith({ clock: new TestClock() })
+    expect(TestCluster).type.toBeConstructableWith({ clock: undefined })
+    expect(new TestCluster().clock).type.toBe<Clock>()
+    expect(new TestCluster().cut(hub)).type.toBe<void>()
+    expect(new TestCluster().heal(hub)).type.toBe<void>()
+    expect(new TestCluster().delay).type.toBeCallableWith(hub, 100)
+    expect(new TestCluster().double).type.toBeCallableWith(hub)
+    expect(new TestCluster().double).type.toBeCallableWith(hub, false)
+    expect(new TestCluster().cut).type.not.toBeCallableWith('node')
   })
 
   test('connect takes who connects', () => {

@@ -6,7 +6,7 @@ import type { RequestMessage } from './outbox.js'
 import type { ClientClock } from './platform.js'
 import type { ClientRoom, PresenceList, RoomEvents, StreamPosition } from './types.js'
 
-/** Refusals that time may heal: a room that was joined before is asked for again. */
+/** Refusals that time may heal: a room that was joined, or watched, before is asked for again. */
 const TRANSIENT: readonly string[] = ['unavailable', 'rate_limited', 'internal', 'timeout']
 
 export interface RoomHost {
@@ -290,7 +290,12 @@ export class Room implements ClientRoom {
     this.#host.request({ op: 'presence', room: this.name, watch: true }, false).then((list) => {
       const { users, states } = list as PresenceList
       if (stays === this.#stays) this.#events.emit('presence', { users, states: states.map((state) => ({ ...state, active: true })) })
-    }).catch((error: unknown) => { if (stays === this.#stays && !isLoss(error)) this.#host.failed(error) })
+    }).catch((error: HubError) => {
+      if (stays !== this.#stays || isLoss(error)) return
+      this.#host.failed(error)
+      if (!TRANSIENT.includes(error.code) || !this.joined) return
+      this.#retryTimer = this.#host.clock.setTimeout(() => { if (this.#watched) this.#watchAgain() }, this.#retry.next())
+    })
   }
 
   async #sendLeave (): Promise<void> {

@@ -8,6 +8,7 @@ import { checkCloseCode, checkExpiry, checkKey, checkName, checkOverflow, toExpi
 import type { ConnectionHost, ConnectionInfo } from './connection-host.js'
 import { ConnectionDeadlines, type DeadlineListener } from './deadlines.js'
 import { detached } from './detached.js'
+import { disconnectFor } from './failure.js'
 import type { Endpoint } from './hub-v1/endpoint.js'
 import { Inbound, type InboundHost } from './inbound.js'
 import { InboundMessage } from './message.js'
@@ -285,7 +286,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     // A handler that stumbled over the end of its own connection has not failed, and a peer must not fill the log.
     if (error instanceof FST_HUB_CLOSED && !this.live) return
     this.#host.report(error, this)
-    this.disconnect(disconnects.internalError)
+    this.disconnect(disconnectFor(error))
   }
 
   onBusy (busy: boolean): void { this.#deadlines.busy(busy) }
@@ -327,7 +328,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   onCredentialsExpired (): void { this.disconnect(disconnects.expired) }
-
   onExpiry (): void {
     this.disconnect(disconnects.heartbeat)
     // It has not answered for the whole timeout: there is no point in waiting for its Close frame.

@@ -25,6 +25,8 @@ export interface Vitals {
   readonly sockets: SocketFigures
   /** Of all queues of the process, in bytes. */
   readonly budget: { readonly bytes: number, readonly limit: number, readonly shed: number, readonly shedding: boolean }
+  /** What is wrong with what the ports rest upon. */
+  readonly troubles: readonly string[]
 }
 
 /** A loop that is later than this is told of when `limits.maxLoopDelay` says nothing: clients notice a second. */
@@ -38,7 +40,7 @@ const CHECKS: ReadonlyArray<(vitals: Vitals) => string | null> = [loop, slots, s
 /** Draining wins: nothing that is degraded matters on a node that is about to go. */
 export function judge (vitals: Vitals): HubHealth {
   if (vitals.draining) return { status: 'draining', reasons: [`the hub drains, ${count(vitals.connections, 'connection')} left`] }
-  const reasons = CHECKS.map((check) => check(vitals)).filter((reason) => reason !== null)
+  const reasons = [...CHECKS.map((check) => check(vitals)).filter((reason) => reason !== null), ...vitals.troubles]
   return { status: reasons.length === 0 ? 'ok' : 'degraded', reasons }
 }
 

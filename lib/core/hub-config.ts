@@ -4,11 +4,11 @@ import type { ConnectionSettings } from './connection-host.js'
 import type { DrainOptions } from './drain.js'
 import type { SocketFigures } from './health.js'
 import type { HubV1Options } from './hub-v1/hub-v1.js'
-import type { Broker, BrokerListener, Clock, Directory, HistoryPolicyOf, OfflineListener, OfflineStore, Presence, PresenceListener } from './ports.js'
+import type { Broker, BrokerListener, Clock, Directory, DirectoryListener, HistoryPolicyOf, InboxListener, Inboxes, OfflineListener, OfflineStore, Presence, PresenceListener } from './ports.js'
 import type { QueueBudget } from './queue-budget.js'
 import type { QueueLimits } from './send-queue.js'
 import type { SessionPolicy } from './sessions.js'
-import type { Connection, DisconnectInfo, Message } from './types.js'
+import type { Connection, DisconnectInfo, HubStats, Message } from './types.js'
 
 /** What the application does with connections. */
 export interface Handlers {
@@ -24,6 +24,7 @@ export interface HubLogger {
 
 /** Everything a hub is made of. */
 export interface HubConfig {
+  readonly nodeId: string
   readonly settings: ConnectionSettings
   readonly queue: QueueLimits & {
     /** Of the whole process; 0 is no limit, undefined the default. */
@@ -39,13 +40,22 @@ export interface HubConfig {
   readonly handlers: Handlers
   readonly log: HubLogger
   readonly clock: Clock
-  readonly directory: Directory
   readonly history: HistoryPolicyOf
   readonly hubV1: HubV1Options
   /** These get the hub as their listener. */
+  readonly directory: (listener: DirectoryListener) => Directory
   readonly presence: (listener: PresenceListener) => Presence
   readonly broker: (listener: BrokerListener) => Broker
+  readonly inboxes: (nodeId: string, listener: InboxListener) => Inboxes
   readonly offline: OfflineOptions
+  readonly backend: Backend
+}
+
+/** What the ports rest upon, as far as an operator wants to know. */
+export interface Backend {
+  /** What is wrong with it, in words for `hub.health()`. */
+  troubles (): readonly string[]
+  counters (): HubStats['bus']
 }
 
 /** What is kept for users. */

@@ -1,15 +1,16 @@
-import { randomUUID } from 'node:crypto'
 import { FST_HUB_INVALID_ARGUMENT } from '../errors.js'
 import { disconnects } from '../protocol/disconnect.js'
 import { hubCodecOf } from '../protocol/hub-v1/codecs.js'
 import { checkKey, checkName, checkOverflow, exceptIds } from './arguments.js'
 import { Admission } from './admission.js'
+import { Cluster, type ClusterHost } from './cluster/cluster.js'
 import { Compression } from './compression.js'
 import { HubConnection } from './connection.js'
 import type { ConnectionHost, ConnectionInfo, ConnectionSettings } from './connection-host.js'
 import { describe } from './describe.js'
 import { drainConnections } from './drain.js'
 import { HubEmitter } from './events.js'
+import { disconnectFor } from './failure.js'
 import { fanOut, noFanOut } from './fan-out.js'
 import { Flusher } from './flusher.js'
 import { judge } from './health.js'
@@ -28,13 +29,13 @@ import { HubRoom } from './room.js'
 import { Rooms } from './rooms.js'
 import { Sessions } from './sessions.js'
 import { CALM_MS, TICK_MS, TimingWheel } from './timing-wheel.js'
-import type { BroadcastOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Overflow, PublishOptions, PublishResult, Room, StreamPosition, User } from './types.js'
+import type { BroadcastOptions, ClusterStats, ClusterStatsOptions, Connection, DisconnectInfo, Hub, HubEvents, HubHealth, HubStats, Overflow, PublishOptions, PublishResult, Room, StreamPosition, User } from './types.js'
 import { isThenable } from './thenable.js'
 import { HubUser } from './user.js'
 
 /** The owner of all connections of this node. Public methods are those of Hub; the others serve the plugin and connections. */
-export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceListener, OfflineListener, HubV1Host {
-  readonly nodeId = randomUUID()
+export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceListener, OfflineListener, HubV1Host, ClusterHost {
+  readonly nodeId: string
   readonly clock: Clock
   readonly wheel: TimingWheel
   readonly settings: ConnectionSettings
@@ -48,6 +49,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
   readonly directory: Directory
   readonly presence: Presence
   readonly registry = new Registry()
+  readonly cluster: Cluster
   readonly sessions: Sessions
   readonly offline: OfflineShared | null
   readonly hubV1: HubV1
@@ -67,6 +69,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
   constructor (config: HubConfig) {
     const { clock, settings, queue, limits } = config
     this.#config = config
+    this.nodeId = config.nodeId
     this.clock = clock
     this.settings = settings
     this.#events = new HubEmitter((error, connection) => { this.#log(error, connection) })
@@ -76,8 +79,9 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     this.outbound = { flusher: new Flusher(clock, report), compression: new Compression(config.compression), limits: queue, budget: config.budget, counters: this.counters }
     this.#pingPace = new PingPace(settings.heartbeat)
     this.admission = new Admission(limits, clock, this.wheel)
-    this.directory = config.directory
-    this.sessions = new Sessions(config.sessions, config.directory, this.registry)
+    this.cluster = new Cluster(this, config.inboxes)
+    this.sessions = new Sessions(config.sessions, config.directory, this.registry, this.cluster.logins)
+    this.directory = this.sessions.directory
     this.presence = config.presence(this)
     this.broker = config.broker(this)
     const store = config.offline.store?.(this)
@@ -103,7 +107,10 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     return this
   }
 
-  stats (): HubStats {
+  stats (): HubStats
+  stats (options: ClusterStatsOptions): Promise<ClusterStats>
+  stats (options?: ClusterStatsOptions): HubStats | Promise<ClusterStats> {
+    if (options !== undefined) return this.cluster.survey(options)
     const { admitted, received, sent, queued, dropped, rejected, replaced, limited, throttled, queuedBytes } = this.counters
     return {
       nodeId: this.nodeId,
@@ -117,14 +124,15 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
       messages: { received, sent, queued, dropped, rejected, replaced, limited, throttled },
       recovery: { ...this.rooms.counters },
       offline: { ...this.offlineCounters },
+      bus: this.#config.backend.counters(),
       queuedBytes
     }
   }
 
   health (): HubHealth {
-    const { budget, limits, sockets } = this.#config
+    const { budget, limits, sockets, backend } = this.#config
     const { draining, held, waiting } = this.admission
-    return judge({ now: this.clock.monotonic(), draining, connections: this.size, loopDelay: this.wheel.delay.current, held, waiting, limits, sockets, budget })
+    return judge({ now: this.clock.monotonic(), draining, connections: this.size, loopDelay: this.wheel.delay.current, held, waiting, limits, sockets, budget, troubles: backend.troubles() })
   }
 
   async drain (): Promise<void> {
@@ -159,6 +167,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     this.wheel.stop()
     this.#config.budget.leave(this)
     this.hubV1.stop()
+    await this.cluster.close()
     await this.broker.close()
     await this.presence.close()
     await this.directory.close()
@@ -236,7 +245,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
 
   async kick (connection: HubConnection, code: number, reason: string): Promise<boolean> {
     // Whether the entry was still there does not matter: an earlier kick whose answer was lost may have removed it.
-    await this.directory.remove(connection.id)
+    await this.directory.remove(connection)
     return connection.disconnect({ code, reason })
   }
 
@@ -262,7 +271,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     if (connection.registered) {
       this.registry.remove(connection)
       this.rooms.leaveAll(connection)
-      this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
+      this.sessions.forget(connection).catch((error: unknown) => { this.report(error, connection) })
       this.#leaving.add(connection)
       if (!this.#patient) connection.abandon()
       connection.whenIdle(() => {
@@ -284,7 +293,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
   #claim (connection: HubConnection): void {
     const failed = (error: unknown): void => {
       this.report(error, connection)
-      connection.disconnect(disconnects.internalError)
+      connection.disconnect(disconnectFor(error))
       this.#enter(connection)
     }
     let claimed: Promise<void> | null
@@ -309,7 +318,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     }
     if (connection.expire() || !connection.live) {
       // It ended before it began: the directory must not keep what onEnd could not remove yet. It may have taken a claim that failed here, too.
-      this.directory.remove(connection.id).catch((error: unknown) => { this.report(error, connection) })
+      this.sessions.forget(connection).catch((error: unknown) => { this.report(error, connection) })
       // The hub waits for its end all the same.
       if (connection.state !== 'closed') this.sessions.entering.add(connection)
       return

@@ -1,4 +1,5 @@
 import type { Payload } from '../protocol/frame.js'
+import type { NodeMessageHead } from './cluster/messages.js'
 import type { Awaitable, StreamPosition } from './types.js'
 
 /*
@@ -150,6 +151,19 @@ export interface DirectoryEntry {
   readonly nodeId: string
   readonly user: string | null
   readonly device: string | null
+  /** As Connection has them: `connectedAt` and `lastSeen` in milliseconds since the Unix epoch, by the clock of its node. */
+  readonly ip: string | null
+  readonly subprotocol: string | null
+  readonly connectedAt: number
+  readonly lastSeen: number
+}
+
+/** What a Directory tells the hub of its node. */
+export interface DirectoryListener {
+  /** Entries of this node that somebody has removed (a kick, a newer login), as the directory noticed by itself: the word of the node that did it may be lost. */
+  onRemoved (ids: readonly string[]): void
+  /** Nothing could be renewed for so long that others may have taken the place of its logins. */
+  onLeaseLost (): void
 }
 
 /** Which older logins a new one takes the place of: none, all of its user, or those of its user on its device (none is a device, too). */
@@ -172,12 +186,18 @@ export interface Removal {
  * without a promise, and the connection is in the hub in the turn of its 101.
  */
 export interface Directory {
-  /** Enters a connection, and removes the older logins whose place it takes: one step. An anonymous one takes nobody's. */
+  /**
+   * Enters a connection, and removes the older logins whose place it takes: one step. An anonymous one takes nobody's.
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection); a connection that takes nobody's place is entered later then, unless it is removed first
+   */
   claim (entry: DirectoryEntry, scope: SessionScope): Awaitable<Removal>
   /** Removes all that the user has at this moment: one step. A later claim is untouched. */
   removeUser (user: string): Promise<Removal>
-  /** Resolves with true when this call removed the entry: two callers never both get true. */
-  remove (id: string): Promise<boolean>
+  /**
+   * Resolves with true when this call removed the entry: two callers never both get true.
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection); one of this node is removed later then
+   */
+  remove (entry: Pick<DirectoryEntry, 'id' | 'user'>): Promise<boolean>
   /** The living connections of a user, on all nodes. */
   user (user: string): Promise<readonly DirectoryEntry[]>
   close (): Promise<void>
@@ -197,7 +217,10 @@ export interface PresenceListener {
   onPresence (room: string, diff: PresenceDiff): void
 }
 
-/** Who is in a room, over all nodes, and what they are doing. A user with several connections is one member. */
+/**
+ * Who is in a room, over all nodes, and what they are doing. A user with several connections is one member. An `enter` or a
+ * `leave` that rejects with FST_HUB_BROKER_UNAVAILABLE MUST be made good as soon as that is possible.
+ */
 export interface Presence {
   /** Repeating it for one connection is harmless. */
   enter (room: string, user: string, connectionId: string): Promise<void>
@@ -242,5 +265,39 @@ export interface OfflineStore {
   list (user: string, after: string | undefined, limit: number): Promise<readonly StoredMessage[]>
   /** Forgets messages. Repeating it is harmless, and so are ids of others. Resolves with how many it has forgotten. */
   acknowledge (user: string, ids: readonly string[]): Promise<number>
+  close (): Promise<void>
+}
+
+/** What one node tells another. */
+export interface NodeMessage {
+  readonly head: NodeMessageHead
+  /** What an application sends to connections of the other node; null where it is about something else. */
+  readonly payload: Payload | null
+}
+
+/** What Inboxes tell the hub of their node. */
+export interface InboxListener {
+  /** A message for this node. Of one sender in the order in which it has sent them; it may come twice. */
+  onNodeMessage (from: string, message: NodeMessage): void
+}
+
+/**
+ * Messages from node to node: at most once, and to whom the sender says. A listener is told in a turn of its own, never
+ * within a call; and MUST NOT be once `close` has resolved.
+ */
+export interface Inboxes {
+  /**
+   * Ids of the nodes that live, this one included.
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
+   */
+  nodes (): Promise<readonly string[]>
+  /**
+   * Puts a message into the inbox of another node: those of this node for that one are in the order of the calls. A payload that
+   * is bytes, or a message of a peer, is the application's to change again when this has returned.
+   * @returns whether that node has an inbox: false when it has never been, or has ended. Whether it lives to read the message is not known
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
+   */
+  send (nodeId: string, message: NodeMessage): Promise<boolean>
+  /** Nothing comes any more, and nobody can send to this node. Repeating it is harmless. */
   close (): Promise<void>
 }

@@ -1,7 +1,8 @@
 import type { HubConnection } from './connection.js'
 import { Encoded } from './encoded.js'
 import type { Endpoint } from './hub-v1/endpoint.js'
-import type { Broker, Clock, Publication } from './ports.js'
+import type { LogQuestions } from './log-questions.js'
+import type { Clock, Publication } from './ports.js'
 import type { StreamPosition } from './types.js'
 
 /** Publications that one connection gets in one go, beside as many as have come meanwhile: the others have their turn, too. */
@@ -61,25 +62,23 @@ export class Cursor {
   }
 }
 
-/** Moves cursors: in slices of the event loop's time, never faster than a socket takes it, and one question to the broker for all that ask it. */
+/** Moves cursors: in slices of the event loop's time, and never faster than a socket takes it. */
 export class Recovery {
   readonly #clock: Clock
-  readonly #broker: Broker
+  readonly #questions: LogQuestions
   readonly #listener: RecoveryListener
   readonly #run = (): void => { this.#runSlice() }
   #ready: Cursor[] = []
   /** The first of them that has not been looked at in this round. */
   #at = 0
-  /** Questions to the broker that are under way, by room and position. */
-  readonly #questions = new Map<string, Map<string, Cursor[]>>()
   /** Frames of a room's publications, as long as somebody in it is behind and the log has them. */
   readonly #encoded = new Map<string, WeakMap<Publication, Encoded>>()
   /** Cursors that are further than their room: the node hears of those publications later than the log. */
   readonly #ahead = new Map<string, Set<Cursor>>()
 
-  constructor (clock: Clock, broker: Broker, listener: RecoveryListener) {
+  constructor (clock: Clock, questions: LogQuestions, listener: RecoveryListener) {
     this.#clock = clock
-    this.#broker = broker
+    this.#questions = questions
     this.#listener = listener
   }
 
@@ -162,31 +161,17 @@ export class Recovery {
   }
 
   #ask (cursor: Cursor): void {
-    const { room: { name }, epoch, offset } = cursor
-    let questions = this.#questions.get(name)
-    if (questions === undefined) this.#questions.set(name, questions = new Map())
-    const position = `${offset} ${epoch}`
-    const asking = questions.get(position)
-    if (asking !== undefined) {
-      asking.push(cursor)
-      return
-    }
-    const cursors = [cursor]
-    questions.set(position, cursors)
-    const settled = (fn: (cursor: Cursor) => void): void => {
-      questions.delete(position)
-      if (questions.size === 0 && this.#questions.get(name) === questions) this.#questions.delete(name)
-      for (const each of cursors) if (!each.ended) fn(each)
-    }
-    this.#broker.history(name, { epoch, offset }, 0).then(
-      ({ publications, recovered }) => {
-        settled((each) => {
-          if (!recovered || publications.length === 0) return this.#listener.onLost(each)
-          each.publications = publications
-          this.go(each)
-        })
+    const { room, epoch, offset } = cursor
+    this.#questions.ask(room, { epoch, offset }).then(
+      ({ publications, recovered, position }) => {
+        if (cursor.ended) return
+        // An answer that others had asked for may be of before: what is missing is asked for once more.
+        const isOld = recovered && publications.length === 0 && position.epoch === epoch && position.offset === offset
+        if (!isOld && (!recovered || publications.length === 0)) return this.#listener.onLost(cursor)
+        cursor.publications = publications
+        this.go(cursor)
       },
-      (error: unknown) => { settled((each) => { this.#listener.onFailure(each, error) }) }
+      (error: unknown) => { if (!cursor.ended) this.#listener.onFailure(cursor, error) }
     )
   }
 

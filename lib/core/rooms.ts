@@ -1,8 +1,9 @@
-import { FST_HUB_CLOSED } from '../errors.js'
-import { disconnects } from '../protocol/disconnect.js'
+import { FST_HUB_BROKER_UNAVAILABLE, FST_HUB_CLOSED } from '../errors.js'
 import type { RequestId } from '../protocol/hub-v1/schema.js'
 import type { HubConnection } from './connection.js'
+import { disconnectFor } from './failure.js'
 import { fanOut, noFanOut } from './fan-out.js'
+import { LogQuestions } from './log-questions.js'
 import type { Broker, Clock, FanOut, HistoryPolicy, HistoryPolicyOf, Presence, Publication } from './ports.js'
 import { Cursor, Recovery, samePosition, type RecoveringRoom, type RecoveryListener } from './recovery.js'
 import type { StreamPosition } from './types.js'
@@ -45,11 +46,16 @@ export class Rooms implements RecoveryListener {
   readonly counters: RecoveryCounters = { recovered: 0, unrecovered: 0, behind: 0, gaps: 0 }
   readonly #rooms = new Map<string, RoomState>()
   readonly #config: RoomsConfig
+  readonly #questions: LogQuestions
   readonly #recovery: Recovery
+
+  /** While it is away, thousands may come and go. */
+  readonly #onPresenceFailure = (error: unknown): void => { if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) this.#config.onError(error, null) }
 
   constructor (config: RoomsConfig) {
     this.#config = config
-    this.#recovery = new Recovery(config.clock, config.broker, this)
+    this.#questions = new LogQuestions(config.broker, config.clock, config.policyOf)
+    this.#recovery = new Recovery(config.clock, this.#questions, this)
   }
 
   /** Rooms with a member. */
@@ -175,9 +181,9 @@ export class Rooms implements RecoveryListener {
   }
 
   onFailure ({ connection }: Cursor, error: unknown): void {
-    this.#config.onError(error, connection)
+    if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) this.#config.onError(error, connection)
     // It comes back, and asks again from where it is.
-    connection.disconnect(disconnects.internalError)
+    connection.disconnect(disconnectFor(error))
   }
 
   #tellGap (room: RoomState, endpoint: HubConnection['endpoint'], since: StreamPosition): void {
@@ -223,9 +229,9 @@ export class Rooms implements RecoveryListener {
       endpoint.dropPosition(room.name)
       return this.#enterTold(room, connection, { id, recovered: isAsked ? samePosition(since, room) : undefined })
     }
-    let { publications, recovered, position } = await this.#config.broker.history(room.name, since, 0)
+    let { publications, recovered, position } = await this.#questions.ask(room, since)
     // Of a cache the latest counts, whatever was there before.
-    if (!recovered && mode === 'cache') ({ publications, position } = await this.#config.broker.history(room.name, undefined, 0))
+    if (!recovered && mode === 'cache') ({ publications, position } = await this.#questions.ask(room, undefined))
     if (!isWanted() || !connection.live) return positionOf(room)
     endpoint.dropPosition(room.name)
     // The log was lost while it was asked.
@@ -263,7 +269,7 @@ export class Rooms implements RecoveryListener {
 
   #entered (room: RoomState, connection: HubConnection): void {
     (connection.roomSet ??= new Set()).add(room.name)
-    if (connection.user !== null) this.#config.presence.enter(room.name, connection.user, connection.id).catch((error: unknown) => { this.#config.onError(error, null) })
+    if (connection.user !== null) this.#config.presence.enter(room.name, connection.user, connection.id).catch(this.#onPresenceFailure)
   }
 
   /** Its socket does not take a publication that the log has: it gets it from there when it does. */
@@ -296,7 +302,7 @@ export class Rooms implements RecoveryListener {
   #remove (connection: HubConnection, name: string): void {
     this.#takeOut(connection, name)
     if (connection.user !== null && connection.rooms.has(name)) {
-      this.#config.presence.leave(name, connection.user, connection.id).catch((error: unknown) => { this.#config.onError(error, null) })
+      this.#config.presence.leave(name, connection.user, connection.id).catch(this.#onPresenceFailure)
     }
   }
 

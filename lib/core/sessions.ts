@@ -1,6 +1,9 @@
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { disconnects, type Disconnect } from '../protocol/disconnect.js'
+import type { EndRequest } from './cluster/messages.js'
+import type { RemoteLogins } from './cluster/remote-logins.js'
 import type { HubConnection } from './connection.js'
-import type { Directory, Removal, SessionScope } from './ports.js'
+import type { Directory, DirectoryListener, Removal, SessionScope } from './ports.js'
 import { Registry } from './registry.js'
 import { isThenable } from './thenable.js'
 
@@ -8,6 +11,11 @@ import { isThenable } from './thenable.js'
 export type SessionPolicy = 'many' | 'single-per-user' | 'single-per-device'
 
 type Reason = Pick<Disconnect, 'code' | 'reason'>
+
+/** The fence of a login that the directory could not be asked about: less than that of any step. */
+const UNRANKED = 0.5
+/** A Removal, of which no more is known than who. */
+interface Step extends Pick<Removal, 'fence'> { readonly removed: ReadonlyArray<{ readonly id: string }> }
 
 const SCOPES: Record<SessionPolicy, SessionScope> = { many: 'none', 'single-per-user': 'user', 'single-per-device': 'device' }
 
@@ -17,51 +25,102 @@ const SCOPES: Record<SessionPolicy, SessionScope> = { many: 'none', 'single-per-
  * which the answer comes: a step ends what was before it, whoever hears of it first, and nothing that was after it. So
  * an answer that is lost is made good by the next one.
  */
-export class Sessions {
+export class Sessions implements DirectoryListener {
   /** Accepted, but not in the registry: the claim is under way, or they end before they began. */
   readonly entering = new Registry()
+  readonly directory: Directory
   readonly #registry: Registry
-  readonly #directory: Directory
+  readonly #remote: RemoteLogins
   readonly #scope: SessionScope
   /** Of those that enter: the highest step that ends them, should their own place turn out to be before it. */
   readonly #outranked = new Map<HubConnection, { readonly fence: number, readonly why: Reason }>()
 
   /** @param registry the connections whose claim was answered */
-  constructor (policy: SessionPolicy, directory: Directory, registry: Registry) {
+  constructor (policy: SessionPolicy, directory: (listener: DirectoryListener) => Directory, registry: Registry, remote: RemoteLogins) {
     this.#scope = SCOPES[policy]
-    this.#directory = directory
+    this.#remote = remote
     this.#registry = registry
+    this.directory = directory(this)
   }
 
   /**
    * Claims the place of a connection, and ends the older logins that it replaces. It may have ended itself then. It is in
-   * `entering` as long as the directory has not answered.
+   * `entering` as long as the directory, or a node that has one of those, has not answered. Where the directory is away, it is
+   * let in if it takes nobody's place, and ended if it may.
    * @returns null when that is done
-   * @throws what the directory throws, or rejects with it
+   * @throws what else the directory throws, or rejects with it
    */
   claim (connection: HubConnection): Promise<void> | null {
-    const answer = this.#directory.claim(connection, this.#scope)
-    if (isThenable(answer)) {
-      this.entering.add(connection)
-      return Promise.resolve(answer).then((claim) => { this.#claimed(connection, claim) })
-    }
-    this.#claimed(connection, answer)
-    return null
+    const answer = this.directory.claim(connection, this.#scope)
+    const claimed = isThenable(answer)
+      ? Promise.resolve(answer).then(async (claim) => { await this.#claimed(connection, claim) }, (error: unknown) => { this.#unanswered(connection, error) })
+      : this.#claimed(connection, answer)
+    if (claimed !== null) this.entering.add(connection)
+    return claimed
   }
 
-  #claimed (connection: HubConnection, claim: Removal): void {
-    const { user, device } = connection
+  /** @returns null when nobody else has to be told */
+  #claimed (connection: HubConnection, claim: Removal): Promise<void> | null {
+    const { user } = connection
+    const device = this.#scope === 'device' ? connection.device : undefined
     connection.fence = claim.fence
+    let told: Promise<number> | null = null
     if (user !== null && this.#scope !== 'none') {
-      this.#end(user, claim, disconnects.replaced, (other) => this.#scope === 'user' || other.device === device)
+      this.#end(user, claim, disconnects.replaced, device)
+      told = this.#remote.end(user, claim, { ...disconnects.replaced, device })
     }
-    const outranked = this.#outranked.get(connection)
-    if (outranked !== undefined && claim.fence < outranked.fence) connection.disconnect(outranked.why)
+    this.#rank(connection)
+    return told?.then(() => {}) ?? null
   }
 
-  /** Ends all logins that the user has at this moment. @returns how many this call ended */
+  #unanswered (connection: HubConnection, error: unknown): void {
+    if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) throw error
+    connection.fence = UNRANKED
+    if (this.#scope !== 'none' && connection.user !== null) connection.disconnect(disconnects.tryAgain)
+    else this.#rank(connection)
+  }
+
+  #rank (connection: HubConnection): void {
+    const outranked = this.#outranked.get(connection)
+    if (outranked !== undefined && connection.fence < outranked.fence) connection.disconnect(outranked.why)
+  }
+
+  /** Ends all logins that the user has at this moment. @returns how many this call ended, as far as their nodes say so */
   async kickUser (user: string, why: Reason): Promise<number> {
-    return this.#end(user, await this.#directory.removeUser(user), why, () => true)
+    const removal = await this.directory.removeUser(user)
+    return this.#end(user, removal, why) + (await this.#remote.end(user, removal, { ...why, device: undefined }) ?? 0)
+  }
+
+  /** Another node has made a step of the directory that ends logins here. @returns how many this call ended */
+  endFor ({ user, fence, ids, code, reason, device }: EndRequest): number {
+    return this.#end(user, { fence, removed: ids.map((id) => ({ id })) }, { code, reason }, device)
+  }
+
+  /** It has ended. @throws what the directory rejects with, unless it is away (as a rejection): then it does that later */
+  async forget (connection: HubConnection): Promise<void> {
+    try {
+      await this.directory.remove(connection)
+    } catch (error) {
+      if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) throw error
+    }
+  }
+
+  /* ---- DirectoryListener ---- */
+
+  onRemoved (ids: readonly string[]): void {
+    for (const id of ids) {
+      const connection = this.#registry.get(id) ?? this.entering.get(id)
+      // What ends already has its own code, and its last messages may still be handled.
+      if (connection?.live === true) connection.disconnect(disconnects.kicked)
+    }
+  }
+
+  onLeaseLost (): void {
+    if (this.#scope === 'none') return
+    for (const connection of [...this.#registry.all(), ...this.entering.all()]) {
+      // Those that wait for an answer get it, or the news that there is none.
+      if (connection.user !== null && connection.fence > 0 && connection.live) connection.disconnect(disconnects.tryAgain)
+    }
   }
 
   /** It is in the registry now, or its socket has ended. */
@@ -70,7 +129,9 @@ export class Sessions {
     this.#outranked.delete(connection)
   }
 
-  #end (user: string, { fence, removed }: Removal, why: Reason, concerns: (connection: HubConnection) => boolean): number {
+  /** @param device only logins of this one (null: those without one); undefined: all */
+  #end (user: string, { fence, removed }: Step, why: Reason, device?: string | null): number {
+    const concerns = (connection: HubConnection): boolean => device === undefined || connection.device === device
     let ended = 0
     for (const connection of this.#registry.ofUser(user)) {
       if (connection.fence < fence && concerns(connection) && connection.disconnect(why)) ended++

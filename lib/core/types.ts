@@ -1,4 +1,7 @@
 import type { EventAnswer, EventDefinition, EventSchema } from './hub-v1/event-types.js'
+import type { ClusterStats, ClusterStatsOptions, HubStats } from './stats-types.js'
+
+export type * from './stats-types.js'
 
 /** A value, or a promise of one. */
 export type Awaitable<T> = T | Promise<T>
@@ -117,6 +120,11 @@ export interface UserSendResult {
   nodes: string[]
   /** Whether it was kept for a later connection. */
   stored: boolean
+  /**
+   * There may be more: a node that holds, or held, a connection of the user has not answered within 2 s, or it could not be found out
+   * which nodes do. Such a connection may get the message, or not. Absent when the numbers are complete.
+   */
+  partial?: true
 }
 
 /** Options of one kick. */
@@ -202,7 +210,7 @@ export interface Connection {
   /**
    * Ends this login: the directory forgets it first, then its node closes it.
    * @returns whether this call ended it, and it was not ending already
-   * @throws FST_HUB_INVALID_CLOSE_CODE (as a rejection)
+   * @throws FST_HUB_INVALID_CLOSE_CODE; FST_HUB_BROKER_UNAVAILABLE, and then it ends with 4501 when Redis is back (as rejections)
    */
   kick (reason?: string, options?: KickOptions): Promise<boolean>
   /** Ends it at once, without a Close frame: the peer sees 1006. Unless it was closing already, `onDisconnect` is told 1006 with the initiator `'server'`. */
@@ -248,87 +256,21 @@ export interface User {
   /** Whether any node holds a connection of the user. */
   online (): Promise<boolean>
   /**
-   * Sends to each connection of the user.
-   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections); with `offline`, FST_HUB_OFFLINE_UNAVAILABLE when
-   * nothing is kept, or the user's connections are there and none of them can acknowledge
+   * Sends to each connection of the user, on all nodes: to those of this node within the call, and resolves when the others have
+   * taken it, or 2 s have passed. At most once; `offline` makes it at least once.
+   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections); FST_HUB_BROKER_UNAVAILABLE when no connection of this
+   * node took it, and it could not be found out who else might; with `offline`, FST_HUB_OFFLINE_UNAVAILABLE when nothing is kept,
+   * or the user's connections are there and none of them can acknowledge
    */
   send (data: unknown, options?: UserSendOptions): Promise<UserSendResult>
   /**
    * Ends the logins that the user has at this moment, those included whose `onConnect` has not begun. The directory forgets
    * them in one step, then they are closed: a login that comes later is untouched, also when it comes before the others are closed.
-   * @returns how many this call ended
-   * @throws FST_HUB_INVALID_CLOSE_CODE (as a rejection)
+   * @returns how many this call ended, on all nodes, as far as those have said so within 2 s: one that is cut off from the others ends
+   * them later, and they are not in the number
+   * @throws FST_HUB_INVALID_CLOSE_CODE, FST_HUB_BROKER_UNAVAILABLE (as rejections)
    */
   kick (reason?: string, options?: KickOptions): Promise<number>
-}
-
-/** Counters and gauges of one node. Counters start at 0 with the hub and only grow. */
-export interface HubStats {
-  nodeId: string
-  /** Gauge: open connections. */
-  connections: number
-  /** Gauge: upgrades that wait for a slot. */
-  waiting: number
-  /** Gauge: rooms with a member on this node. */
-  rooms: number
-  /** Gauge: users with a connection on this node. */
-  users: number
-  /** Of the HTTP server, so the same for all its hubs. Not of the second server that Fastify opens for `localhost`. */
-  sockets: {
-    /** Gauge: open sockets, those included that never become a WebSocket. */
-    open: number
-    /** Sockets that the server closed on arrival, because as many as `limits.sockets` (its `maxConnections`) were open. */
-    dropped: number
-  }
-  /** Upgrades that became a connection. */
-  admitted: number
-  /**
-   * Upgrades that this hub refused, `identify` included: by code where it is one of ours, else by status.
-   * Not counted: answers of the application's own hooks.
-   */
-  refused: Record<string, number>
-  messages: {
-    /** Complete messages of peers that were taken: all but those over the rate or of the wrong kind. */
-    received: number
-    /** Messages handed to the socket, those of hub.v1 itself included. */
-    sent: number
-    /** Messages that had to wait in the queue behind a blocked socket; not what a hub.v1 peer takes from a room's log instead. */
-    queued: number
-    /** Queued messages that were evicted, and accepted ones that an ending connection could not send, those of hub.v1 itself included. */
-    dropped: number
-    /** Messages that a queue refused. */
-    rejected: number
-    /** Queued messages whose place a newer one with the same key took. */
-    replaced: number
-    /** Messages of peers beyond `limits.messagesPerSecond`, which were dropped. */
-    limited: number
-    /** Times that a peer was not read for a while, because it was ahead of `limits.bytesPerSecond`. */
-    throttled: number
-  }
-  /** Gauge: bytes in all queues. */
-  queuedBytes: number
-  /** Of hub.v1 connections. */
-  recovery: {
-    /** Joins with a position that got all they had missed. */
-    recovered: number
-    /** Joins with a position since when something is not kept any more. */
-    unrecovered: number
-    /** Times that a slow reader was given a room from its log. */
-    behind: number
-    /** Times that a connection was told that publications are lost for it. */
-    gaps: number
-  }
-  /** Messages kept for users. */
-  offline: {
-    stored: number
-    /** Sent to a connection, again each time. */
-    delivered: number
-    acknowledged: number
-    /** Gone for newer ones: `offline.maxMessages`. */
-    evicted: number
-    /** Gone unread: `offline.ttl`. */
-    expired: number
-  }
 }
 
 /** Whether this node should get traffic. */
@@ -336,7 +278,8 @@ export interface HubHealth {
   /**
    * `'draining'` from `drain()` or `app.close()` on, whatever else is wrong. `'degraded'` while one of these holds: the event
    * loop is later than `limits.maxLoopDelay`, or than 1 s when that is 0; all of `limits.connections` are taken; the server
-   * dropped a socket in the last 10 s; `queue.maxTotalBytes` made the queues of this process drop something in the last 10 s.
+   * dropped a socket in the last 10 s; `queue.maxTotalBytes` made the queues of this process drop something in the last 10 s; with
+   * the option `redis`, Redis is away, or has refused something in the last 10 s, or nothing comes from the other nodes for 10 s.
    */
   status: 'ok' | 'degraded' | 'draining'
   /** Why it is not `'ok'`: sentences with figures, for people to read, whose wording may change. Empty when it is. */
@@ -383,7 +326,13 @@ export interface Hub {
    * @throws FST_HUB_INVALID_NAME, FST_HUB_INVALID_ARGUMENT, FST_HUB_DUPLICATE_EVENT
    */
   event<const S extends EventSchema, const Answer extends EventAnswer<S>> (name: string, definition: EventDefinition<S, Answer>): this
+  /** The figures of this node. */
   stats (): HubStats
+  /**
+   * The figures of all nodes, as far as they answer in time.
+   * @throws FST_HUB_INVALID_ARGUMENT (as a rejection)
+   */
+  stats (options: ClusterStatsOptions): Promise<ClusterStats>
   health (): HubHealth
   /**
    * Stops admitting and closes every connection with 1012, paced over `drain.spread`; what is left after

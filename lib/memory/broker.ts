@@ -3,7 +3,7 @@ import type { Broker, BrokerListener, Clock, FanOut, HistoryPolicyOf, Publicatio
 import type { StreamPosition } from '../core/types.js'
 import type { Payload } from '../protocol/frame.js'
 import { HistoryLog } from './history-log.js'
-import { keep } from './keep.js'
+import { keep } from '../core/keep.js'
 
 /** How long a room without history and subscribers keeps its position after its last publication, question or subscriber. */
 export const POSITION_TTL_MS = 5 * 60_000

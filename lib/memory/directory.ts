@@ -21,7 +21,7 @@ export class MemoryDirectory implements Directory {
     return { fence: ++this.#fence, removed }
   }
 
-  async remove (id: string): Promise<boolean> {
+  async remove ({ id }: Pick<DirectoryEntry, 'id'>): Promise<boolean> {
     const entry = this.#byId.get(id)
     if (entry === undefined) return false
     this.#remove(entry)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, OfflineListener, OfflineStore, StoredMessage, Timer } from '../core/ports.js'
 import type { Payload } from '../protocol/frame.js'
-import { keep } from './keep.js'
+import { keep } from '../core/keep.js'
 
 /** How often messages are looked through for those that are too old. */
 const SWEEP_MS = 60_000

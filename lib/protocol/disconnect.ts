@@ -25,6 +25,8 @@ export const disconnects = Object.freeze({
   internalError: entry(1011, 'internal error', true),
   /** The node drains. */
   restart: entry(1012, 'service restart', true),
+  /** Logins can not be told apart from newer ones, as Redis is away: `sessions` allows one only. */
+  tryAgain: entry(1013, 'try again later', true),
   /** The credentials have expired: renew them, then come back. */
   expired: entry(4401, 'credentials expired', true),
   /** Nothing was heard for `heartbeat.timeout`. */

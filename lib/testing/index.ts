@@ -1,4 +1,5 @@
 export { connect } from './connect.js'
 export type { ConnectOptions } from './connect.js'
+export { TestCluster } from './cluster/test-cluster.js'
 export { TestClock } from './test-clock.js'
 export type { PeerEnd, TestPeer } from './test-peer.js'

@@ -1,6 +1,6 @@
 // A TypeScript program of someone who installed the package: test-pack.js compiles and runs it in an empty folder.
 import Fastify, { type FastifyRequest } from 'fastify'
-import fastifyHub, { disconnects, errors, fastifyHub as named, type Connection, type Hub, type HubOptions } from 'fastify-hub'
+import fastifyHub, { disconnects, errors, fastifyHub as named, type Connection, type Hub, type HubOptions, type RedisClient } from 'fastify-hub'
 
 declare module 'fastify-hub' {
   interface HubConnectionData { name?: string }
@@ -20,6 +20,9 @@ const options: HubOptions = {
     if (code === disconnects.normal.code) app.close().catch((error: unknown) => { throw error })
   }
 }
+
+/** Types need no ioredis. */
+export function onRedis (client: RedisClient): HubOptions { return { redis: { client, prefix: 'app' } } }
 
 function greeting ({ data }: Connection): string {
   const name: string | undefined = data.name

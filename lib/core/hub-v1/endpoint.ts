@@ -54,7 +54,7 @@ export class Endpoint {
     this.connection = connection
     this.codec = codec
     this.session = hub.sessions.begin(this, connection.user)
-    this.offline = hub.offline !== null && connection.user !== null ? new OfflineDelivery(hub.offline, this, connection.user) : null
+    this.offline = hub.offline !== null && connection.user !== null ? new OfflineDelivery(hub.offline, this, connection.user, hub.wheel) : null
   }
 
   /** The kind of WebSocket message that the peer may send. */
@@ -137,6 +137,7 @@ export class Endpoint {
   end (): void {
     this.#onFirst?.()
     this.#wake()
+    this.offline?.end()
     this.#hub.onEnd(this)
   }
 

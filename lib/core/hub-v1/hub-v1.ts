@@ -1,6 +1,6 @@
-import { FST_HUB_CLOSED } from '../../errors.js'
+import { FST_HUB_BROKER_UNAVAILABLE, FST_HUB_CLOSED } from '../../errors.js'
 import { wireErrors } from '../../protocol/hub-v1/errors.js'
-import type { ClientMessage, ServerMessage } from '../../protocol/hub-v1/schema.js'
+import type { ClientMessage, ClientOp, ServerMessage } from '../../protocol/hub-v1/schema.js'
 import { toJsonText } from '../payload.js'
 import type { TimingWheel } from '../timing-wheel.js'
 import type { Clock, Presence } from '../ports.js'
@@ -38,6 +38,9 @@ export interface HubV1Options {
   /** Invalid messages in a row that end a connection; 0: never. */
   readonly violations: number
 }
+
+/** Requests of which it matters whether they were done: twice is not the same as once. */
+const ONCE: readonly ClientOp[] = ['publish', 'event']
 
 /** What all hub.v1 connections of a hub have in common. */
 export class HubV1 {
@@ -82,8 +85,8 @@ export class HubV1 {
     endpoint.answer(await answered)
   }
 
-  /** What a peer is told of a failure; what is not the peer's mistake is reported. @param room that it is about */
-  describe ({ connection }: Endpoint, error: unknown, about?: string): Pick<ServerMessage<'error'>, 'code' | 'message' | 'room' | 'path'> {
+  /** What a peer is told of a failure; what is not the peer's mistake is reported. @param about a room */
+  describe ({ connection }: Endpoint, error: unknown, op: ClientOp, about?: string): Pick<ServerMessage<'error'>, 'code' | 'message' | 'room' | 'path'> {
     if (error instanceof RequestError) {
       const { code, message, room, path } = error
       return { code, message, ...room === undefined ? {} : { room }, ...path === undefined ? {} : { path } }
@@ -92,6 +95,10 @@ export class HubV1 {
     // What an HTTP handler would answer with 400 to 499: the peer's mistake, and its to know.
     if (error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' && error.statusCode >= 400 && error.statusCode < 500) {
       return { code: wireErrors.rejected, message: typeof error.message === 'string' ? error.message : 'the request was rejected', ...room }
+    }
+    // Whoever speaks with the broker tells of it. Thousands may ask meanwhile.
+    if (error instanceof FST_HUB_BROKER_UNAVAILABLE) {
+      return { code: ONCE.includes(op) ? wireErrors.internal : wireErrors.unavailable, message: 'the request can not be done now', ...room }
     }
     if (!(error instanceof FST_HUB_CLOSED && !connection.live)) this.#host.report(error, connection)
     return { code: wireErrors.internal, message: 'the request failed', ...room }
@@ -117,7 +124,7 @@ export class HubV1 {
       // As text: what the application does with the value later changes no answer.
       return { op: 'reply', id, payload: data === undefined ? null : toJsonText(data) }
     } catch (error) {
-      return { op: 'error', ...this.describe(endpoint, error), ...id === undefined ? {} : { id } }
+      return { op: 'error', ...this.describe(endpoint, error, message.op), ...id === undefined ? {} : { id } }
     }
   }
 }

@@ -1,8 +1,13 @@
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../errors.js'
 import type { OfflineStore, StoredMessage } from '../ports.js'
+import { Timeout, type TimingWheel } from '../timing-wheel.js'
 import type { Endpoint } from './endpoint.js'
 
 /** Messages that are asked for at once. */
 const PAGE = 32
+
+/** Milliseconds after which a store that was away is asked again: from half of them to one and a half, so that not all ask at once. */
+const RETRY_MS = 10_000
 
 /** What is kept for users, and what has become of it. */
 export interface OfflineShared {
@@ -16,20 +21,28 @@ export class OfflineDelivery {
   readonly #shared: OfflineShared
   readonly #endpoint: Endpoint
   readonly #user: string
+  readonly #wheel: TimingWheel
   /** The last one that was sent. */
   #last: string | undefined
   #running: Promise<void> | null = null
   /** Something may have come since the store was asked. */
   #isMore = false
+  /** Runs while the store is away; made when it is for the first time. */
+  #retry: Timeout | null = null
 
-  constructor (shared: OfflineShared, endpoint: Endpoint, user: string) {
+  constructor (shared: OfflineShared, endpoint: Endpoint, user: string, wheel: TimingWheel) {
     this.#shared = shared
     this.#endpoint = endpoint
     this.#user = user
+    this.#wheel = wheel
   }
 
-  /** Sends what is there, and what comes meanwhile. Resolves when it is all with the socket, or the connection has ended; never rejects. */
+  /**
+   * Sends what is there, and what comes meanwhile. Resolves when it is all with the socket, or the connection has ended, or the
+   * store has failed; one that is away is asked again later. Never rejects.
+   */
   async deliver (): Promise<void> {
+    this.#retry?.cancel()
     this.#isMore = true
     this.#running ??= this.#run()
     await this.#running
@@ -41,6 +54,9 @@ export class OfflineDelivery {
     counters.acknowledged += await store.acknowledge(this.#user, ids)
   }
 
+  /** The connection has ended. */
+  end (): void { this.#retry?.cancel() }
+
   async #run (): Promise<void> {
     try {
       while (this.#isMore) {
@@ -50,11 +66,18 @@ export class OfflineDelivery {
         if (messages.length === PAGE) this.#isMore = true
       }
     } catch (error) {
-      this.#shared.onError(error)
+      if (error instanceof FST_HUB_BROKER_UNAVAILABLE) this.#tryLater()
+      else this.#shared.onError(error)
     } finally {
       // In the same turn as the last look at isMore: whoever comes now begins anew.
       this.#running = null
     }
+  }
+
+  #tryLater (): void {
+    if (!this.#endpoint.connection.live) return
+    this.#retry ??= new Timeout(this.#wheel, () => { this.deliver().catch((error: unknown) => { this.#shared.onError(error) }) })
+    this.#retry.start(Math.round(RETRY_MS * (0.5 + Math.random())))
   }
 
   /** @returns false when the connection has ended */

@@ -84,7 +84,7 @@ export class Requests {
       try {
         await this.#join(endpoint, room, { since })
       } catch (error) {
-        endpoint.error(this.#hub.describe(endpoint, error, room))
+        endpoint.error(this.#hub.describe(endpoint, error, 'join', room))
       }
     }
     return { session: isSame }

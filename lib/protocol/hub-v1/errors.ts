@@ -23,7 +23,7 @@ export const wireErrors = Object.freeze({
   rateLimited: 'rate_limited',
   /** The application failed. */
   internal: 'internal',
-  /** The server can not do it now: try again. */
+  /** The server can not do it now: it was not done, or may be done again. */
   unavailable: 'unavailable'
 })
 

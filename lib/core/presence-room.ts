@@ -1,4 +1,4 @@
-import type { PresenceDiff, PresenceListener } from '../core/ports.js'
+import type { PresenceDiff, PresenceListener } from './ports.js'
 
 /** What a listener believes of something that has changed since it was told; null: some of its askers this, others that. */
 type Belief = boolean | null
@@ -72,6 +72,52 @@ export class PresenceRoom {
     }
   }
 
+  /**
+   * Makes it what it is elsewhere. Repeating it is harmless.
+   * @param states with their ends in monotonic milliseconds @param keepsOthers whether those that are here and not there stay
+   */
+  replace (members: Iterable<Readonly<{ user: string, connectionId: string }>>, states: Iterable<Readonly<{ user: string, key: string, end: number }>>, keepsOthers: boolean): void {
+    const there = new PairSet()
+    for (const { user, connectionId } of members) {
+      there.add(user, connectionId)
+      this.enter(user, connectionId)
+    }
+    if (!keepsOthers) {
+      for (const [user, own] of this.#members) for (const id of own) if (!there.has(user, id)) this.leave(user, id)
+    }
+    const holding = new PairSet()
+    for (const { user, key, end } of states) {
+      holding.add(user, key)
+      this.setState(user, key, end)
+    }
+    if (!keepsOthers) {
+      for (const [user, own] of this.#states ?? []) for (const key of own.keys()) if (!holding.has(user, key)) this.endState(user, key)
+    }
+  }
+
+  /** Who asked was told that these users are here (the keys), which may be older or newer than what is here: where it differs, that is told in any case. */
+  listed (asker: PresenceListener, users: ReadonlyMap<string, unknown>): void {
+    const changes = this.#watchers?.get(asker)?.users
+    if (changes === undefined) return
+    for (const user of changes.keys()) changes.set(user, null)
+    for (const user of users.keys()) if (!this.#members.has(user)) changes.set(user, null)
+    for (const user of this.#members.keys()) if (!users.has(user)) changes.set(user, null)
+  }
+
+  /** The same of states. */
+  statesListed (asker: PresenceListener, states: Iterable<Readonly<{ user: string, key: string }>>): void {
+    const changes = this.#watchers?.get(asker)
+    if (changes === undefined) return
+    const doubt = (user: string, key: string): void => { beliefsOf(changes, user).set(key, null) }
+    const listed = new PairSet()
+    for (const { user, key } of states) {
+      listed.add(user, key)
+      if (this.#states?.get(user)?.has(key) !== true) doubt(user, key)
+    }
+    for (const own of changes.states.values()) for (const key of own.keys()) own.set(key, null)
+    for (const [user, own] of this.#states ?? []) for (const key of own.keys()) if (!listed.has(user, key)) doubt(user, key)
+  }
+
   /** @param asker sees what may change back before it is told: from here on it is told in any case */
   list (asker: PresenceListener): Array<{ user: string, connections: number }> {
     const users = this.#watchers?.get(asker)?.users
@@ -127,10 +173,29 @@ export class PresenceRoom {
   }
 
   #noteState (user: string, key: string, before: boolean): void {
-    for (const { states } of this.#watchers?.values() ?? []) {
-      const own = states.get(user)
-      if (own === undefined) states.set(user, new Map([[key, before]]))
-      else if (!own.has(key)) own.set(key, before)
+    for (const changes of this.#watchers?.values() ?? []) {
+      const own = beliefsOf(changes, user)
+      if (!own.has(key)) own.set(key, before)
     }
   }
+}
+
+/** By key: what is believed of the states of a user. */
+function beliefsOf ({ states }: Changes, user: string): Map<string, Belief> {
+  let own = states.get(user)
+  if (own === undefined) states.set(user, own = new Map())
+  return own
+}
+
+/** Pairs of names. */
+class PairSet {
+  readonly #pairs = new Map<string, Set<string>>()
+
+  add (first: string, second: string): void {
+    const own = this.#pairs.get(first)
+    if (own === undefined) this.#pairs.set(first, new Set([second]))
+    else own.add(second)
+  }
+
+  has (first: string, second: string): boolean { return this.#pairs.get(first)?.has(second) === true }
 }

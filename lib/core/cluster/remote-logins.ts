@@ -1,0 +1,35 @@
+import type { Removal } from '../ports.js'
+import { ANSWER_MS, type NodeCalls } from './node-calls.js'
+
+/** Why logins end, and which of those that the directory has removed, and of those that it had before them. */
+export interface LoginEnd {
+  /** Of the Close frame. */
+  readonly code: number
+  readonly reason: string
+  /** Only logins of this device (null: those without one); undefined: all. */
+  readonly device: string | null | undefined
+}
+
+/** Logins on other nodes that a step of the directory has ended. */
+export class RemoteLogins {
+  readonly #nodeId: string
+  readonly #calls: NodeCalls
+
+  constructor (nodeId: string, calls: NodeCalls) {
+    this.#nodeId = nodeId
+    this.#calls = calls
+  }
+
+  /**
+   * Tells their nodes. Resolves when each has closed what it has of them, or has not answered in time: it is told when it can be
+   * reached again, and finds out by itself when that takes too long.
+   * @returns how many were ended for this, as far as their nodes say so; null when there are none elsewhere
+   */
+  end (user: string, { fence, removed }: Removal, { code, reason, device }: LoginEnd): Promise<number> | null {
+    const elsewhere = removed.filter(({ nodeId }) => nodeId !== this.#nodeId)
+    if (elsewhere.length === 0) return null
+    const nodes = [...new Set(elsewhere.map(({ nodeId }) => nodeId))]
+    return this.#calls.ask(nodes, { op: 'end', user, fence, ids: elsewhere.map(({ id }) => id), code, reason, device }, null, ANSWER_MS)
+      .then(({ answers }) => [...answers.values()].reduce((sum, ended) => sum + ended, 0))
+  }
+}

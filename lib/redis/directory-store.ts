@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto'
+import type { DirectoryEntry, Removal, SessionScope } from '../core/ports.js'
+import type { Keys } from './keys.js'
+import type { Argument, RedisLink, Reply } from './link.js'
+import { Script } from './script.js'
+
+/** By which an entry is found. */
+export type EntryKey = Pick<DirectoryEntry, 'id' | 'user'>
+
+/** When a step took place. */
+export interface Moment {
+  /** Another one than before: Redis may have lost data in between, as its mark has gone, or its history of replication is another one. */
+  readonly world: string
+  /** Milliseconds since the Unix epoch, by the clock of Redis. */
+  readonly now: number
+}
+
+const scripts = {
+  claim: new Script('directory-shared', 'directory-claim'),
+  enter: new Script('directory-shared', 'directory-enter'),
+  refresh: new Script('directory-shared', 'directory-refresh'),
+  remove: new Script('directory-remove'),
+  removeUser: new Script('directory-shared', 'directory-remove-user'),
+  user: new Script('directory-shared', 'directory-user')
+}
+
+/** The steps of the directory, each a script: what they are given, and what they answer. All throw as RedisLink's `run` does. */
+export class DirectoryStore {
+  readonly #link: RedisLink
+  readonly #keys: Keys
+  readonly #ttl: number
+  /** By partition, the highest fence that this node has seen: it is told to Redis, which may have lost it. */
+  readonly #fences: number[]
+
+  /** @param ttl milliseconds after which what is not renewed is forgotten */
+  constructor (link: RedisLink, keys: Keys, ttl: number) {
+    this.#link = link
+    this.#keys = keys
+    this.#ttl = ttl
+    this.#fences = Array.from({ length: keys.partitions }, () => 0)
+  }
+
+  partitionOf ({ id, user }: EntryKey): number { return this.#keys.partitionOf(user ?? id) }
+
+  async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal & Moment> {
+    const partition = this.partitionOf(entry)
+    const [fence, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
+      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), ...fieldsOf(entry)
+    ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
+    return { fence: this.#saw(partition, fence), world: String(world), now, removed: removed.map(toEntry) }
+  }
+
+  /**
+   * Enters it once more.
+   * @param fence that it had; 0: none yet
+   * @returns null when a newer login has taken its place
+   */
+  async enter (entry: DirectoryEntry, scope: SessionScope, fence: number): Promise<{ fence: number } & Moment | null> {
+    const partition = this.partitionOf(entry)
+    const [text, world, now] = await this.#link.run(scripts.enter, this.#keysOfOne(partition, entry), [
+      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), fence, ...fieldsOf(entry)
+    ]) as readonly [Buffer, Buffer, number]
+    if (text.length === 0) return null
+    return { fence: this.#saw(partition, text), world: String(world), now }
+  }
+
+  /** Renews entries of one partition. @returns also the indexes of those that are not there */
+  async refresh (partition: number, entries: readonly DirectoryEntry[]): Promise<{ missing: ReadonlySet<number> } & Moment> {
+    const keys = [this.#keys.fence(partition), this.#keys.mark(partition)]
+    const args: Argument[] = [this.#ttl, this.#fence(partition), randomUUID()]
+    for (const entry of entries) {
+      const own = this.#keysOf(entry)
+      keys.push(...own)
+      args.push(entry.id, own.length, entry.lastSeen)
+    }
+    const [fence, world, now, missing] = await this.#link.run(scripts.refresh, keys, args) as readonly [Buffer, Buffer, number, readonly number[]]
+    this.#saw(partition, fence)
+    return { world: String(world), now, missing: new Set(missing.map((number) => number - 1)) }
+  }
+
+  /** Removes entries of one partition. @returns how many were there */
+  async remove (entries: readonly EntryKey[]): Promise<number> {
+    const keys: string[] = []
+    const args: Argument[] = []
+    for (const entry of entries) {
+      const own = this.#keysOf(entry)
+      keys.push(...own)
+      args.push(entry.id, own.length)
+    }
+    return await this.#link.run(scripts.remove, keys, args) as number
+  }
+
+  async removeUser (user: string): Promise<Removal> {
+    const partition = this.#keys.partitionOf(user)
+    const [fence, removed] = await this.#link.run(scripts.removeUser, [this.#keys.fence(partition), this.#keys.connection(user, ''), this.#keys.user(user)], [
+      this.#fence(partition)
+    ]) as readonly [Buffer, ReadonlyArray<readonly Reply[]>]
+    return { fence: this.#saw(partition, fence), removed: removed.map(toEntry) }
+  }
+
+  async user (user: string): Promise<readonly DirectoryEntry[]> {
+    const entries = await this.#link.run(scripts.user, [this.#keys.connection(user, ''), this.#keys.user(user)], []) as ReadonlyArray<readonly Reply[]>
+    return entries.map(toEntry)
+  }
+
+  #keysOfOne (partition: number, entry: EntryKey): string[] {
+    const [own, ...user] = this.#keysOf(entry) as [string, ...string[]]
+    return [this.#keys.fence(partition), this.#keys.mark(partition), own, own.slice(0, own.length - entry.id.length), ...user]
+  }
+
+  #keysOf ({ id, user }: EntryKey): string[] {
+    const connection = this.#keys.connection(user, id)
+    return user === null ? [connection] : [connection, this.#keys.user(user)]
+  }
+
+  #fence (partition: number): number { return this.#fences[partition] as number }
+
+  #saw (partition: number, text: Buffer): number {
+    const fence = Number(String(text))
+    if (fence > this.#fence(partition)) this.#fences[partition] = fence
+    return fence
+  }
+}
+
+/** What the hash of a connection holds beside its fence; what is null has no field. */
+function fieldsOf ({ user, device, nodeId, ip, subprotocol, connectedAt, lastSeen }: DirectoryEntry): Argument[] {
+  const fields: Argument[] = ['node', nodeId, 'connectedAt', connectedAt, 'lastSeen', lastSeen]
+  for (const [name, value] of Object.entries({ user, device, ip, subprotocol })) if (value !== null) fields.push(name, value)
+  return fields
+}
+
+function toEntry ([id, user, device, node, ip, subprotocol, connectedAt, lastSeen]: readonly Reply[]): DirectoryEntry {
+  return {
+    id: String(id),
+    nodeId: String(node),
+    user: textOf(user),
+    device: textOf(device),
+    ip: textOf(ip),
+    subprotocol: textOf(subprotocol),
+    connectedAt: Number(textOf(connectedAt)),
+    lastSeen: Number(textOf(lastSeen))
+  }
+}
+
+function textOf (reply: Reply | undefined): string | null { return Buffer.isBuffer(reply) ? String(reply) : null }

@@ -1,0 +1,299 @@
+import type { Redis } from 'ioredis'
+import type { Clock, Timer } from '../core/ports.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
+import { END_MS, NOT_THE_MASTER, type Connection, type Connections } from './connections.js'
+import type { Script } from './script.js'
+
+/** An argument of a command. */
+export type Argument = string | number | Buffer
+
+/** What Redis answers: bulk strings are bytes. */
+export type Reply = Buffer | number | null | readonly Reply[]
+
+/** How often calls are looked through for those that wait for too long. */
+const LOOK_MS = 250
+/** Milliseconds for the old master to be a master again, or for the new one to be found: each try would have everything compared. */
+const NO_MASTER_PAUSE_MS = 500
+/** Times that a script is sent to a Redis that forgets it each time, the last one with its source. */
+const MAX_TRIES = 3
+
+/** It is there, and will do it later: what was asked for was not done. */
+const LATER = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS) /
+
+/** What Redis owes an answer to. */
+interface Call {
+  readonly command: string
+  readonly args: readonly Argument[]
+  readonly resolve: (reply: Reply) => void
+  readonly reject: (error: Error) => void
+  /** Monotonic milliseconds. */
+  readonly deadline: number
+}
+
+/** What a link tells. */
+export interface LinkListener {
+  /** Redis can be asked (again). */
+  onReady (): void
+  /** Redis has gone. */
+  onAway (why: Error): void
+  /** Redis is there, and has refused a command: what it says. */
+  onRefused? (why: Error): void
+}
+
+/** The connection of this node over which commands go that do not block. Those of one turn of the event loop leave in one write. */
+export class RedisLink {
+  readonly #connections: Connections
+  readonly #connection: Connection
+  readonly #clock: Clock
+  readonly #timeout: number
+  readonly #listeners = new Set<LinkListener>()
+  /** Calls of this turn. */
+  #calls: Call[] = []
+  /** In the order in which they were made, and all with the same patience. */
+  readonly #open = new Set<Call>()
+  /** Those who wait for another try. */
+  readonly #patient = new Set<{ readonly deadline: number, readonly resolve: () => void, readonly reject: () => void }>()
+  /** By SHA-1 of a script, which time it was that its source was sent over this connection. */
+  readonly #sent = new Map<string, number>()
+  #sendings = 0
+  readonly #looks: Timer
+  #isReady = false
+  /** Monotonic milliseconds before which it is not ready, whatever the connection says. */
+  #notBefore = 0
+  #isClosed = false
+  #why: Error = new Error('it was not asked yet')
+
+  /** @param timeout milliseconds after which a call that was not answered is rejected */
+  constructor (connections: Connections, clock: Clock, timeout: number) {
+    this.#connections = connections
+    this.#clock = clock
+    this.#timeout = timeout
+    this.#connection = connections.make('fastify-hub')
+    this.#connection.on('ready', () => { this.#ready() })
+    this.#connection.on('close', () => { this.#away() })
+    this.#connection.on('error', (error: Error) => { this.#failed(error) })
+    this.#looks = clock.every(LOOK_MS, () => { this.#look() })
+  }
+
+  get isCluster (): boolean { return this.#connections.isCluster }
+
+  /** Whether Redis can be asked. */
+  get isReady (): boolean { return this.#isReady }
+
+  /** Why it can not. */
+  get why (): Error { return this.#why }
+
+  listen (listener: LinkListener): void { this.#listeners.add(listener) }
+
+  /** One more connection, for commands that block. It is the caller's to connect and to end. */
+  another (name: string): Connection { return this.#connections.make(name, true) }
+
+  /**
+   * Connects, and goes on trying when that fails.
+   * @throws FST_HUB_BROKER_UNAVAILABLE when it did not succeed at once, or not in time (as a rejection)
+   */
+  async connect (): Promise<void> {
+    await this.#expect('connect', [], (call) => {
+      this.#connection.connect().then(() => {
+        // That of a cluster resolves before it tells.
+        this.#ready()
+        this.#answer(call, null)
+      }, (error: unknown) => { this.#fail(call, error as Error) })
+    })
+  }
+
+  /**
+   * Sends a command, once.
+   * @returns a promise that is rejected when Redis is away, refuses it, or has not answered in time: then it may have been done
+   * @throws FST_HUB_BROKER_UNAVAILABLE with the error of Redis as its cause (as a rejection)
+   */
+  async call (command: string, ...args: Argument[]): Promise<Reply> {
+    if (!this.#isReady) throw unavailable(this.#why)
+    return await this.#expect(command, args, (call) => {
+      if (this.#calls.push(call) === 1) queueMicrotask(() => { this.#flush() })
+    })
+  }
+
+  /**
+   * Runs a script (EVALSHA). Its source is sent (EVAL) with the first run over a connection, and once more when Redis has
+   * forgotten it: by the first of those that it refuses for that.
+   * @throws as `call` does
+   */
+  async run ({ sha, source }: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
+    for (let tries = 1; ; tries++) {
+      const sent = this.#sent.get(sha)
+      const isKnown = sent !== undefined && tries < MAX_TRIES
+      if (!isKnown) this.#sent.set(sha, ++this.#sendings)
+      try {
+        return await this.call(isKnown ? 'EVALSHA' : 'EVAL', isKnown ? sha : source, keys.length, ...keys, ...args)
+      } catch (error) {
+        if (!isKnown || !isReply(error, 'NOSCRIPT')) throw error
+        if (this.#sent.get(sha) === sent) this.#sent.delete(sha)
+      }
+    }
+  }
+
+  /**
+   * Does what may be done twice: once more when the connection was lost meanwhile and is there again in time, or Redis could not do it now.
+   * @throws what the step throws, when it is another answer of Redis or too late for another try (as a rejection)
+   */
+  async insist<T> (step: () => Promise<T>): Promise<T> {
+    const deadline = this.#clock.monotonic() + this.#timeout
+    for (;;) {
+      try {
+        return await step()
+      } catch (error) {
+        if (this.#isClosed || isRefusal(error)) throw error
+        await new Promise<void>((resolve, reject) => { this.#patient.add({ deadline, resolve, reject: () => { reject(error instanceof Error ? error : new Error(String(error))) } }) })
+      }
+    }
+  }
+
+  /** Ends the connection. What is under way is rejected. */
+  async close (): Promise<void> {
+    this.#isClosed = true
+    this.#looks.cancel()
+    this.#why = new Error('the hub has been closed')
+    await end(this.#connection)
+    this.#away()
+    this.#settlePatient()
+    this.#listeners.clear()
+  }
+
+  #ready (): void {
+    if (this.#isClosed || this.#isReady || this.#clock.monotonic() < this.#notBefore) return
+    this.#isReady = true
+    this.#sent.clear()
+    this.#why = new Error('the connection was lost')
+    for (const listener of [...this.#listeners]) listener.onReady()
+    this.#settlePatient()
+  }
+
+  /** Those who can try again do, and those for whom it is too late are told. */
+  #settlePatient (): void {
+    const now = this.#clock.monotonic()
+    for (const waiter of this.#patient) {
+      if (!this.#isClosed && now < waiter.deadline && !this.#isReady) continue
+      this.#patient.delete(waiter)
+      if (this.#isClosed || now >= waiter.deadline) waiter.reject()
+      else waiter.resolve()
+    }
+  }
+
+  #failed (error: Error): void {
+    if (this.#isClosed) return
+    this.#why = causeOf(error)
+    // A try has failed. With Sentinels, this is all that tells it.
+    if (!this.#isReady) this.#away()
+  }
+
+  #away (): void {
+    const wasReady = this.#isReady
+    this.#isReady = false
+    for (const call of this.#open) call.reject(unavailable(this.#why))
+    this.#open.clear()
+    this.#calls = []
+    // That it was closed is no news to those who have closed it.
+    if (wasReady && !this.#isClosed) for (const listener of [...this.#listeners]) listener.onAway(this.#why)
+  }
+
+  async #expect (command: string, args: readonly Argument[], send: (call: Call) => void): Promise<Reply> {
+    return await new Promise<Reply>((resolve, reject) => {
+      const call: Call = { command, args, resolve, reject, deadline: this.#clock.monotonic() + this.#timeout }
+      this.#open.add(call)
+      send(call)
+    })
+  }
+
+  #flush (): void {
+    const calls = this.#calls
+    this.#calls = []
+    if (calls.length > 1 && !this.isCluster) return this.#pipe(calls)
+    for (const call of calls) {
+      // Of both kinds of connections: their types have no common signature.
+      (this.#connection as Redis).callBuffer(call.command, ...call.args).then((reply) => { this.#answer(call, reply as Reply) }, (error: unknown) => { this.#fail(call, error as Error) })
+    }
+  }
+
+  #pipe (calls: readonly Call[]): void {
+    const pipeline = (this.#connection as Redis).pipeline()
+    for (const { command, args } of calls) pipeline.callBuffer(command, ...args)
+    pipeline.exec().then((replies) => {
+      for (const [i, call] of calls.entries()) {
+        const [error, reply] = replies?.[i] ?? [new Error('the pipeline was not executed'), null]
+        if (error === null) this.#answer(call, reply as Reply)
+        else this.#fail(call, error)
+      }
+    }, (error: unknown) => { for (const call of calls) this.#fail(call, error as Error) })
+  }
+
+  #answer (call: Call, reply: Reply): void {
+    if (this.#open.delete(call)) call.resolve(reply)
+  }
+
+  #fail (call: Call, error: Error): void {
+    const isAnswer = error.name === 'ReplyError'
+    if (isAnswer) for (const listener of this.#listeners) listener.onRefused?.(causeOf(error))
+    if (this.#open.delete(call)) call.reject(isAnswer ? unavailable(causeOf(error)) : unavailable(this.#why, error))
+    // The connection is about to end (see connections.ts): nothing more is asked over it.
+    if (NOT_THE_MASTER.test(error.message)) {
+      this.#notBefore = this.#clock.monotonic() + NO_MASTER_PAUSE_MS
+      this.#why = causeOf(error)
+      this.#away()
+    }
+  }
+
+  #look (): void {
+    const now = this.#clock.monotonic()
+    if (this.#connection.status === 'ready') this.#ready()
+    this.#settlePatient()
+    for (const call of this.#open) {
+      if (call.deadline > now) return
+      this.#open.delete(call)
+      call.reject(unavailable(new Error(`no answer within ${this.#timeout} ms`)))
+    }
+  }
+}
+
+/** Ends a connection, whatever it is doing. */
+export async function end (connection: Connection): Promise<void> {
+  const { status } = connection
+  if (status === 'end' || status === 'wait') return
+  const ended = new Promise<void>((resolve) => { connection.once('end', () => { resolve() }) })
+  connection.disconnect(false)
+  if (status === 'reconnecting') {
+    // Between two tries it has nothing that could end, and tells of none; but it waits for the old socket once more.
+    if ('stream' in connection) connection.stream.emit('close')
+    return
+  }
+  let timer: NodeJS.Timeout | undefined
+  // It may be asking a Sentinel, which it does before it notices.
+  const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, 2 * END_MS) })
+  await Promise.race([ended, late])
+  clearTimeout(timer)
+}
+
+/** Whether an error is what Redis answered, and will answer again. */
+export function isRefusal (error: unknown): boolean {
+  const { cause } = error as Error
+  return cause instanceof Error && cause.name === 'ReplyError' && !LATER.test(cause.message)
+}
+
+/** Whether an error is what Redis answered, and begins with this word: `NOSCRIPT`, `NOGROUP`. */
+export function isReply (error: unknown, word: string): boolean {
+  const { cause = error } = error as Error
+  return cause instanceof Error && cause.message.startsWith(`${word} `)
+}
+
+function unavailable (why: Error, cause: unknown = why): Error {
+  const error = new FST_HUB_BROKER_UNAVAILABLE(why.message)
+  error.cause = cause
+  return error
+}
+
+/** What is behind the failure of all addresses of a host, or of all nodes of a cluster; without the command, whose arguments are secrets. */
+function causeOf (error: Error & { lastNodeError?: Error, errors?: Error[], command?: unknown }): Error {
+  const cause = error.lastNodeError ?? error.errors?.at(-1) ?? error
+  delete (cause as { command?: unknown }).command
+  return cause
+}

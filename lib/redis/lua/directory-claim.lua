@@ -1,0 +1,30 @@
+--[[
+  Enters a connection, and removes the older logins whose place it takes: one step.
+
+  KEYS[1]  fence
+  KEYS[2]  mark
+  KEYS[3]  the connection: hash
+  KEYS[4]  stem
+  KEYS[5]  ids of the user's connections by the time at which they are forgotten: sorted set. None for an anonymous one
+
+  ARGV[1]  id of the connection
+  ARGV[2]  whose place it takes: 'none', 'user' or 'device'
+  ARGV[3]  milliseconds until it is forgotten, unless it is renewed
+  ARGV[4]  the highest fence of the partition that this node has seen
+  ARGV[5]  a mark, should the partition have none
+  ARGV[6]  and so on: what the hash holds, names and values in turns
+
+  Output   { fence, world, time of Redis in milliseconds, removed entries }
+]]
+local fields = { unpack(ARGV, 6) }
+local removed = {}
+for _, id in ipairs(inScope(KEYS[5], KEYS[4], ARGV[1], ARGV[2], fieldOf(fields, 'device'))) do
+  table.insert(removed, entryOf(KEYS[4], id))
+  redis.call('DEL', KEYS[4] .. id)
+  redis.call('ZREM', KEYS[5], id)
+end
+local fence = storeFence(KEYS[1], nextFence(KEYS[1], ARGV[4]))
+table.insert(fields, 'fence')
+table.insert(fields, fence)
+enter(KEYS[3], KEYS[5], ARGV[1], ARGV[3], fields)
+return { fence, worldOf(KEYS[2], ARGV[5]), now, removed }

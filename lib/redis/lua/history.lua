@@ -1,0 +1,62 @@
+--[[
+What is kept of a room behind a position, and where the room stands: in one step, so that nothing is between them.
+
+KEYS
+  1     meta
+  2     log
+  3     batches of the partition
+ARGV
+  1     epoch, should the room begin
+  2     ttl of its meta (ms); 0: no limit
+  3     'log' or 'cache'; '' for a room of which nothing is kept
+  4     ttl of its log (ms); 0: no limit
+  5     epoch of the position; '' for all that is kept
+  6     offset of the position
+  7     the most to return; 0: no limit
+Output
+  epoch and offset of the room; 1 when they are all there is behind the position, else 0; the entries of the log; the
+  number of the latest entry of the bus: whoever has read that has had all that the bus will bring up to this offset
+]]
+local sequence = redis.call('HGET', KEYS[3], '#') or '0'
+local epoch, offset = unpack(redis.call('HMGET', KEYS[1], 'e', 'o'))
+if not epoch then
+  epoch, offset = ARGV[1], '0'
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[1], 'e', epoch, 'o', 0)
+end
+if tonumber(ARGV[2]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) else redis.call('PERSIST', KEYS[1]) end
+
+local mode, ttl, since, from = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+if since ~= '' and (since ~= epoch or from > tonumber(offset)) then return { epoch, offset, 0, {}, sequence } end
+if since ~= '' and from == tonumber(offset) then return { epoch, offset, 1, {}, sequence } end
+if mode == '' then return { epoch, offset, since == '' and 1 or 0, {}, sequence } end
+
+if ttl > 0 then
+  -- The id of an entry ends with the time at which it was added.
+  local time = redis.call('TIME')
+  local oldest = time[1] * 1000 + math.floor(time[2] / 1000) - ttl
+  local old
+  repeat
+    old = 0
+    local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 16)
+    for _, entry in ipairs(first) do
+      if tonumber(string.match(entry[1], '%-(%d+)$')) > oldest then break end
+      old = old + 1
+    end
+    if old > 0 then redis.call('XTRIM', KEYS[2], 'MINID', string.match(first[old][1], '^%d+') .. '-18446744073709551615') end
+    if old > 0 then redis.call('XDEL', KEYS[2], first[old][1]) end
+  until old < 16
+end
+
+local start = since == '' and '-' or string.format('%.0f', from + 1)
+local entries
+if ARGV[7] == '0' then
+  entries = redis.call('XRANGE', KEYS[2], start, '+')
+else
+  entries = redis.call('XRANGE', KEYS[2], start, '+', 'COUNT', ARGV[7])
+end
+if since == '' then return { epoch, offset, 1, entries, sequence } end
+-- Of a cache the latest is enough.
+local complete = #entries > 0 and (mode == 'cache' or tonumber(string.match(entries[1][1], '^%d+')) == from + 1)
+if not complete then return { epoch, offset, 0, {}, sequence } end
+return { epoch, offset, 1, entries, sequence }

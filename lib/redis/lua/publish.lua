@@ -1,0 +1,82 @@
+--[[
+Publishes a batch: gives each publication its offset, keeps it where its room keeps any, and puts the batch on the bus.
+A batch that was done already is not done again: its answer is given once more.
+
+KEYS
+  1     bus of the partition
+  2     batches of the partition
+  then, for each room in which a publication takes an offset:
+  3, 5, ...  meta
+  4, 6, ...  log
+ARGV
+  1     the node
+  2     number of the batch: more than that of every batch of this node in this partition before
+  3     entries that the bus keeps, about
+  4     epoch for rooms that begin
+  5     the batch
+  then, for each of these rooms:
+        epoch and offset as far as the node knows ('' and 0: it does not)
+        how many publications take an offset
+        size and ttl (ms) of its log, and ttl (ms) of its meta; 0: none is kept, no limit
+        with a log, for each: first and last byte in the batch, counted from 1
+Output
+  an error that begins with TRYAGAIN while the server has just been started again, or has just become the master: it may lack
+  what it had confirmed, and nodes that know of more have to say so before an offset is given a second time; else
+  epoch and offset of the last publication of each of these rooms, joined by spaces; false for a batch before the last one
+]]
+local node, batch = ARGV[1], tonumber(ARGV[2])
+local done, run = unpack(redis.call('HMGET', KEYS[2], node, '@'))
+local time = redis.call('TIME')
+local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
+-- It changes when the server is started again, and when another one becomes the master. A user of Redis may not be allowed to ask.
+local info = redis.pcall('INFO', 'replication')
+local server = type(info) == 'string' and string.match(info, 'master_replid:(%w+)') or '?'
+local before, since = string.match(run or '', '^(%S+) (%d+)$')
+if before ~= server then
+  since = run and now or 0
+  redis.call('HSET', KEYS[2], '@', server .. ' ' .. since)
+end
+-- Milliseconds within which all nodes have connected again, and compared their rooms (broker.ts).
+local GRACE = 1500
+if tonumber(now) - tonumber(since) < GRACE then return redis.error_reply('TRYAGAIN the server was started again, and nodes compare what they have') end
+if done then
+  local number, answer = string.match(done, '^(%d+) (.*)$')
+  number = tonumber(number)
+  if number == batch then return answer end
+  if number > batch then return false end
+end
+
+local positions = {}
+local arg = 6
+for key = 3, #KEYS, 2 do
+  local meta, log = KEYS[key], KEYS[key + 1]
+  local known, knownOffset, count = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
+  local size, ttl, lasting = tonumber(ARGV[arg + 3]), tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
+  arg = arg + 6
+  local epoch, offset = unpack(redis.call('HMGET', meta, 'e', 'o'))
+  -- A master that took over may lack what the node has had already: offsets would mean two things.
+  if not epoch or (epoch == known and tonumber(offset) < knownOffset) then
+    epoch, offset = ARGV[4], count
+    redis.call('DEL', log)
+    redis.call('HSET', meta, 'e', epoch, 'o', count)
+  else
+    offset = redis.call('HINCRBY', meta, 'o', count)
+  end
+  -- It may have had an end before: another policy, until the application was started anew.
+  if lasting > 0 then redis.call('PEXPIRE', meta, lasting) else redis.call('PERSIST', meta) end
+  if size > 0 then
+    for i = offset - count + 1, offset do
+      -- %.0f, because %d is of 32 bits in some builds.
+      redis.call('XADD', log, 'MAXLEN', size, string.format('%.0f', i) .. '-' .. now, 'p', string.sub(ARGV[5], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1])))
+      arg = arg + 2
+    end
+    if ttl > 0 then redis.call('PEXPIRE', log, ttl) else redis.call('PERSIST', log) end
+  end
+  positions[#positions + 1] = epoch .. ' ' .. string.format('%.0f', offset)
+end
+
+local answer = table.concat(positions, ' ')
+redis.call('HSET', KEYS[2], node, ARGV[2] .. ' ' .. answer)
+local sequence = redis.call('HINCRBY', KEYS[2], '#', 1)
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 's', sequence, 'n', node, 'k', 'm', 'o', answer, 'b', ARGV[5])
+return answer

@@ -1,0 +1,177 @@
+import type { Contact } from './contact.js'
+import type { Keys } from './keys.js'
+import type { RedisLink, Reply } from './link.js'
+import { Script } from './script.js'
+
+/** What one step of lua/presence-change.lua does: see there. */
+export type StepKind = 'enter' | 'leave' | 'state' | 'watch' | 'unwatch'
+
+export interface Step {
+  readonly kind: StepKind
+  readonly room: string
+  /** A packed pair, where the kind has one. */
+  readonly pair?: string
+  /** Milliseconds, where the kind has them. */
+  readonly ttl?: number
+}
+
+/** Something that a lane brings to Redis when it comes to it: a renewal, or what has failed before. */
+export interface Due {
+  /** What to do about it, as things are when it is its turn; null: nothing. */
+  step (): Step | null
+  /** It has been done. @param changed what the script says of it */
+  done (changed: boolean): void
+  /** It may have been done or not, and is due again. */
+  failed (): void
+}
+
+/** What all lanes of a node have in common. */
+export interface LaneOptions {
+  readonly nodeId: string
+  /** Milliseconds after which Redis forgets what was not renewed. */
+  readonly ttl: number
+  /** Entries of the bus, about as many as are kept. */
+  readonly busLength: number
+  readonly contact: Contact
+}
+
+/** Steps in one call of the script: it takes milliseconds, and all of Redis waits. */
+const BATCH = 256
+/** Of them at most so many calls while something is due: however many calls there are, what lives is renewed. */
+const CALLS = 192
+/** Of what has expired, so much is removed with them. An entry of the bus has it all: a call in Lua has some thousand arguments at most. */
+const REMOVED = 500
+
+const CHANGE = new Script('presence-change')
+const LETTERS: Record<StepKind, string> = { enter: 'e', leave: 'l', state: 's', watch: 'w', unwatch: 'u' }
+
+interface Flying {
+  readonly step: Step
+  readonly done: (changed: boolean) => void
+  readonly fail: (error: unknown) => void
+  /** Where it came from; null: from a call. */
+  readonly due: Due | null
+}
+
+/**
+ * What this node changes in the rooms of one partition, in the order of the calls: one batch is under way at a time, and what
+ * comes meanwhile is the next. So nothing overtakes, not even where Redis has to be given the script again.
+ */
+export class PresenceLane {
+  readonly #link: Pick<RedisLink, 'run'>
+  readonly #keys: Keys
+  readonly #partition: number
+  readonly #options: LaneOptions
+  #calls: Flying[] = []
+  readonly #due = new Set<Due>()
+  /** Until nothing is left that can be done. */
+  #work: Promise<void> | null = null
+  #latest: Promise<void> = Promise.resolve()
+
+  constructor (link: Pick<RedisLink, 'run'>, keys: Keys, partition: number, options: LaneOptions) {
+    this.#link = link
+    this.#keys = keys
+    this.#partition = partition
+    this.#options = options
+  }
+
+  /**
+   * Does a step. When a batch fails, the steps that wait behind it fail as well: they would have their own wait for nothing.
+   * @returns whether it has changed something
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection): then it may have been done
+   */
+  push (step: Step): Promise<boolean> {
+    const call = new Promise<boolean>((resolve, reject) => { this.#calls.push({ step, done: resolve, fail: reject, due: null }) })
+    this.#latest = call.then(() => {}, () => {})
+    this.kick()
+    return call
+  }
+
+  /** From now on it is due, until it has been done. */
+  add (due: Due): void { this.#due.add(due) }
+
+  remove (due: Due): void { this.#due.delete(due) }
+
+  has (due: Due): boolean { return this.#due.has(due) }
+
+  /** Does what is due, unless it is at it already. */
+  kick (): void {
+    if (this.#calls.length > 0 || this.#due.size > 0) this.#work ??= this.#run()
+  }
+
+  /** Resolves when what was pushed before has been done, or has failed. The same promise until something else is pushed. */
+  get settled (): Promise<void> { return this.#latest }
+
+  /** Resolves when nothing is left, or Redis does not answer. */
+  async drain (): Promise<void> {
+    this.kick()
+    await this.#work
+  }
+
+  async #run (): Promise<void> {
+    // What is due waits for the next kick when Redis does not answer.
+    let withDue = true
+    for (;;) {
+      // The other calls of the turn come along.
+      await Promise.resolve()
+      const batch = this.#next(withDue)
+      if (batch.length === 0) break
+      withDue = await this.#fly(batch)
+    }
+    this.#work = null
+  }
+
+  #next (withDue: boolean): Flying[] {
+    if (!withDue || this.#due.size === 0) return this.#calls.splice(0, BATCH)
+    const batch = this.#calls.splice(0, CALLS)
+    for (const due of this.#due) {
+      if (batch.length >= BATCH) break
+      this.#due.delete(due)
+      const step = due.step()
+      if (step !== null) batch.push({ step, done: (changed) => { due.done(changed) }, fail: () => { this.#fail(due) }, due })
+    }
+    return batch
+  }
+
+  #fail (due: Due): void {
+    this.#due.add(due)
+    due.failed()
+  }
+
+  /** @returns whether Redis has done it */
+  async #fly (batch: readonly Flying[]): Promise<boolean> {
+    let replies: readonly Reply[]
+    try {
+      replies = await this.#send(batch.map(({ step }) => step))
+    } catch (error) {
+      this.#options.contact.lost()
+      const waiting = this.#calls
+      this.#calls = []
+      for (const { fail } of [...batch, ...waiting]) fail(error)
+      return false
+    }
+    const [time, isMore, ...changed] = replies
+    this.#options.contact.kept(time as number)
+    for (const [i, { step, done, due }] of batch.entries()) {
+      done(changed[i] === 1)
+      // What others have left there is too much for one batch: who watches goes on with it.
+      if (isMore === 1 && step.kind === 'watch' && due !== null) this.#due.add(due)
+    }
+    return true
+  }
+
+  async #send (steps: readonly Step[]): Promise<readonly Reply[]> {
+    const keys = this.#keys
+    const { nodeId, ttl, busLength, contact } = this.#options
+    const rooms = new Map<string, number>()
+    const args: Array<string | number> = []
+    for (const { kind, room, pair = '', ttl = 0 } of steps) {
+      let index = rooms.get(room)
+      if (index === undefined) rooms.set(room, index = rooms.size + 1)
+      args.push(LETTERS[kind], index, pair, ttl)
+    }
+    const names = [...rooms.keys()]
+    const roomKeys = names.flatMap((room) => [keys.presence(room), keys.presenceIndex(room), keys.states(room), keys.watchers(room)])
+    return await this.#link.run(CHANGE, [keys.bus(this.#partition), keys.batches(this.#partition), ...roomKeys], [nodeId, ttl, busLength, contact.isLasting ? REMOVED : 0, contact.till, names.length, ...names, ...args]) as readonly Reply[]
+  }
+}

@@ -1,0 +1,227 @@
+import type { Clock, PresenceListener } from '../core/ports.js'
+import type { PresenceRooms } from '../core/presence-rooms.js'
+import type { Bus, BusListener } from './bus.js'
+import { readEntry, type PresenceChange } from './presence-codec.js'
+import type { Due, PresenceLane, Step } from './presence-lane.js'
+import type { PresenceSnapshot } from './presence-snapshot.js'
+import { Rota, type InTurn } from './rota.js'
+
+/** What the mirrors of a node need of it. */
+export interface MirrorsHost {
+  partitionOf (room: string): number
+  laneOf (room: string): PresenceLane
+  /** Asks Redis for all of a room. @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
+  read (room: string): Promise<PresenceSnapshot>
+}
+
+/** A room that this node watches. */
+class Mirror implements Due, InTurn {
+  readonly room: string
+  readonly partition: number
+  slot = 0
+  /** Until it is as the room is. */
+  begun: Promise<void> = Promise.resolve()
+  /** Whether the bus of its partition is held for it. */
+  isHeld = false
+  /** Whether there was a snapshot. */
+  isFilled = false
+  isOver = false
+  /** Number of the entry of the bus up to which a snapshot has told everything. */
+  number = 0
+  /** What came while a snapshot was asked for; null: none is. */
+  waiting: Array<{ number: number, change: PresenceChange }> | null = null
+  /** From when on Redis is to be asked again, and from when on it is to be believed that somebody is not there. Monotonic milliseconds. */
+  staleAt = Infinity
+  completeAt = -Infinity
+  /** Whether Redis may have been told that it is watched, and may have answered that it had forgotten. */
+  isUnsure = false
+  readonly #onDone: (mirror: Mirror, isNew: boolean) => void
+
+  constructor (room: string, partition: number, onDone: (mirror: Mirror, isNew: boolean) => void) {
+    this.room = room
+    this.partition = partition
+    this.#onDone = onDone
+  }
+
+  step (): Step | null { return this.isOver ? null : { kind: 'watch', room: this.room } }
+
+  done (isNew: boolean): void {
+    this.#onDone(this, isNew || this.isUnsure)
+    this.isUnsure = false
+  }
+
+  failed (): void { this.isUnsure = true }
+}
+
+/**
+ * The rooms that this node watches, as Redis has them: a snapshot, and then what the bus tells. Of each, Redis is told again and
+ * again that it is watched, or nobody would write to the bus what happens there.
+ */
+export class PresenceMirrors implements BusListener {
+  readonly #host: MirrorsHost
+  readonly #bus: Bus
+  readonly #clock: Clock
+  readonly #rooms: PresenceRooms
+  readonly #listener: PresenceListener
+  readonly #renewal: number
+  readonly #mirrors = new Map<string, Mirror>()
+  readonly #rota: Rota<Mirror>
+
+  /** @param renewal milliseconds within which every node renews what is there @param turns in how many parts that is done */
+  constructor (host: MirrorsHost, bus: Bus, clock: Clock, rooms: PresenceRooms, listener: PresenceListener, renewal: number, turns: number) {
+    this.#host = host
+    this.#bus = bus
+    this.#clock = clock
+    this.#rooms = rooms
+    this.#listener = listener
+    this.#renewal = renewal
+    this.#rota = new Rota(turns)
+  }
+
+  /** Rooms that are watched. */
+  get size (): number { return this.#mirrors.size }
+
+  /** @throws FST_HUB_BROKER_UNAVAILABLE; then it is not watched (as a rejection) */
+  async watch (room: string): Promise<void> {
+    let mirror = this.#mirrors.get(room)
+    if (mirror === undefined) {
+      mirror = new Mirror(room, this.#host.partitionOf(room), (mirror, isNew) => { this.#renewed(mirror, isNew) })
+      this.#mirrors.set(room, mirror)
+      mirror.begun = this.#begin(mirror)
+    }
+    await mirror.begun
+  }
+
+  /** Nothing is told from now on. Redis forgets by itself who watches, should it not be told. */
+  async unwatch (room: string): Promise<void> {
+    const mirror = this.#mirrors.get(room)
+    if (mirror === undefined) return
+    this.#end(mirror)
+    await this.#host.laneOf(room).push({ kind: 'unwatch', room }).catch(() => {})
+  }
+
+  async unwatchAll (): Promise<void> {
+    await Promise.all([...this.#mirrors.keys()].map(async (room) => { await this.unwatch(room) }))
+  }
+
+  /** Those whose turn it is are due, and Redis is asked where it has to be asked again. */
+  renewSome (): void {
+    for (const mirror of this.#rota.next()) this.#host.laneOf(mirror.room).add(mirror)
+    for (const mirror of this.#mirrors.values()) this.#readIfStale(mirror)
+  }
+
+  /** All are due, and are read again then: nobody knows what has happened. */
+  renewAll (): void {
+    for (const mirror of this.#mirrors.values()) this.#renew(mirror)
+  }
+
+  /** @throws Error for an entry that cannot be read: then it is lost */
+  onEntry (_partition: number, _node: string, rest: readonly Buffer[]): void {
+    if (this.#mirrors.size === 0) return
+    const { number, changes } = readEntry(rest)
+    for (const change of changes) {
+      const mirror = this.#mirrors.get(change.room)
+      if (mirror === undefined || !mirror.isHeld) continue
+      if (mirror.waiting === null) this.#apply(mirror, number, change)
+      else mirror.waiting.push({ number, change })
+    }
+  }
+
+  onLost (partition: number): void {
+    for (const mirror of this.#mirrors.values()) {
+      if (mirror.partition !== partition) continue
+      this.#renew(mirror)
+      this.#host.laneOf(mirror.room).kick()
+    }
+  }
+
+  async #begin (mirror: Mirror): Promise<void> {
+    try {
+      await this.#bus.hold(mirror.partition)
+      if (mirror.isOver) {
+        this.#bus.release(mirror.partition)
+        return
+      }
+      mirror.isHeld = true
+      // Before the snapshot: what changes after it is told.
+      await this.#host.laneOf(mirror.room).push({ kind: 'watch', room: mirror.room })
+      await this.#read(mirror)
+      mirror.isFilled = true
+      if (!mirror.isOver) this.#rota.add(mirror, this.#rota.start(), 0)
+    } catch (error) {
+      this.#end(mirror)
+      throw error
+    }
+  }
+
+  #end (mirror: Mirror): void {
+    if (mirror.isOver) return
+    mirror.isOver = true
+    this.#mirrors.delete(mirror.room)
+    this.#rota.delete(mirror)
+    this.#rooms.forget(mirror.room)
+    this.#host.laneOf(mirror.room).remove(mirror)
+    if (mirror.isHeld) this.#bus.release(mirror.partition)
+  }
+
+  #renew (mirror: Mirror): void {
+    mirror.staleAt = this.#clock.monotonic()
+    this.#host.laneOf(mirror.room).add(mirror)
+  }
+
+  #renewed (mirror: Mirror, isNew: boolean): void {
+    if (mirror.isOver) return
+    if (isNew) {
+      // Redis has lost what it had, or this node was away for long. Who lives has entered again when a renewal has passed.
+      mirror.staleAt = this.#clock.monotonic()
+      mirror.completeAt = mirror.staleAt + this.#renewal
+    }
+    this.#readIfStale(mirror)
+  }
+
+  #readIfStale (mirror: Mirror): void {
+    if (mirror.staleAt > this.#clock.monotonic() || mirror.waiting !== null || !mirror.isFilled) return
+    // It stays stale.
+    this.#read(mirror).catch(() => {})
+  }
+
+  async #read (mirror: Mirror): Promise<void> {
+    const waiting: NonNullable<Mirror['waiting']> = mirror.waiting = []
+    const isComplete = this.#clock.monotonic() >= mirror.completeAt
+    mirror.staleAt = isComplete ? Infinity : mirror.completeAt
+    try {
+      const snapshot = await this.#host.read(mirror.room)
+      if (!mirror.isOver) this.#replace(mirror, snapshot, isComplete)
+    } catch (error) {
+      mirror.staleAt = this.#clock.monotonic()
+      throw error
+    } finally {
+      mirror.waiting = null
+      if (!mirror.isOver) for (const { number, change } of waiting) this.#apply(mirror, number, change)
+    }
+  }
+
+  #replace (mirror: Mirror, { number, members, states }: PresenceSnapshot, isComplete: boolean): void {
+    const { now } = this.#rooms
+    mirror.number = number
+    this.#rooms.begin(mirror.room, (room) => {
+      room.replace(members, states.map(({ user, key, ttl }) => ({ user, key, end: now + ttl })), !isComplete)
+      // The first time, what is there already is no change.
+      room.watch(this.#listener)
+    })
+  }
+
+  /** Repeating it is harmless. */
+  #apply ({ number: known }: Mirror, number: number, change: PresenceChange): void {
+    if (number <= known) return
+    const { now } = this.#rooms
+    this.#rooms.change(change.room, (room) => {
+      switch (change.kind) {
+        case 'enter': return room.enter(change.user, change.connectionId)
+        case 'leave': return room.leave(change.user, change.connectionId)
+        case 'state': return room.setState(change.user, change.key, now + change.ttl)
+        case 'end': return room.endState(change.user, change.key)
+      }
+    })
+  }
+}

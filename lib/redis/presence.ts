@@ -1,0 +1,144 @@
+import type { Clock, Presence, PresenceListener, Timer } from '../core/ports.js'
+import { PresenceRooms } from '../core/presence-rooms.js'
+import type { Bus } from './bus.js'
+import { Contact } from './contact.js'
+import type { Keys } from './keys.js'
+import type { RedisLink } from './link.js'
+import { pack } from './presence-codec.js'
+import { PresenceLane } from './presence-lane.js'
+import { PresenceMembers, type MembersHost } from './presence-members.js'
+import { PresenceMirrors, type MirrorsHost } from './presence-mirrors.js'
+import { PresenceQuestions } from './presence-questions.js'
+import { readRoom, type Part, type PresenceSnapshot } from './presence-snapshot.js'
+
+/** In how many parts everything is renewed. */
+const TURNS = 30
+
+const ALL: ReadonlySet<Part> = new Set(['members', 'states'])
+
+/** Who is in a room, each with its connections, and what they are doing. */
+interface Answer { readonly users: ReadonlyMap<string, number>, readonly states: PresenceSnapshot['states'] }
+
+/** What a RedisPresence is made of. All nodes have the same times. */
+export interface RedisPresenceOptions {
+  readonly nodeId: string
+  readonly link: RedisLink
+  readonly bus: Bus
+  readonly keys: Keys
+  readonly clock: Clock
+  /** Milliseconds between two diffs of a room. */
+  readonly interval: number
+  /** Milliseconds after which Redis forgets who was not renewed: the node has died. */
+  readonly ttl: number
+  /** Milliseconds within which everybody is renewed once. A third of `ttl`, so that two may fail. */
+  readonly renewal: number
+  /** Entries of the bus of a partition, about as many as are kept (XADD MAXLEN ~). */
+  readonly busLength: number
+}
+
+/**
+ * Presence on Redis. Everybody in a room has an expiry there, and is renewed by its own node; who watches a room has a mirror of
+ * it, which the bus keeps up to date. What Redis could not be told while it was away it is told later.
+ */
+export class RedisPresence implements Presence, MembersHost, MirrorsHost {
+  readonly #options: RedisPresenceOptions
+  readonly #listener: PresenceListener
+  readonly #rooms: PresenceRooms
+  readonly #lanes: readonly PresenceLane[]
+  readonly #members: PresenceMembers
+  readonly #mirrors: PresenceMirrors
+  readonly #questions: PresenceQuestions<Answer>
+  readonly #timer: Timer
+  #isClosed = false
+
+  /** It listens to the bus and to the link, which are the caller's to end after it. */
+  constructor (options: RedisPresenceOptions, listener: PresenceListener) {
+    const { link, bus, keys, clock, interval, renewal } = options
+    this.#options = options
+    this.#listener = listener
+    this.#rooms = new PresenceRooms(clock, interval)
+    const laneOptions = { ...options, contact: new Contact(renewal) }
+    this.#lanes = Array.from({ length: keys.partitions }, (_, partition) => new PresenceLane(link, keys, partition, laneOptions))
+    this.#members = new PresenceMembers(this, TURNS)
+    this.#mirrors = new PresenceMirrors(this, bus, clock, this.#rooms, listener, renewal, TURNS)
+    this.#questions = new PresenceQuestions((room) => this.laneOf(room), async (room, parts) => await this.#answer(room, parts))
+    bus.listen('presence', this.#mirrors)
+    link.listen({ onReady: () => { this.#renewAll() }, onAway: () => {} })
+    this.#timer = clock.every(Math.ceil(renewal / TURNS), () => { this.#renewSome() })
+  }
+
+  /** @throws FST_HUB_BROKER_UNAVAILABLE; it is entered when Redis is back (as a rejection) */
+  async enter (room: string, user: string, connectionId: string): Promise<void> { await this.#members.enter(room, user, connectionId) }
+
+  /** @throws FST_HUB_BROKER_UNAVAILABLE; it leaves when Redis is back (as a rejection) */
+  async leave (room: string, user: string, connectionId: string): Promise<void> { await this.#members.leave(room, user, connectionId) }
+
+  /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
+  async list (room: string): Promise<ReadonlyArray<{ user: string, connections: number }>> {
+    const { users } = await this.#questions.ask(room, 'members')
+    return Array.from(users, ([user, connections]) => ({ user, connections }))
+  }
+
+  /** @throws FST_HUB_BROKER_UNAVAILABLE; then it is lost, as what nobody waits for (as a rejection) */
+  async setState (room: string, user: string, key: string, ttl: number): Promise<void> {
+    await this.laneOf(room).push({ kind: 'state', room, pair: pack(user, key), ttl })
+  }
+
+  /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
+  async states (room: string): Promise<ReadonlyArray<{ user: string, key: string }>> {
+    const { states } = await this.#questions.ask(room, 'states')
+    return states.map(({ user, key }) => ({ user, key }))
+  }
+
+  /** @throws FST_HUB_BROKER_UNAVAILABLE; then it is not watched (as a rejection) */
+  async watch (room: string): Promise<void> { await this.#mirrors.watch(room) }
+
+  async unwatch (room: string): Promise<void> { await this.#mirrors.unwatch(room) }
+
+  /** Takes everybody out who is still there. Resolves also when Redis is away: then it forgets them by itself. */
+  async close (): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#timer.cancel()
+    const unwatched = this.#mirrors.unwatchAll()
+    this.#members.leaveAll()
+    await Promise.all([unwatched, ...this.#lanes.map(async (lane) => { await lane.drain() })])
+  }
+
+  /* ---- MembersHost, MirrorsHost ---- */
+
+  get isReady (): boolean { return this.#options.link.isReady }
+
+  partitionOf (room: string): number { return this.#options.keys.partitionOf(room) }
+
+  laneOf (room: string): PresenceLane { return this.#lanes[this.partitionOf(room)] as PresenceLane }
+
+  async read (room: string): Promise<PresenceSnapshot> { return await readRoom(this.#options.link, this.#options.keys, room, ALL) }
+
+  /** Whoever gets the answer sees more or less than the mirror has: what differs is told, in whatever way it goes on. */
+  async #answer (room: string, parts: ReadonlySet<Part>): Promise<Answer> {
+    const { members, states } = await readRoom(this.#options.link, this.#options.keys, room, parts)
+    const users = new Map<string, number>()
+    for (const { user } of members) users.set(user, (users.get(user) ?? 0) + 1)
+    this.#rooms.change(room, (mirror) => {
+      if (parts.has('members')) mirror.listed(this.#listener, users)
+      if (parts.has('states')) mirror.statesListed(this.#listener, states)
+    })
+    return { users, states }
+  }
+
+  #renewSome (): void {
+    if (!this.isReady) return
+    this.#members.renewSome()
+    this.#mirrors.renewSome()
+    for (const lane of this.#lanes) lane.kick()
+  }
+
+  /** Redis is back: with what it had, or without. */
+  #renewAll (): void {
+    if (this.#isClosed) return
+    this.#mirrors.renewAll()
+    this.#members.renewAll()
+    for (const lane of this.#lanes) lane.kick()
+  }
+}

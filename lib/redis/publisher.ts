@@ -1,0 +1,272 @@
+import { randomBytes } from 'node:crypto'
+import type { Clock, HistoryPolicy, Timer } from '../core/ports.js'
+import type { StreamPosition } from '../core/types.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
+import type { Keys } from './keys.js'
+import { isRefusal, type Argument, type RedisLink } from './link.js'
+import { encodeBatch, isEphemeral, type Section } from './publication-codec.js'
+import { Script } from './script.js'
+
+/** What a batch may hold: a script of more would keep Redis from everybody else for too long. */
+const MAX_RECORDS = 512
+const MAX_BATCH_BYTES = 256 * 1024
+/** What may wait while Redis is away, of all rooms together. */
+const MAX_WAITING = 20_000
+const MAX_WAITING_BYTES = 32 * 1024 * 1024
+/** Milliseconds: how often what waits is looked through, and between two tries with a Redis that says that it can not now. */
+const LOOK_MS = 100
+
+const publish = new Script('publish')
+
+/** What a node knows of a room, for a batch. */
+export interface RoomTerms {
+  /** As far as this node is subscribed and has had publications; null: it is not. */
+  readonly known: StreamPosition | null
+  readonly policy: HistoryPolicy
+  /** Milliseconds for which its position is known after the last use; 0: no limit. */
+  readonly lasting: number
+}
+
+interface Item {
+  readonly room: string
+  readonly record: Buffer
+  /** Null for one whose room has no place for it, and for which nobody waits. */
+  readonly promise: { resolve: (position: StreamPosition) => void, reject: (error: Error) => void } | null
+  /** Monotonic milliseconds. */
+  readonly deadline: number
+  /** Whether nobody waits any more. */
+  isSettled: boolean
+}
+
+interface Batch {
+  readonly items: readonly Item[]
+  readonly keys: readonly string[]
+  readonly args: readonly Argument[]
+  /** Those that get a position, room by room. */
+  readonly groups: ReadonlyArray<readonly Item[]>
+}
+
+/** The way to one partition: one batch at a time, so that calls take effect in their order, and what comes meanwhile is the next batch. */
+interface Lane {
+  readonly partition: number
+  /** Of the latest batch: an id of a node is of one process, so there was none before. */
+  number: number
+  waiting: Item[]
+  batch: Batch | null
+  /** Whether the batch is with Redis now. */
+  isAsking: boolean
+}
+
+/** Brings publications to Redis in batches: each once, also when an answer is lost. */
+export class Publisher {
+  readonly #link: RedisLink
+  readonly #keys: Keys
+  readonly #nodeId: string
+  readonly #clock: Clock
+  readonly #timeout: number
+  readonly #busLength: number
+  readonly #termsOf: (room: string) => RoomTerms
+  readonly #lanes = new Map<number, Lane>()
+  /** Lanes with something to send, at the end of this turn. */
+  readonly #dirty = new Set<Lane>()
+  readonly #epochs = randomBytes(9).toString('base64url')
+  #epoch = 0
+  #waiting = 0
+  #waitingBytes = 0
+  #looks: Timer | null = null
+  #isClosed = false
+
+  /**
+   * @param timeout milliseconds after which a publication that Redis has not confirmed is rejected
+   * @param busLength entries that a partition of the bus keeps, about
+   * @param termsOf asked when a batch leaves
+   */
+  constructor (link: RedisLink, { keys, nodeId, clock, timeout, busLength, termsOf }: { keys: Keys, nodeId: string, clock: Clock, timeout: number, busLength: number, termsOf: (room: string) => RoomTerms }) {
+    this.#link = link
+    this.#keys = keys
+    this.#nodeId = nodeId
+    this.#clock = clock
+    this.#timeout = timeout
+    this.#busLength = busLength
+    this.#termsOf = termsOf
+    link.listen({ onReady: () => { this.#go() }, onAway: () => { this.#dropEphemeral() } })
+  }
+
+  /** Publications that are not confirmed yet. */
+  get waiting (): number { return this.#waiting }
+
+  /** An epoch that no room has had. */
+  newEpoch (): string { return `${this.#epochs}${(this.#epoch++).toString(36)}` }
+
+  /**
+   * Publishes, and answers where it stands in its room.
+   * @throws FST_HUB_BROKER_UNAVAILABLE: Redis refused it; or it did not confirm it in time, and may have done it (as a rejection)
+   */
+  async publish (room: string, record: Buffer): Promise<StreamPosition> {
+    if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
+    if (this.#waiting >= MAX_WAITING || this.#waitingBytes + record.length > MAX_WAITING_BYTES) throw new FST_HUB_BROKER_UNAVAILABLE(`${this.#waiting} publications wait for it already`)
+    return await new Promise<StreamPosition>((resolve, reject) => { this.#add(room, record, { resolve, reject }) })
+  }
+
+  /** Publishes what has no place in its room: lost while Redis is away. */
+  send (room: string, record: Buffer): void {
+    if (this.#link.isReady && !this.#isClosed) this.#add(room, record, null)
+  }
+
+  close (): void {
+    this.#isClosed = true
+    this.#looks?.cancel()
+    this.#looks = null
+    for (const lane of this.#lanes.values()) {
+      for (const item of [...lane.batch?.items ?? [], ...lane.waiting]) this.#reject(item, new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed'))
+      lane.batch = null
+      lane.waiting = []
+    }
+  }
+
+  #add (room: string, record: Buffer, promise: Item['promise']): void {
+    const lane = this.#laneOf(this.#keys.partitionOf(room))
+    lane.waiting.push({ room, record, promise, deadline: this.#clock.monotonic() + this.#timeout, isSettled: promise === null })
+    if (promise !== null) {
+      this.#waiting++
+      this.#waitingBytes += record.length
+    }
+    this.#looks ??= this.#clock.every(LOOK_MS, () => { this.#look() })
+    if (this.#dirty.size === 0) this.#clock.defer(() => { this.#flush() })
+    this.#dirty.add(lane)
+  }
+
+  #laneOf (partition: number): Lane {
+    let lane = this.#lanes.get(partition)
+    if (lane === undefined) this.#lanes.set(partition, lane = { partition, number: 0, waiting: [], batch: null, isAsking: false })
+    return lane
+  }
+
+  #flush (): void {
+    const dirty = [...this.#dirty]
+    this.#dirty.clear()
+    for (const lane of dirty) this.#next(lane)
+  }
+
+  #go (): void { for (const lane of this.#lanes.values()) this.#next(lane) }
+
+  #next (lane: Lane): void {
+    if (lane.isAsking || !this.#link.isReady || this.#isClosed) return
+    if (lane.batch === null) {
+      if (lane.waiting.length === 0) return
+      lane.batch = this.#compose(lane)
+    }
+    const { batch } = lane
+    lane.isAsking = true
+    this.#link.run(publish, batch.keys, batch.args).then(
+      (reply) => {
+        lane.isAsking = false
+        if (lane.batch !== batch) return this.#next(lane)
+        lane.batch = null
+        // The next one leaves before the promises of this one are handled.
+        this.#next(lane)
+        this.#confirm(batch, String(reply))
+      },
+      (error: Error) => {
+        lane.isAsking = false
+        this.#failed(lane, batch, error)
+      }
+    )
+  }
+
+  #compose (lane: Lane): Batch {
+    let bytes = 0
+    let count = 0
+    for (const { record } of lane.waiting) {
+      if (count === MAX_RECORDS || (count > 0 && bytes + record.length > MAX_BATCH_BYTES)) break
+      bytes += record.length
+      count++
+    }
+    const items = lane.waiting.splice(0, count)
+    const byRoom = new Map<string, Item[]>()
+    for (const item of items) {
+      const own = byRoom.get(item.room)
+      if (own === undefined) byRoom.set(item.room, [item])
+      else own.push(item)
+    }
+    const sections: Section[] = Array.from(byRoom, ([room, own]) => ({ room, records: own.map(({ record }) => record) }))
+    const { bytes: encoded, places } = encodeBatch(sections)
+    const keys = [this.#keys.bus(lane.partition), this.#keys.batches(lane.partition)]
+    const args: Argument[] = [this.#nodeId, ++lane.number, this.#busLength, this.newEpoch(), encoded]
+    const groups: Array<readonly Item[]> = []
+    for (const [i, [room, own]] of [...byRoom].entries()) {
+      const lasting = own.filter(({ record }) => !isEphemeral(record))
+      if (lasting.length === 0) continue
+      groups.push(lasting)
+      const { known, policy: { size, ttl, mode }, lasting: metaTtl } = this.#termsOf(room)
+      keys.push(this.#keys.meta(room), this.#keys.log(room))
+      args.push(known?.epoch ?? '', known?.offset ?? 0, lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
+      if (size === 0) continue
+      for (const [j, { record }] of own.entries()) {
+        if (isEphemeral(record)) continue
+        const [start, end] = places[i]?.[j] as readonly [number, number]
+        args.push(start + 1, end)
+      }
+    }
+    return { items, keys, args, groups }
+  }
+
+  #confirm (batch: Batch, answer: string): void {
+    const positions = answer.split(' ')
+    for (const [i, group] of batch.groups.entries()) {
+      const epoch = positions[2 * i] as string
+      const last = Number(positions[2 * i + 1])
+      for (const [j, item] of group.entries()) this.#resolve(item, { epoch, offset: last - group.length + 1 + j })
+    }
+  }
+
+  #failed (lane: Lane, batch: Batch, error: Error): void {
+    if (lane.batch !== batch) return this.#next(lane)
+    if (isRefusal(error)) {
+      // It was not done, and will not be.
+      lane.batch = null
+      for (const item of batch.items) this.#reject(item, error)
+      return this.#next(lane)
+    }
+    // It may have been done: the same number again, when Redis is there or at the next look, as long as somebody waits for it.
+  }
+
+  #look (): void {
+    const now = this.#clock.monotonic()
+    for (const lane of this.#lanes.values()) {
+      const late = lane.waiting.filter(({ deadline }) => deadline <= now)
+      if (late.length > 0) lane.waiting = lane.waiting.filter(({ deadline }) => deadline > now)
+      const lateInBatch = lane.batch?.items.filter(({ deadline }) => deadline <= now) ?? []
+      late.push(...lateInBatch)
+      // As long as somebody waits for it, it is tried again.
+      if (lateInBatch.length === lane.batch?.items.length) lane.batch = null
+      for (const item of late) this.#reject(item, new FST_HUB_BROKER_UNAVAILABLE(`the publication was not confirmed within ${this.#timeout} ms: ${this.#link.isReady ? 'Redis did not answer' : this.#link.why.message}`))
+      this.#next(lane)
+    }
+    if (this.#waiting > 0) return
+    for (const { waiting, batch } of this.#lanes.values()) if (waiting.length > 0 || batch !== null) return
+    this.#looks?.cancel()
+    this.#looks = null
+  }
+
+  #dropEphemeral (): void {
+    for (const lane of this.#lanes.values()) lane.waiting = lane.waiting.filter(({ promise }) => promise !== null)
+  }
+
+  #resolve (item: Item, position: StreamPosition): void {
+    if (this.#settle(item)) item.promise?.resolve(position)
+  }
+
+  #reject (item: Item, error: Error): void {
+    if (this.#settle(item)) item.promise?.reject(error)
+  }
+
+  /** @returns whether somebody waited */
+  #settle (item: Item): boolean {
+    if (item.isSettled) return false
+    item.isSettled = true
+    this.#waiting--
+    this.#waitingBytes -= item.record.length
+    return true
+  }
+}

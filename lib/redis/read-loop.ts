@@ -1,0 +1,259 @@
+import type { Redis } from 'ioredis'
+import type { Clock } from '../core/ports.js'
+import type { Connection } from './connections.js'
+import { end, isReply, type RedisLink, type Reply } from './link.js'
+import type { ReaderReport, StreamListener } from './stream-reader.js'
+
+/** Entries of one stream that are asked for at once. */
+const COUNT = 64
+/** Milliseconds after which Redis answers when nothing has come: by that a silent connection is told from a quiet one. */
+const BLOCK_MS = 2_000
+/** Milliseconds between two tries to interrupt a read that has not begun yet, and after a failure. */
+const NUDGE_MS = 10
+const PAUSE_MS = 100
+/** Milliseconds after which the event loop looks at sockets and timers before the next stream is handled. */
+const SLICE_MS = 5
+
+interface Stream {
+  readonly listener: StreamListener
+  /** Of the last entry that the listener had. */
+  last: EntryId
+  /** Whether the group has entries that were sent and not acknowledged: a connection was lost. */
+  isBehind: boolean
+}
+
+type EntryId = readonly [ms: number, sequence: number]
+
+const NONE: EntryId = [0, 0]
+
+/** Reads streams over one connection, for ever. */
+export class ReadLoop {
+  /** When the last answer came, in monotonic milliseconds; Infinity while nothing is asked. */
+  heardAt = Infinity
+  readonly #link: RedisLink
+  readonly #group: string
+  readonly #clock: Clock
+  readonly #report: ReaderReport
+  readonly #connection: Connection
+  readonly #streams = new Map<string, Stream>()
+  /** Id of the connection, by which a read can be interrupted. */
+  #clientId: number | null = null
+  /** Counts the reads; whether one is under way. */
+  #round = 0
+  #isReading = false
+  #isClosed = false
+  #wake: (() => void) | null = null
+
+  constructor (link: RedisLink, group: string, clock: Clock, report: ReaderReport) {
+    this.#link = link
+    this.#group = group
+    this.#clock = clock
+    this.#report = report
+    this.#connection = link.another('fastify-hub-reader')
+    this.#connection.on('ready', () => { this.#wake?.() })
+    // What is wrong is told by the link.
+    this.#connection.on('error', () => {})
+    this.#run().catch(() => { /* It catches everything. */ })
+  }
+
+  /** @throws FST_HUB_BROKER_UNAVAILABLE; then it is not read (as a rejection) */
+  async add (key: string, listener: StreamListener, from: '$' | '0'): Promise<void> {
+    await this.#createGroup(key, from)
+    if (this.#isClosed) return
+    this.#streams.set(key, { listener, last: NONE, isBehind: from === '0' })
+    this.#wake?.()
+    await this.#interrupt()
+  }
+
+  /** The listener is told nothing from now on, and the group goes. */
+  remove (key: string): void {
+    if (!this.#streams.delete(key)) return
+    // Of a node that cannot do that, somebody else does it when the node is gone.
+    this.#link.call('XGROUP', 'DESTROY', key, this.#group).catch(() => {})
+  }
+
+  reconnect (): void { this.#connection.disconnect(true) }
+
+  async close (): Promise<void> {
+    this.#isClosed = true
+    for (const key of [...this.#streams.keys()]) this.remove(key)
+    this.#wake?.()
+    await end(this.#connection)
+  }
+
+  async #run (): Promise<void> {
+    // It goes on trying by itself.
+    this.#connection.connect().catch(() => {})
+    while (!this.#isClosed) {
+      if (this.#streams.size === 0 || this.#connection.status !== 'ready') {
+        this.heardAt = Infinity
+        await new Promise<void>((resolve) => { this.#wake = resolve })
+        continue
+      }
+      try {
+        this.heardAt = this.#clock.monotonic()
+        if (!this.#link.isCluster) this.#clientId ??= Number(await this.#connection.call('CLIENT', 'ID'))
+        await this.#catchUp()
+        await this.#read()
+      } catch (error) {
+        await this.#failed(error)
+      }
+    }
+  }
+
+  /** What was sent, but not acknowledged, comes again. */
+  async #catchUp (): Promise<void> {
+    for (const [key, stream] of this.#streams) {
+      if (!stream.isBehind) continue
+      await this.#compare(key, stream)
+      let after = '0'
+      for (let count = COUNT; count === COUNT;) {
+        const entries = await this.#ask(['COUNT', COUNT, 'STREAMS', key, after])
+        const ids = this.#handle(key, entries.get(key) ?? [])
+        count = ids.length
+        after = ids.at(-1) ?? after
+      }
+      stream.isBehind = false
+    }
+  }
+
+  /** A master that took over may lack what was read here, and gives ids once more: by those it is not to be told from what was had. */
+  async #compare (key: string, stream: Stream): Promise<void> {
+    if (stream.last === NONE) return
+    let fields: readonly Reply[] = []
+    try {
+      fields = await (this.#connection as Redis).callBuffer('XINFO', 'STREAM', key) as readonly Reply[]
+    } catch (error) {
+      // That it is not there is found by reading; and not everybody may ask.
+      if ((error as Error).name !== 'ReplyError') throw error
+    }
+    const at = fields.findIndex((field) => String(field) === 'last-generated-id')
+    const latest = at === -1 ? stream.last : parseId(String(fields[at + 1]))
+    const isOlder = isAfter(stream.last, latest)
+    if (isOlder) stream.last = latest
+    stream.listener.onBack(isOlder)
+  }
+
+  async #read (): Promise<void> {
+    const keys = [...this.#streams.keys()]
+    if (keys.length === 0) return
+    this.#round++
+    this.#isReading = true
+    let answer: Map<string, readonly Reply[]>
+    try {
+      answer = await this.#ask(['COUNT', COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', ...keys, ...keys.map(() => '>')])
+    } finally {
+      this.#isReading = false
+    }
+    this.heardAt = this.#clock.monotonic()
+    let sliceEnd = performance.now() + SLICE_MS
+    for (const [key, entries] of answer) {
+      this.#handle(key, entries)
+      if (performance.now() < sliceEnd) continue
+      await new Promise<void>((resolve) => { setImmediate(resolve) })
+      sliceEnd = performance.now() + SLICE_MS
+    }
+  }
+
+  async #ask (args: ReadonlyArray<string | number>): Promise<Map<string, readonly Reply[]>> {
+    // Of both kinds of connections: their types have no common signature.
+    const reply = await (this.#connection as Redis).callBuffer('XREADGROUP', 'GROUP', this.#group, 'hub', ...args) as Reply
+    const answer = new Map<string, readonly Reply[]>()
+    if (!Array.isArray(reply)) return answer
+    // RESP 2 has a list of pairs, RESP 3 a map, which ioredis gives as one flat list.
+    const flat = Array.isArray(reply[0]) ? reply.flat(1) as Reply[] : reply as Reply[]
+    for (let i = 0; i < flat.length; i += 2) answer.set(String(flat[i]), flat[i + 1] as readonly Reply[])
+    return answer
+  }
+
+  /** @returns the ids of the entries */
+  #handle (key: string, entries: readonly Reply[]): string[] {
+    const stream = this.#streams.get(key)
+    // Released meanwhile.
+    if (stream === undefined) return []
+    const ids: string[] = []
+    let trimmed = 0
+    for (const [id, fields] of entries as ReadonlyArray<readonly [Buffer, readonly Buffer[] | null]>) {
+      const text = id.toString('latin1')
+      ids.push(text)
+      const entryId = parseId(text)
+      // It was had before, whether it is still there or not.
+      if (!isAfter(entryId, stream.last)) continue
+      stream.last = entryId
+      if (fields === null || fields.length === 0) trimmed++
+      else this.#tell(key, stream, fields, text)
+    }
+    if (trimmed > 0) {
+      this.#report.onTrimmed(key, trimmed)
+      stream.listener.onLost()
+    }
+    // An entry that is not acknowledged comes again after the next reconnect, and is known by its id.
+    if (ids.length > 0) this.#link.call('XACK', key, this.#group, ...ids).catch(() => { stream.isBehind = true })
+    return ids
+  }
+
+  #tell (key: string, { listener }: Stream, fields: readonly Buffer[], id: string): void {
+    try {
+      listener.onEntry(fields, id)
+    } catch (error) {
+      this.#report.onFailure(key, fields, error)
+    }
+  }
+
+  async #failed (error: unknown): Promise<void> {
+    if (this.#isClosed) return
+    if (isReply(error, 'NOGROUP')) {
+      await this.#renewGroups()
+    } else {
+      // UNBLOCKED is told of a deleted stream, and by a master that is none any more.
+      this.#clientId = null
+      for (const stream of this.#streams.values()) stream.isBehind = true
+    }
+    await new Promise<void>((resolve) => { setTimeout(resolve, PAUSE_MS).unref() })
+  }
+
+  /** A stream has gone, with its group or without it: Redis has lost data, or somebody has deleted it. */
+  async #renewGroups (): Promise<void> {
+    for (const [key, stream] of this.#streams) {
+      try {
+        if (!await this.#createGroup(key, '$')) continue
+      } catch {
+        // Redis has gone again: the next read tells.
+        return
+      }
+      stream.last = NONE
+      stream.isBehind = false
+      stream.listener.onLost()
+    }
+  }
+
+  /** @returns whether it was not there */
+  async #createGroup (key: string, from: '$' | '0'): Promise<boolean> {
+    try {
+      await this.#link.call('XGROUP', 'CREATE', key, this.#group, from, 'MKSTREAM')
+      return true
+    } catch (error) {
+      if (isReply(error, 'BUSYGROUP')) return false
+      throw error
+    }
+  }
+
+  /** Ends the read that is under way: the next one has another list of streams. */
+  async #interrupt (): Promise<void> {
+    const round = this.#round
+    while (this.#isReading && this.#round === round && this.#clientId !== null && !this.#isClosed) {
+      if (await this.#link.call('CLIENT', 'UNBLOCK', this.#clientId) === 1) return
+      // It is on its way to Redis.
+      await new Promise<void>((resolve) => { setTimeout(resolve, NUDGE_MS).unref() })
+    }
+  }
+}
+
+function parseId (id: string): EntryId {
+  const dash = id.indexOf('-')
+  return [Number(id.slice(0, dash)), Number(id.slice(dash + 1))]
+}
+
+function isAfter ([ms, sequence]: EntryId, [otherMs, otherSequence]: EntryId): boolean {
+  return ms > otherMs || (ms === otherMs && sequence > otherSequence)
+}

@@ -1,0 +1,181 @@
+import type { NodePorts } from '../core/cluster/hub-cluster.js'
+import type { Backend, HubLogger } from '../core/hub-config.js'
+import type { Clock, HistoryPolicyOf } from '../core/ports.js'
+import type { HubStats } from '../core/types.js'
+import { RedisBroker } from './broker.js'
+import { Bus } from './bus.js'
+import { connectionsTo, type RedisTarget } from './connections.js'
+import { RedisDirectory } from './directory.js'
+import { RedisInboxes } from './inboxes.js'
+import { Keys } from './keys.js'
+import { RedisLink } from './link.js'
+import { RedisNodes } from './nodes.js'
+import { RedisOfflineStore } from './offline-store.js'
+import { RedisPresence } from './presence.js'
+import { StreamReader } from './stream-reader.js'
+
+/** Milliseconds after which Redis forgets what its node does not renew, and within which it does: two renewals may fail. */
+const ENTRY_TTL_MS = 90_000
+const RENEWAL_MS = 30_000
+/** Milliseconds without a renewal after which single logins of a node end: others may take their place. */
+const LEASE_MS = 10_000
+/** Milliseconds after which a reader that hears nothing is told of: Redis answers every two seconds, also with nothing. */
+const SILENCE_MS = 10_000
+
+/** What Redis says when it is there, and can not do what it is asked for; other refusals are answers to questions of ours. */
+const REFUSAL = /^(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|BUSY|LOADING|CLUSTERDOWN|NOPERM|NOAUTH) /
+/** Milliseconds for which that is told in `hub.health()`, and between two lines in the log about it: it may be said thousands of times. */
+const REFUSED_MS = 10_000
+
+/** What the ports on Redis are made of. */
+export interface RedisPortsOptions extends RedisTarget {
+  readonly nodeId: string
+  readonly clock: Clock
+  readonly log: HubLogger
+  readonly prefix: string
+  readonly partitions: number
+  readonly timeout: number
+  /** Entries of a partition of the bus, and milliseconds for which they are kept. */
+  readonly stream: { readonly maxLength: number, readonly ttl: number }
+  readonly policyOf: HistoryPolicyOf
+  /** Milliseconds between two diffs of a room. */
+  readonly presenceInterval: number
+  /** Messages kept per user; 0: none. */
+  readonly maxOffline: number
+}
+
+/** The ports of one node, on one Redis. */
+export class RedisPorts implements Backend {
+  /** For the hub. */
+  readonly ports: NodePorts
+  readonly #link: RedisLink
+  readonly #reader: StreamReader
+  readonly #bus: Bus
+  readonly #nodes: RedisNodes
+  readonly #clock: Clock
+  readonly #log: HubLogger
+  #broker: RedisBroker | null = null
+  #inboxes: RedisInboxes | null = null
+  #started: Promise<void> | null = null
+  /** When Redis went, in monotonic milliseconds; null while it is there. */
+  #awaySince: number | null = null
+  /** The latest refusal, and when that was and when one was logged, in monotonic milliseconds. */
+  #refusal: { readonly why: Error, readonly at: number, readonly loggedAt: number } | null = null
+  #trimmed = 0
+  /** Why this node could not be entered. */
+  #fault: Error | null = null
+  #isClosed = false
+
+  private constructor (options: RedisPortsOptions, link: RedisLink, keys: Keys) {
+    const { nodeId, clock, log, policyOf, timeout, stream: { maxLength: busLength, ttl: streamTtl }, presenceInterval, maxOffline } = options
+    this.#link = link
+    this.#clock = clock
+    this.#log = log
+    const onError = (error: unknown): void => { log.error({ err: error }, 'a part of Redis failed') }
+    this.#reader = new StreamReader(link, nodeId, clock, {
+      onTrimmed: (key, count) => {
+        this.#trimmed += count
+        log.error({ key, count }, 'entries were trimmed before this node had read them')
+      },
+      onFailure: (key, _fields, error) => { log.error({ err: error, key }, 'an entry could not be handled') }
+    })
+    this.#bus = new Bus(link, this.#reader, keys, clock, (error) => { log.error({ err: error }, 'an entry of the bus could not be handled, and was parked') })
+    this.#nodes = new RedisNodes(link, keys, nodeId, clock, {
+      // The reader finds its groups gone, and recovers rooms and presence.
+      onReaped: () => { log.error({ nodeId }, 'this node was taken for dead, or Redis has lost its data: it has entered itself again') },
+      onError
+    }, { streamTtl })
+    this.ports = {
+      broker: (listener) => (this.#broker = new RedisBroker({ link, bus: this.#bus, keys, nodeId, clock, policyOf, timeout, busLength }, listener)),
+      directory: (listener) => new RedisDirectory(link, keys, clock, listener, { ttl: ENTRY_TTL_MS, interval: RENEWAL_MS, lease: LEASE_MS }),
+      inboxes: (id, listener) => (this.#inboxes = new RedisInboxes({ link, keys, reader: this.#reader, clock, nodes: this.#nodes }, id, listener)),
+      presence: (listener) => new RedisPresence({ nodeId, link, bus: this.#bus, keys, clock, interval: presenceInterval, ttl: ENTRY_TTL_MS, renewal: RENEWAL_MS, busLength }, listener),
+      offlineStore: (listener) => new RedisOfflineStore(link, keys, { maxMessages: maxOffline }, listener)
+    }
+    link.listen({ onReady: () => { this.#onReady() }, onAway: (why) => { this.#onAway(why) }, onRefused: (why) => { this.#onRefused(why) } })
+  }
+
+  /** Nothing is connected yet. @throws FST_HUB_INVALID_OPTIONS without ioredis (as a rejection) */
+  static async create (options: RedisPortsOptions): Promise<RedisPorts> {
+    const connections = await connectionsTo(options)
+    const link = new RedisLink(connections, options.clock, options.timeout)
+    return new RedisPorts(options, link, new Keys(connections.keyPrefix + options.prefix, options.partitions))
+  }
+
+  /**
+   * Connects, and enters this node.
+   * @param isPatient whether what fails is logged, and tried again; otherwise everything ends
+   * @throws FST_HUB_BROKER_UNAVAILABLE; FST_HUB_INVALID_OPTIONS when other nodes have another number of partitions (as rejections)
+   */
+  async begin (isPatient: boolean): Promise<void> {
+    try {
+      await this.#link.connect()
+      await this.#start()
+    } catch (error) {
+      if (!this.#link.isReady) this.#awaySince ??= this.#clock.monotonic()
+      if (isPatient) return this.#log.error({ err: error }, 'Redis is not there yet: nodes do not hear of each other')
+      await this.close()
+      throw error
+    }
+  }
+
+  troubles (): string[] {
+    const now = this.#clock.monotonic()
+    if (!this.#link.isReady) return [`Redis is away for ${seconds(now - (this.#awaySince ?? now))}: ${this.#link.why.message}`]
+    if (this.#fault !== null) return [`this node is no part of the cluster: ${this.#fault.message}`]
+    if (this.#refusal !== null && now - this.#refusal.at < REFUSED_MS) return [`Redis refuses what it is asked for: ${this.#refusal.why.message}`]
+    const silence = now - Math.min(this.#reader.heardAt, this.#inboxes?.unansweredSince ?? Infinity)
+    return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}`] : []
+  }
+
+  counters (): HubStats['bus'] { return { waiting: this.#broker?.waiting ?? 0, trimmed: this.#trimmed, parked: this.#bus.counters.parked } }
+
+  /** After the ports have been closed. */
+  async close (): Promise<void> {
+    this.#isClosed = true
+    await this.#reader.close()
+    await this.#nodes.close()
+    await this.#link.close()
+  }
+
+  async #start (): Promise<void> {
+    this.#started ??= this.#enter()
+    try {
+      await this.#started
+      this.#fault = null
+    } catch (error) {
+      this.#started = null
+      this.#fault = error as Error
+      throw error
+    }
+  }
+
+  /** Its inbox is there before others can see it. */
+  async #enter (): Promise<void> {
+    await this.#inboxes?.start()
+    await this.#nodes.start()
+  }
+
+  #onReady (): void {
+    if (this.#awaySince !== null) this.#log.info({ ms: this.#clock.monotonic() - this.#awaySince }, 'Redis is back')
+    this.#awaySince = null
+    this.#start().catch((error: unknown) => { this.#log.error({ err: error }, 'this node could not be entered') })
+  }
+
+  #onAway (why: Error): void {
+    if (this.#isClosed) return
+    this.#awaySince = this.#clock.monotonic()
+    this.#log.error({ err: why }, 'Redis is away: nodes do not hear of each other')
+  }
+
+  #onRefused (why: Error): void {
+    if (!REFUSAL.test(why.message)) return
+    const now = this.#clock.monotonic()
+    const before = this.#refusal?.loggedAt ?? -Infinity
+    const isLogged = now - before >= REFUSED_MS
+    this.#refusal = { why, at: now, loggedAt: isLogged ? now : before }
+    if (isLogged) this.#log.error({ err: why }, 'Redis refuses what it is asked for')
+  }
+}
+
+function seconds (ms: number): string { return `${Math.round(ms / 1000)} s` }

@@ -1,0 +1,197 @@
+import { noFanOut } from '../core/fan-out.js'
+import type { FanOut, Publication } from '../core/ports.js'
+import type { StreamPosition } from '../core/types.js'
+
+/** What the order of a room makes happen. */
+export interface OrderListener {
+  /** In order of offset, without a hole, none twice. */
+  deliver (publications: readonly Publication[]): FanOut
+  /** What lies between is lost for this node. */
+  gap (from: StreamPosition, to: StreamPosition): void
+  /** Something is missing: it may have to be looked for in the log. @param isPassed whether the stream has passed it by */
+  missing (isPassed: boolean): void
+  /** An offset means two things: a master that took over lacks what was here, and goes on as if that had not been. A new log has to begin. */
+  forked (): void
+}
+
+interface Held {
+  readonly publication: Publication
+  /** Told what became of it here; null for one of another node. */
+  readonly done: ((local: FanOut) => void) | null
+}
+
+/** Epochs of a room that are remembered when they are over: entries of the stream may lag behind. */
+const MAX_PAST = 4
+/** Counts that wait for the answer to their publication. */
+const MAX_COUNTS = 1_024
+
+/**
+ * The publications of one room that this node has had, and those that are out of order. They come by two ways: this
+ * node's own with the answer of Redis, all of them by the stream; whichever is first, each goes on once, when it is next.
+ */
+export class RoomOrder {
+  epoch = ''
+  /** Offset of the last one that went on. */
+  last = 0
+  /** Whether the position is known. */
+  isLive = false
+  #isOver = false
+  readonly #listener: OrderListener
+  /** What came before the position was known. */
+  #early: Array<() => void> = []
+  readonly #held = new Map<number, Held>()
+  /** What became of publications of this node, which the stream has brought before their answer: by offset. */
+  readonly #counts = new Map<number, FanOut>()
+  #past: string[] = []
+  /** Offset up to which the stream has been read. */
+  #streamed = 0
+  /** Offset up to which publications have come from elsewhere, nobody knows whose: with the position, or of the log. */
+  #filled = 0
+
+  constructor (listener: OrderListener) {
+    this.#listener = listener
+  }
+
+  get position (): StreamPosition { return { epoch: this.epoch, offset: this.last } }
+
+  /** Whether something came that is not the next. */
+  get isHolding (): boolean { return this.#held.size > 0 }
+
+  /** Only what is above this position goes on. */
+  begin ({ epoch, offset }: StreamPosition): void {
+    this.epoch = epoch
+    this.last = this.#filled = offset
+    this.isLive = true
+    this.#settleEarly()
+  }
+
+  /** Nobody is subscribed any more. */
+  end (): void {
+    this.isLive = false
+    this.#isOver = true
+    this.#settleEarly()
+    this.#settleHeld()
+    this.#counts.clear()
+  }
+
+  /** Publications that the stream has brought: with offsets one after the other. @param isOwn whether this node has published them */
+  fromStream (epoch: string, publications: readonly Publication[], isOwn: boolean): void {
+    if (this.#isOver) return
+    if (!this.isLive) {
+      this.#early.push(() => { this.fromStream(epoch, publications, isOwn) })
+      return
+    }
+    const [first] = publications
+    if (first === undefined || !this.#isCurrent(epoch, first.offset)) return
+    if (this.#isFork(publications, isOwn)) return this.#listener.forked()
+    this.#streamed = publications.at(-1)?.offset as number
+    if (!isOwn && this.#held.size === 0 && first.offset === this.last + 1) {
+      this.last += publications.length
+      this.#listener.deliver(publications)
+      return
+    }
+    for (const publication of publications) {
+      const { offset } = publication
+      if (offset <= this.last) continue
+      if (!this.#held.has(offset)) this.#held.set(offset, { publication, done: isOwn ? (local) => { this.#keepCounts(offset, local) } : null })
+      this.#drain()
+    }
+    // The stream has them in order: what is not there was trimmed.
+    if (this.isHolding) this.#listener.missing(true)
+  }
+
+  /** A publication of this node that Redis has confirmed. @param done told once, when it has gone on or never will */
+  fromReply ({ epoch, offset }: StreamPosition, publication: Publication, done: (local: FanOut) => void): void {
+    if (this.#isOver) return done(noFanOut())
+    if (!this.isLive) {
+      this.#early.push(() => { this.fromReply({ epoch, offset }, publication, done) })
+      return
+    }
+    if (!this.#isCurrent(epoch, offset) || offset <= this.last) {
+      done(this.#counts.get(offset) ?? noFanOut())
+      this.#counts.delete(offset)
+      return
+    }
+    this.#held.set(offset, { publication, done })
+    this.#drain()
+    if (this.isHolding) this.#listener.missing(false)
+  }
+
+  /**
+   * What the log has behind the last one, asked for because something was missing.
+   * @param position of the room then
+   */
+  fill (position: StreamPosition, publications: readonly Publication[]): void {
+    if (!this.isLive || !this.#isCurrent(position.epoch, publications[0]?.offset ?? position.offset + 1)) return
+    for (const publication of publications) {
+      this.#filled = Math.max(this.#filled, publication.offset)
+      if (publication.offset > this.last && !this.#held.has(publication.offset)) this.#held.set(publication.offset, { publication, done: null })
+    }
+    this.#drain()
+  }
+
+  /** Nothing up to this position will come any more: what has not is lost. */
+  giveUp ({ epoch, offset: end }: StreamPosition): void {
+    while (this.isLive && epoch === this.epoch && this.last < end) {
+      const from = this.position
+      this.last = Math.min(end, ...Array.from(this.#held.keys(), (offset) => offset - 1))
+      this.#listener.gap(from, this.position)
+      this.#drain()
+    }
+    if (epoch === this.epoch) this.#filled = Math.max(this.#filled, end)
+  }
+
+  /** The stream brings each offset once, and one that an answer gave to a publication of this node with just that one. */
+  #isFork (publications: readonly Publication[], isOwn: boolean): boolean {
+    const { offset: first } = publications[0] as Publication
+    if (first <= this.#streamed) return true
+    if (isOwn || (first > this.last && this.#held.size === 0)) return false
+    return publications.some(({ offset }) => offset > this.#filled && (offset <= this.last || this.#held.has(offset)))
+  }
+
+  /** Whether a publication, or a position, is of the log that goes on. A new log begins with the first word of it. */
+  #isCurrent (epoch: string, offset: number): boolean {
+    if (epoch === this.epoch) return true
+    if (this.#past.includes(epoch)) return false
+    this.#past = [this.epoch, ...this.#past].slice(0, MAX_PAST)
+    const from = this.position
+    this.#settleHeld()
+    this.#counts.clear()
+    this.epoch = epoch
+    this.last = this.#filled = offset - 1
+    this.#streamed = 0
+    this.#listener.gap(from, this.position)
+    return true
+  }
+
+  /** What is next goes on. */
+  #drain (): void {
+    for (let held = this.#held.get(this.last + 1); held !== undefined; held = this.#held.get(this.last + 1)) {
+      this.#held.delete(++this.last)
+      const local = this.#listener.deliver([held.publication])
+      held.done?.({ ...local })
+    }
+  }
+
+  /** What had to wait for the position does no longer. */
+  #settleEarly (): void {
+    const early = this.#early
+    this.#early = []
+    for (const step of early) step()
+  }
+
+  /** They will not go on: their log is over. */
+  #settleHeld (): void {
+    const held = [...this.#held.values()]
+    this.#held.clear()
+    for (const { done } of held) done?.(noFanOut())
+  }
+
+  #keepCounts (offset: number, local: FanOut): void {
+    this.#counts.set(offset, local)
+    if (this.#counts.size <= MAX_COUNTS) return
+    // Its publication was given up before its answer came.
+    const [oldest] = this.#counts.keys()
+    this.#counts.delete(oldest as number)
+  }
+}
