@@ -17,7 +17,7 @@ export interface Node { broker: Broker, listener: FakeListener }
 
 /** Brokers for one test, which closes them. Where no room has a policy, nothing is kept. */
 export async function brokerNodes (t: Test, factory: BrokerFactory, count: number, rooms: Record<string, HistoryPolicy> = {}): Promise<{ nodes: Node[], advance: BrokerWorld['advance'] }> {
-  const world = await factory((room) => rooms[room] ?? { size: 0, ttl: 0, mode: 'log' })
+  const world = await factory((room) => Object.hasOwn(rooms, room) ? rooms[room] as HistoryPolicy : { size: 0, ttl: 0, mode: 'log' })
   const nodes: Node[] = []
   t.teardown(async () => {
     for (const { broker } of nodes) await broker.close()

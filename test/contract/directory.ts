@@ -1,26 +1,32 @@
 import type { Test } from 'tap'
-import type { Directory, DirectoryEntry } from '../../lib/core/ports.js'
+import type { Directory, DirectoryEntry, DirectoryListener } from '../../lib/core/ports.js'
 import { HOSTILE_NAMES } from './names.js'
 
 /** Views of one directory, as several nodes have them. Each test gets its own, empty. */
 export interface DirectoryWorld {
-  node (): Directory | Promise<Directory>
+  node (listener: DirectoryListener): Directory | Promise<Directory>
   close (): void | Promise<void>
 }
 
 let ids = 0
-const entry = (user: string | null, more: Partial<DirectoryEntry> = {}): DirectoryEntry => ({ id: `connection-${++ids}`, nodeId: 'node', device: null, user, ...more })
+const entry = (user: string | null, more: Partial<DirectoryEntry> = {}): DirectoryEntry => ({
+  id: `connection-${++ids}`, nodeId: 'node', device: null, user, ip: null, subprotocol: null, connectedAt: 1_700_000_000_000, lastSeen: 1_700_000_001_234, ...more
+})
 
 /** What every Directory must do. */
 export function directoryContract (t: Test, factory: () => DirectoryWorld | Promise<DirectoryWorld>): void {
   const nodes = async (t: Test, count = 1): Promise<[Directory, Directory]> => {
     const world = await factory()
     const made: Directory[] = []
+    const listener: DirectoryListener = {
+      onRemoved: () => {},
+      onLeaseLost: () => { t.fail('nobody is away') }
+    }
     t.teardown(async () => {
       for (const directory of made) await directory.close()
       await world.close()
     })
-    for (let i = 0; i < count; i++) made.push(await world.node())
+    for (let i = 0; i < count; i++) made.push(await world.node(listener))
     return made as [Directory, Directory]
   }
   const idsOf = async (directory: Directory, user: string): Promise<string[]> => (await directory.user(user)).map(({ id }) => id).sort()
@@ -30,9 +36,21 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     t.same(await directory.user('nobody'), [])
     const [a, b, c] = [entry('ann', { device: 'web' }), entry('ann'), entry('bob')]
     for (const one of [a, b, c]) await directory.claim(one, 'none')
-    const found = await directory.user('ann')
-    t.same(found.map(({ id, nodeId, user, device }) => ({ id, nodeId, user, device })).sort((x, y) => x.id < y.id ? -1 : 1), [a, b])
+    t.same(sorted(await directory.user('ann')), [a, b])
     t.same(await idsOf(directory, 'bob'), [c.id])
+  })
+
+  t.test('what is known of a connection comes back as it went in, also with what was removed', async (t) => {
+    const [one, other] = await nodes(t, 2)
+    const ann = entry('ann', { nodeId: 'a:{b}', device: 'web', ip: '2001:db8::1', subprotocol: 'hub.v1.json', connectedAt: 1_700_000_000_001, lastSeen: 1_700_000_000_002 })
+    const bare = entry('bare')
+    for (const login of [ann, bare]) {
+      await one.claim(login, 'none')
+      t.same(sorted(await other.user(login.user as string)), [login])
+      t.same(sorted((await other.claim(entry(login.user, { device: login.device }), 'device')).removed), [login])
+      await one.claim(login, 'user')
+      t.same(sorted((await other.removeUser(login.user as string)).removed), [login])
+    }
   })
 
   t.test('a removed connection is gone; the others stay', async (t) => {
@@ -40,11 +58,11 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     const [a, b] = [entry('ann'), entry('ann')]
     await directory.claim(a, 'none')
     await directory.claim(b, 'none')
-    t.equal(await directory.remove(a.id), true)
+    t.equal(await directory.remove(a), true)
     t.same(await idsOf(directory, 'ann'), [b.id])
-    t.equal(await directory.remove(a.id), false, 'again')
-    t.equal(await directory.remove('unknown'), false)
-    t.equal(await directory.remove(b.id), true)
+    t.equal(await directory.remove(a), false, 'again')
+    t.equal(await directory.remove(entry('ann')), false)
+    t.equal(await directory.remove(b), true)
     t.same(await directory.user('ann'), [])
   })
 
@@ -52,7 +70,7 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     const [one, other] = await nodes(t, 2)
     const target = entry('ann')
     await one.claim(target, 'none')
-    const results = await Promise.all(Array.from({ length: 20 }, async (_, i) => await (i % 2 === 0 ? one : other).remove(target.id)))
+    const results = await Promise.all(Array.from({ length: 20 }, async (_, i) => await (i % 2 === 0 ? one : other).remove(target)))
     t.equal(results.filter(Boolean).length, 1)
   })
 
@@ -61,8 +79,8 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     const anonymous = entry(null)
     await directory.claim(anonymous, 'none')
     for (const user of ['null', 'undefined', anonymous.id]) t.same(await directory.user(user), [])
-    t.equal(await directory.remove(anonymous.id), true)
-    t.equal(await directory.remove(anonymous.id), false)
+    t.equal(await directory.remove(anonymous), true)
+    t.equal(await directory.remove(anonymous), false)
   })
 
   t.test('every node sees the connections of all', async (t) => {
@@ -71,7 +89,7 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     await one.claim(a, 'none')
     await other.claim(b, 'none')
     for (const directory of [one, other]) t.same((await directory.user('ann')).map(({ nodeId }) => nodeId).sort(), ['one', 'other'])
-    t.equal(await other.remove(a.id), true)
+    t.equal(await other.remove(a), true)
     t.same(await idsOf(one, 'ann'), [b.id])
   })
 
@@ -94,7 +112,7 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
       const found = await directory.user(user as string)
       t.same(found.map((one) => [one.id, one.user, one.device]), [[id, user, device]])
     }
-    for (const { id } of entries) t.equal(await directory.remove(id), true)
+    for (const one of entries) t.equal(await directory.remove(one), true)
     for (const name of HOSTILE_NAMES) t.same(await directory.user(name), [])
   })
 
@@ -108,8 +126,8 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     t.same(sorted((await one.claim(c, 'user')).removed), [a, b])
     for (const directory of [one, other]) t.same(await idsOf(directory, 'ann'), [c.id])
     t.same(await idsOf(one, 'bob'), [bob.id])
-    t.equal(await one.remove(a.id), false, 'already gone')
-    t.equal(await one.remove(anonymous.id), true)
+    t.equal(await one.remove(a), false, 'already gone')
+    t.equal(await one.remove(anonymous), true)
   })
 
   t.test("scope 'device': only of the same device; those without one are one device", async (t) => {
@@ -129,8 +147,8 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     for (const scope of ['user', 'device'] as const) {
       t.same((await directory.claim(a, scope)).removed, [])
       t.same((await directory.claim(b, scope)).removed, [])
-      t.equal(await directory.remove(a.id), true)
-      t.equal(await directory.remove(b.id), true)
+      t.equal(await directory.remove(a), true)
+      t.equal(await directory.remove(b), true)
     }
   })
 
@@ -209,5 +227,7 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
 }
 
 function sorted (entries: readonly DirectoryEntry[]): DirectoryEntry[] {
-  return entries.map(({ id, nodeId, user, device }) => ({ id, nodeId, device, user })).sort((x, y) => Number(x.id.split('-')[1]) - Number(y.id.split('-')[1]))
+  return entries
+    .map(({ id, nodeId, user, device, ip, subprotocol, connectedAt, lastSeen }) => ({ id, nodeId, device, user, ip, subprotocol, connectedAt, lastSeen }))
+    .sort((x, y) => Number(x.id.split('-')[1]) - Number(y.id.split('-')[1]))
 }

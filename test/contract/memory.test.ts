@@ -2,6 +2,7 @@ import t from 'tap'
 import type { OfflineListener } from '../../lib/core/ports.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import { MemoryDirectory } from '../../lib/memory/directory.js'
+import { MemoryInboxes, MemoryMesh } from '../../lib/memory/inboxes.js'
 import { MemoryOfflineStore } from '../../lib/memory/offline-store.js'
 import { MemoryPresence, MemoryPresenceStore } from '../../lib/memory/presence.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
@@ -9,6 +10,7 @@ import { brokerContract } from './broker.js'
 import { brokerHistoryContract } from './broker-history.js'
 import type { BrokerFactory } from './broker-world.js'
 import { directoryContract } from './directory.js'
+import { inboxesContract } from './inboxes.js'
 import { offlineStoreContract } from './offline-store.js'
 import { presenceContract } from './presence.js'
 import { presenceChangesContract } from './presence-changes.js'
@@ -52,5 +54,19 @@ t.test('MemoryOfflineStore', async (t) => {
       return shared
     }
     return { node, advance: async (ms) => { await clock.advance(ms) }, close: () => {} }
+  })
+})
+
+t.test('MemoryInboxes', async (t) => {
+  inboxesContract(t, () => {
+    const mesh = new MemoryMesh(new TestClock())
+    let nodes = 0
+    return {
+      node: (listener) => {
+        const id = `node-${++nodes}`
+        return { id, inboxes: new MemoryInboxes(mesh, id, listener) }
+      },
+      close: () => {}
+    }
   })
 })

@@ -45,6 +45,28 @@ t.test('the chat says clearly why it can not start', async (t) => {
   t.equal(stderr, `Port ${port} on 127.0.0.1 is in use. Choose another one: PORT=${port + 1} npm start\n`)
 })
 
+t.test('the cluster says clearly why it can not start', async (t) => {
+  const start = 'cluster/start.js'
+  const other = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => { other.close() })
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  // Programs that are there, whatever they do.
+  const programs = { REDIS_SERVER: process.execPath, NGINX: process.execPath }
+  const cases: Array<[env: Record<string, string>, message: string]> = [
+    [{ REDIS_SERVER: 'no-redis' }, 'There is no no-redis in the PATH. On Debian: apt-get install redis-server'],
+    [{ NGINX: 'no-nginx' }, 'There is no no-nginx in the PATH. On Debian: apt-get install nginx'],
+    [{ PORT: 'http' }, 'PORT must be a number from 0 to 65535, got "http"'],
+    [{ PORT: String(port) }, `Port ${port} on 127.0.0.1 is in use. Choose another one: PORT=${port + 1} npm run start:cluster`]
+  ]
+  await Promise.all(cases.map(async ([env, message]) => {
+    t.match(await new Example(t, start, { ...programs, ...env }).ended, { code: 1, stdout: '', stderr: `${message}\n` })
+  }))
+  const { code, stderr } = await new Example(t, start, { ...programs, PORT: '0' }).ended
+  t.equal(code, 1)
+  t.match(stderr, /^redis has ended: .+\n$/, 'with the reason')
+})
+
 t.test('the files of the page come with their types and a strict policy', async (t) => {
   const address = await new Example(t, CHAT, { PORT: '0' }).address()
   for (const [path, type] of Object.entries({ '/': 'text/html', '/chat.css': 'text/css', '/chat.js': 'text/javascript', '/room.js': 'text/javascript', '/elements.js': 'text/javascript', '/client.js': 'text/javascript', '/icon.svg': 'image/svg+xml' })) {

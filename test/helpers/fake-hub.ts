@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Slot } from '../../lib/core/admission.js'
 import type { HubConnection } from '../../lib/core/connection.js'
 import type { ConnectionSettings } from '../../lib/core/connection-host.js'
@@ -6,10 +7,11 @@ import { LocalHub } from '../../lib/core/hub.js'
 import type { Handlers, HubConfig } from '../../lib/core/hub-config.js'
 import { EventRegistry } from '../../lib/core/hub-v1/events.js'
 import type { HubV1Options } from '../../lib/core/hub-v1/hub-v1.js'
-import type { Broker, BrokerListener, Directory, Presence } from '../../lib/core/ports.js'
+import type { Broker, BrokerListener, Directory, DirectoryListener, OfflineStore, Presence } from '../../lib/core/ports.js'
 import { QueueBudget } from '../../lib/core/queue-budget.js'
 import type { Identity } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
+import { MemoryInboxes, MemoryMesh } from '../../lib/memory/inboxes.js'
 import { MemoryOfflineStore } from '../../lib/memory/offline-store.js'
 import { MemoryPresence, MemoryPresenceStore } from '../../lib/memory/presence.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
@@ -31,10 +33,12 @@ export interface FakeHubOptions extends Partial<Handlers> {
   application?: HubV1Options['application']
   resume?: HubV1Options['resume']
   offline?: { maxMessages: number, ttl: number }
+  offlineStore?: OfflineStore
   clock?: TestClock
   directory?: Directory
   presence?: Presence
   broker?: (listener: BrokerListener) => Broker
+  inboxes?: HubConfig['inboxes']
 }
 
 export interface LogLine { level: 'info' | 'error', details: { err?: unknown, connection?: string, room?: string }, message: string }
@@ -46,6 +50,7 @@ export class FakeHub {
   readonly clock: TestClock
   readonly hub: LocalHub
   readonly log: LogLine[] = []
+  #directoryListener: DirectoryListener | null = null
 
   constructor (options: FakeHubOptions = {}) {
     const clock = this.clock = options.clock ?? new TestClock()
@@ -55,6 +60,8 @@ export class FakeHub {
     const offline = options.offline ?? { maxMessages: 100, ttl: 86_400_000 }
     const logAt = (level: LogLine['level']) => (details: object, message: string): void => { this.log.push({ level, details, message }) }
     this.hub = new LocalHub({
+      nodeId: randomUUID(),
+      backend: { troubles: () => [], counters: () => ({ waiting: 0, trimmed: 0, parked: 0 }) },
       clock,
       log: { info: logAt('info'), error: logAt('error') },
       queue: { maxMessages: 64, maxBytes: 1024 * 1024, maxTotalBytes: undefined, ...options.queue },
@@ -74,7 +81,10 @@ export class FakeHub {
         rate: { messagesPerSecond: 0, burst: 1, bytesPerSecond: 0, violations: 0 },
         ...options.settings
       },
-      directory: options.directory ?? new PromisedDirectory(),
+      directory: (listener) => {
+        this.#directoryListener = listener
+        return options.directory ?? new PromisedDirectory()
+      },
       history: policyOf,
       hubV1: {
         application: options.application ?? { join: () => true, publish: () => true },
@@ -84,13 +94,17 @@ export class FakeHub {
         violations: 10
       },
       presence: (listener) => options.presence ?? new MemoryPresence(presences, listener),
-      offline: { ttl: offline.ttl, store: offline.maxMessages > 0 ? (listener) => new MemoryOfflineStore(clock, offline, listener) : null },
-      broker: options.broker ?? ((listener) => new MemoryBroker(bus, listener))
+      offline: { ttl: offline.ttl, store: offline.maxMessages > 0 ? (listener) => options.offlineStore ?? new MemoryOfflineStore(clock, offline, listener) : null },
+      broker: options.broker ?? ((listener) => new MemoryBroker(bus, listener)),
+      inboxes: options.inboxes ?? ((nodeId, listener) => new MemoryInboxes(new MemoryMesh(clock), nodeId, listener))
     })
   }
 
   /** The errors in the log. */
   get errors (): unknown[] { return this.log.filter(({ level }) => level === 'error').map(({ details }) => details.err) }
+
+  /** What the directory tells its hub through. */
+  get directoryListener (): DirectoryListener { return this.#directoryListener as DirectoryListener }
 
   async start (): Promise<this> {
     await this.hub.start()

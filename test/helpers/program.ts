@@ -29,7 +29,9 @@ export class Program {
     const printed = new Promise<string>((resolve) => {
       const look = (): void => {
         const [found] = pattern.exec(this.#stdout) ?? []
-        if (found !== undefined) resolve(found)
+        if (found === undefined) return
+        this.#child.stdout?.off('data', look)
+        resolve(found)
       }
       this.#child.stdout?.on('data', look)
       look()

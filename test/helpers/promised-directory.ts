@@ -9,7 +9,7 @@ export class PromisedDirectory implements Directory {
 
   async removeUser (user: string): Promise<Removal> { return await this.#inner.removeUser(user) }
 
-  async remove (id: string): Promise<boolean> { return await this.#inner.remove(id) }
+  async remove (entry: Pick<DirectoryEntry, 'id' | 'user'>): Promise<boolean> { return await this.#inner.remove(entry) }
 
   async user (user: string): Promise<readonly DirectoryEntry[]> { return await this.#inner.user(user) }
 

@@ -60,8 +60,8 @@ export class SlowDirectory implements Directory {
     return this.#call('removeUser', user, async () => await this.inner.removeUser(user)) as Promise<Removal>
   }
 
-  remove (id: string): Promise<boolean> {
-    return this.#call('remove', id, async () => await this.inner.remove(id)) as Promise<boolean>
+  remove (entry: Pick<DirectoryEntry, 'id' | 'user'>): Promise<boolean> {
+    return this.#call('remove', entry.id, async () => await this.inner.remove(entry)) as Promise<boolean>
   }
 
   user (user: string): Promise<readonly DirectoryEntry[]> {

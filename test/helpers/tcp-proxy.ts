@@ -12,19 +12,24 @@ export class TcpProxy {
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
   readonly #target: () => number
+  readonly #from: string | undefined
   /** Connections ever. */
   opened = 0
   #isLost = false
 
-  private constructor (target: () => number) {
+  private constructor (target: () => number, from: string | undefined) {
     this.#target = target
+    this.#from = from
     // A half that has ended is passed on, not answered.
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => { this.#join(client) })
   }
 
-  /** @param target port of the server, asked for each connection */
-  static async start (t: Test, target: () => number): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target)
+  /**
+   * @param target port of the server, asked for each connection
+   * @param from the address that clients have for the server: one of 127.0.0.0/8, all of which are those of a Linux machine
+   */
+  static async start (t: Test, target: () => number, from?: string): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target, from)
     t.teardown(() => {
       proxy.#server.close()
       proxy.cut()
@@ -76,7 +81,7 @@ export class TcpProxy {
 
   #join (client: Socket): void {
     this.opened++
-    const server = connect({ port: this.#target(), host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
+    const server = connect({ port: this.#target(), host: '127.0.0.1', ...this.#from !== undefined && { localAddress: this.#from }, allowHalfOpen: true, noDelay: true })
     const pair = { client, server, isHalfOpen: false, isLost: this.#isLost }
     this.#pairs.add(pair)
     pass(pair, client, server)

@@ -29,7 +29,8 @@ const STATUSES: Record<keyof typeof errors, number> = {
   FST_HUB_INVALID_CLOSE_CODE: 500,
   FST_HUB_CLOSED: 500,
   FST_HUB_OFFLINE_UNAVAILABLE: 500,
-  FST_HUB_HANDLER_TIMEOUT: 500
+  FST_HUB_HANDLER_TIMEOUT: 500,
+  FST_HUB_BROKER_UNAVAILABLE: 503
 }
 
 /** As many as the error with the most placeholders takes. */

@@ -3,6 +3,7 @@ import t from 'tap'
 import { systemClock } from '../../lib/core/clock.js'
 import { optionsSchema } from '../../lib/options-schema.js'
 import { expectation, resolveOptions } from '../../lib/resolve-options.js'
+import { TestCluster } from '../../lib/testing/cluster/test-cluster.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
 
 const CAPACITY = 5_000
@@ -12,11 +13,16 @@ interface View { properties?: Record<string, View>, items?: View, type?: string,
 
 const schema = optionsSchema as unknown as View & { properties: Record<string, View> }
 
-/** Every option that is no group: its path, and its schema. */
-const leaves: Array<[string[], View]> = Object.entries(schema.properties).flatMap(([key, view]) =>
-  view.properties === undefined ? [[[key], view] as [string[], View]] : Object.entries(view.properties).map(([child, childView]) => [[key, child], childView] as [string[], View]))
+/** The options below one that are no group: their paths, and their schemas. */
+const leavesOf = (view: View, path: readonly string[] = []): Array<[string[], View]> =>
+  view.properties === undefined ? [[[...path], view]] : Object.entries(view.properties).flatMap(([key, child]) => leavesOf(child, [...path, key]))
+const leaves = leavesOf(schema)
 
-const at = (path: readonly string[], value: unknown): unknown => path.reduceRight((inner, key) => ({ [key]: inner }), value)
+/** Options of which this one alone may be wrong. */
+const at = (path: readonly string[], value: unknown): unknown => {
+  const options = path.reduceRight((inner, key) => ({ [key]: inner }), value) as Record<string, object>
+  return path[0] === 'redis' && path[1] !== 'url' && path[1] !== 'client' ? { redis: { url: 'redis://localhost', ...options['redis'] } } : options
+}
 const FUNCTIONS = ['identify', 'onConnect', 'onMessage', 'onDisconnect', 'refresh']
 
 t.test('defaults are those of the design', (t) => {
@@ -76,13 +82,29 @@ t.test('clock: a Clock, with methods of its own or of its class', (t) => {
   t.end()
 })
 
+t.test('cluster: its clock is the clock', (t) => {
+  const [machine, clock] = [new TestCluster(), new TestClock()]
+  const cluster = new TestCluster({ clock })
+  t.match(resolve({ cluster }), { cluster, clock })
+  t.match(resolve({ cluster, clock }), { cluster, clock })
+  t.match(resolve({ cluster: machine }), { cluster: machine, clock: systemClock })
+  t.equal(resolve({}).cluster, undefined)
+  t.throws(() => resolve({ cluster, clock: new TestClock() }), { code: 'FST_HUB_INVALID_OPTIONS', message: /^fastify-hub option clock: expected that of the option cluster, or none/ })
+  t.throws(() => resolve({ cluster: machine, redis: { url: 'redis://127.0.0.1' } }), { code: 'FST_HUB_INVALID_OPTIONS', message: /option cluster: expected none beside redis, got both/ })
+  for (const wrong of [5, null, 'redis', [], {}, TestCluster]) t.throws(() => resolve({ cluster: wrong }), { code: 'FST_HUB_INVALID_OPTIONS', message: /^fastify-hub option cluster: expected a TestCluster of fastify-hub\/testing, got / })
+  t.end()
+})
+
 t.test('undefined is the default, everywhere', (t) => {
   const given: Record<string, unknown> = {}
-  for (const [[key = '', child]] of leaves) {
+  for (const [[key = '', child, ...more]] of leaves) {
     if (child === undefined) given[key] = undefined
-    else given[key] = { ...given[key] as object, [child]: undefined }
+    else if (more.length === 0) given[key] = { ...given[key] as object, [child]: undefined }
   }
-  t.same(resolve(given), resolve({}))
+  const redis = { ...given['redis'] as object, url: 'redis://localhost', stream: { maxLength: undefined, ttl: undefined } }
+  t.same(resolve({ ...given, redis }), resolve({ redis: { url: 'redis://localhost' } }))
+  t.same(resolve({ ...given, redis: undefined }), resolve({}))
+  t.same(resolve({ redis: { ...redis, stream: undefined } }), resolve({ redis: { url: 'redis://localhost' } }))
   t.same(resolve({ heartbeat: undefined, limits: undefined }), resolve({}))
   t.end()
 })
@@ -142,7 +164,7 @@ t.test('bounds', (t) => {
     if (type !== 'integer' && type !== 'number') continue
     const key = path.join('.')
     t.type(minimum, 'number', key)
-    t.throws(() => resolve(at(path, (minimum as number) - 1)), { message: new RegExp(`option ${key.replace('.', '\\.')}: expected a .*number.* (of at least|from) ${minimum}.*, got ${(minimum as number) - 1}$`) })
+    t.throws(() => resolve(at(path, (minimum as number) - 1)), { message: new RegExp(`option ${key.replaceAll('.', '\\.')}: expected a .*number.* (of at least|from) ${minimum}.*, got ${(minimum as number) - 1}$`) })
     t.throws(() => resolve(at(path, (maximum as number) * 2)), { code: 'FST_HUB_INVALID_OPTIONS' }, key)
     for (const wrong of ['5', NaN, Infinity]) t.throws(() => resolve(at(path, wrong)), { code: 'FST_HUB_INVALID_OPTIONS' }, key)
     if (type === 'integer') t.throws(() => resolve(at(path, 1.5)), { message: /expected a whole number/ }, key)
@@ -166,7 +188,7 @@ t.test('bounds', (t) => {
 })
 
 t.test('unknown options, and what there is instead', (t) => {
-  t.throws(() => resolve({ pth: '/x' }), { code: 'FST_HUB_INVALID_OPTIONS', message: /^fastify-hub option pth: expected no such option; there are path, decorateAs, .*websocket, clock, got "\/x"$/ })
+  t.throws(() => resolve({ pth: '/x' }), { code: 'FST_HUB_INVALID_OPTIONS', message: /^fastify-hub option pth: expected no such option; there are path, decorateAs, .*websocket, clock, cluster, got "\/x"$/ })
   t.throws(() => resolve({ limits: { conections: 1 } }), { message: /^fastify-hub option limits\.conections: expected no such option; there are connections, .*violations, got 1$/ })
   t.throws(() => resolve({ route: { handler: 1 } }), { message: /^fastify-hub option route\.handler: expected no such option; there are schema, config/ })
   for (const key of ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'a/b', 'a~b', 'a~1b', '', 'a.b', '0']) {

@@ -167,6 +167,38 @@ t.test('the list that is asked for after a reconnect is not told after leave', a
   }
 })
 
+t.test('a room that can not be watched again now is asked for later, as long as it is to be watched', async (t) => {
+  const { rig, room, heard } = await inRoom()
+  const list = { users: [{ user: 'ada', connections: 1 }], states: [] }
+  const answer = (message: object): void => { rig.socket.receive({ id: rig.socket.sent('presence').at(-1)?.id, ...message }) }
+  const watched = room.presence({ watch: true })
+  answer({ op: 'reply', data: list })
+  await watched
+  await cut(rig)
+  rig.socket.receive(joined(5, { recovered: true }))
+  await rig.resumed()
+  for (let tries = 1; tries <= 3; tries++) {
+    t.equal(rig.socket.sent('presence').length, tries)
+    answer({ op: 'error', code: 'unavailable', message: 'not now' })
+    await settled()
+    t.equal(rig.errors.length, tries)
+    await rig.time.advance(10_000)
+  }
+  answer({ op: 'reply', data: list })
+  await settled()
+  t.strictSame(heard.at(-1), ['presence', list])
+  await cut(rig)
+  rig.socket.receive(joined(5, { recovered: true }))
+  await rig.resumed()
+  answer({ op: 'error', code: 'unavailable', message: 'not now' })
+  await settled()
+  const unwatched = room.presence({ watch: false })
+  answer({ op: 'reply', data: list })
+  await unwatched
+  await rig.time.advance(10_000)
+  t.equal(rig.socket.sent('presence').length, 2)
+})
+
 t.test('a presence that is answered after leave is not watched', async (t) => {
   const { rig, room } = await inRoom()
   const watched = outcome(room.presence({ watch: true }))

@@ -10,7 +10,8 @@ const WELL: Vitals = {
   held: 0,
   limits: { connections: 0, onFull: 'reject', maxWaiting: 10, maxLoopDelay: 0 },
   sockets: { open: 0, dropped: 0, droppedAt: -Infinity, limit: 0 },
-  budget: { bytes: 0, limit: 1_000, shed: 0, shedding: false }
+  budget: { bytes: 0, limit: 1_000, shed: 0, shedding: false },
+  troubles: []
 }
 
 const limits = (given: Partial<Vitals['limits']>): Vitals['limits'] => ({ ...WELL.limits, ...given })

@@ -218,6 +218,7 @@ t.test('statistics and health', async (t) => {
     refused: { FST_HUB_FULL: 2, 403: 3, 500: 1 },
     messages: { received: 0, sent: 0, queued: 0, dropped: 0, rejected: 0, replaced: 0, limited: 0, throttled: 0 },
     queuedBytes: 0,
+    bus: { waiting: 0, trimmed: 0, parked: 0 },
     recovery: { recovered: 0, unrecovered: 0, behind: 0, gaps: 0 },
     offline: { stored: 0, delivered: 0, acknowledged: 0, evicted: 0, expired: 0 }
   })

@@ -249,7 +249,7 @@ t.test('of two kicks that are answered in reverse a login takes the later one to
   const [claim, first, second] = directory.calls as [DirectoryCall, DirectoryCall, DirectoryCall]
   first.take()
   claim.take()
-  await directory.inner.remove(login.connection.id)
+  await directory.inner.remove(login.connection)
   second.take()
   second.answer()
   first.answer()

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { PresenceDiff } from '../../../lib/core/ports.js'
 import { MemoryPresence, MemoryPresenceStore } from '../../../lib/memory/presence.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'
 import { FakePresenceListener } from '../../helpers/fake-presence-listener.js'
+import { PresenceView } from '../../helpers/presence-view.js'
 
 const INTERVAL = 1_000
 
@@ -125,25 +125,6 @@ t.test('a listener may change rooms while it is told: that comes with the next d
   await Promise.all(calls)
 })
 
-/** What a client makes of an answer and of the diffs after it. */
-class View {
-  readonly #users: Set<string>
-  readonly #states: Set<string>
-
-  constructor (users: ReadonlyArray<{ user: string }>, states: ReadonlyArray<{ user: string, key: string }>) {
-    this.#users = new Set(users.map(({ user }) => user))
-    this.#states = new Set(states.map(({ user, key }) => `${user}:${key}`))
-  }
-
-  apply ({ joined, left, states }: PresenceDiff): void {
-    for (const user of joined) this.#users.add(user)
-    for (const user of left) this.#users.delete(user)
-    for (const { user, key, active } of states) this.#states[active ? 'add' : 'delete'](`${user}:${key}`)
-  }
-
-  get text (): string { return [...this.#users].sort().join() + '|' + [...this.#states].sort().join() }
-}
-
 t.test('whoever asks at any time, and applies the diffs that follow, sees the room as it is', async () => {
   const user = fc.constantFrom('ann', 'bob')
   const step = fc.oneof(
@@ -155,9 +136,9 @@ t.test('whoever asks at any time, and applies the diffs that follow, sees the ro
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
     const { clock, store, listener, presence } = setup()
     const other = new MemoryPresence(store, new FakePresenceListener())
-    const views: View[] = []
+    const views: PresenceView[] = []
     listener.then = (_room, diff) => { for (const view of views) view.apply(diff) }
-    const ask = async (): Promise<View> => new View(await presence.list('room'), await presence.states('room'))
+    const ask = async (): Promise<PresenceView> => new PresenceView(await presence.list('room'), await presence.states('room'))
     await presence.watch('room')
     await other.watch('room')
     for (const [i, step] of steps.entries()) {

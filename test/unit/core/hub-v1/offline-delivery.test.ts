@@ -1,4 +1,5 @@
 import t from 'tap'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../../../lib/errors.js'
 import { connect } from '../../../../lib/testing/index.js'
 import type { V1Peer } from '../../../helpers/v1-peer.js'
 import { startV1 } from '../../../helpers/v1-world.js'
@@ -101,4 +102,27 @@ t.test('a store that fails is reported, and lets the user in', async (t) => {
   const peer = await fake.peer({ user: 'ada' })
   t.equal(peer.peer.connection.state, 'open')
   t.match(fake.errors, [{ message: 'store' }])
+})
+
+t.test('a store that is away is asked again, and nobody has to connect anew for it', async (t) => {
+  const fake = await startV1(t)
+  const store = fake.hub.offline?.store
+  if (store === undefined) throw new Error('no store')
+  await fake.hub.user('ada').send('kept', { offline: {} })
+  const list = store.list.bind(store)
+  let asked = 0
+  store.list = async () => {
+    asked++
+    throw new FST_HUB_BROKER_UNAVAILABLE('it has gone')
+  }
+  const peer = await fake.peer({ user: 'ada' })
+  const left = await fake.peer({ user: 'ada' })
+  left.peer.reset()
+  await fake.advance(60_000)
+  t.same(directs(peer), [])
+  t.ok(asked > 4 && asked < 20, `${asked} times in a minute`)
+  store.list = list
+  await fake.advance(15_050)
+  t.same(directs(peer), ['kept'])
+  t.same(fake.errors, [])
 })

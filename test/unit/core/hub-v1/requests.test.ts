@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Type } from 'typebox'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../../../lib/errors.js'
 import { gate } from '../../../helpers/until.js'
 import { startV1 } from '../../../helpers/v1-world.js'
 
@@ -180,4 +181,19 @@ t.test('a limit of rooms holds for those of a resume, too', async (t) => {
   await fake.advance(10)
   t.same(peer.of('joined').map(({ room }) => room), ['a', 'b'])
   t.match(peer.of('error'), [{ code: 'not_allowed', room: 'c' }, { code: 'not_allowed', room: 'd' }])
+})
+
+t.test('a broker that is away: what may be asked again is unavailable, what may have been done is internal, and nobody is told each time', async (t) => {
+  const fake = await startV1(t, { onConnect: async (connection) => { await connection.join('first') } })
+  const peer = await fake.peer({ user: 'ada' })
+  const { broker, presence } = fake.hub
+  const away = async (): Promise<never> => { throw new FST_HUB_BROKER_UNAVAILABLE('it has gone') }
+  broker.subscribe = broker.publish = presence.list = away
+  t.match(await peer.ask({ op: 'join', room: 'a' }), { op: 'error', code: 'unavailable', message: 'the request can not be done now' })
+  t.match(await peer.ask({ op: 'presence', room: 'first' }), { code: 'unavailable' })
+  t.match(await peer.ask({ op: 'publish', room: 'first', data: 1 }), { code: 'internal', message: 'the request can not be done now' })
+  const other = await fake.peer({ resume: { rooms: { a: { epoch: 'e', offset: 1 } } } })
+  await fake.turn()
+  t.match(other.of('error').filter(({ room }) => room === 'a'), [{ code: 'unavailable', room: 'a' }])
+  t.same(fake.errors, [])
 })

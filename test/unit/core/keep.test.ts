@@ -1,7 +1,7 @@
 import t from 'tap'
 import { InboundMessage } from '../../../lib/core/message.js'
 import { JsonText } from '../../../lib/protocol/json-text.js'
-import { keep } from '../../../lib/memory/keep.js'
+import { keep } from '../../../lib/core/keep.js'
 
 t.test('what cannot change is kept as it is', (t) => {
   const json = new JsonText('{}')

@@ -1,0 +1,77 @@
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { redisNode } from '../helpers/redis-node.js'
+import { ownPrefix, RedisServer } from '../helpers/redis-server.js'
+import { LOG, NO_HISTORY, publishNumbers, range, redisWorld, type BrokerNode } from '../helpers/redis-world.js'
+import { TcpProxy } from '../helpers/tcp-proxy.js'
+import { until } from '../helpers/until.js'
+
+/* What a master that took over and lacks the latest looks like, made by hand on one server: real ones are in sentinel.test.ts and cluster-failover.test.ts. */
+
+t.test('FAULTS 54: another node publishes under an offset that was lost, before anybody has noticed: it does not mean two things', async (t) => {
+  for (const policy of [LOG, NO_HISTORY]) {
+    const { nodes, redis } = await redisWorld(t, { policy, timeout: 20_000 })
+    const [a, b] = nodes as [BrokerNode, BrokerNode]
+    const { keys, nodeId } = a.node
+    const partition = keys.partitionOf('room')
+    for (const { broker } of [a, b]) await broker.subscribe('room')
+    const kept = await publishNumbers(a.broker, 'room', 1, 10)
+    await b.listener.atLeast(10)
+    for (const direction of ['up', 'down'] as const) b.proxy.hold(direction)
+    const lost = (await a.broker.publish('room', 'lost', {})).position
+    t.equal(lost?.offset, 11)
+    const [[id = ''] = []] = await redis.xrevrange(keys.bus(partition), '+', '-', 'COUNT', 1)
+    await redis.multi()
+      .xdel(keys.bus(partition), id)
+      .hset(keys.meta('room'), 'o', 10)
+      .xdel(keys.log('room'), (await redis.xrevrange(keys.log('room'), '+', '-', 'COUNT', 1))[0]?.[0] ?? '0-1')
+      .hincrby(keys.batches(partition), '#', -1)
+      .hdel(keys.batches(partition), nodeId)
+      .exec()
+    b.proxy.cut()
+    const other = (await b.broker.publish('room', 'other', {})).position
+    t.same(other, lost, 'under the same offset')
+    await until(() => a.listener.gaps.length > 0, 'a gap')
+    t.match(a.listener.gaps, [{ from: { epoch: kept.epoch, offset: 11 } }])
+    t.not(a.listener.gaps[0]?.to.epoch, kept.epoch)
+    const after = await publishNumbers(b.broker, 'room', 12, 14)
+    t.same(after, { epoch: a.listener.gaps[0]?.to.epoch, offset: 3 })
+    for (const { listener } of [a, b]) await until(() => listener.texts('room').at(-1) === '14', 'the last one')
+    t.same(a.offsets('room'), [...range(1, 11), ...range(1, 3)])
+    t.same(b.offsets('room'), a.offsets('room'))
+    t.same([a.listener.texts('room')[10], b.listener.texts('room')[10]], ['lost', 'other'])
+    for (const { listener } of [a, b]) t.equal(listener.gaps.length, 1)
+    if (lost !== null) t.equal((await b.broker.history('room', lost, 0)).recovered, false)
+  }
+})
+
+t.test('FAULTS 54: a master that lacks entries and whose clock is behind gives ids that were read already: they are not taken for those', async (t) => {
+  const server = await RedisServer.start(t)
+  const proxy = await TcpProxy.start(t, () => server.port)
+  const node = await redisNode({ url: `redis://127.0.0.1:${proxy.port}`, prefix: ownPrefix() })
+  const redis = new Redis(server.url)
+  t.teardown(async () => {
+    await node.close()
+    redis.disconnect()
+  })
+  const read: string[] = []
+  const back: boolean[] = []
+  const key = node.keys.inbox('somebody')
+  await redis.xadd(key, '1-1', 'field', 'before')
+  await node.reader.hold(key, { onEntry: ([, value], id) => { read.push(`${id} ${String(value)}`) }, onLost: () => {}, onBack: (isOlder) => { back.push(isOlder) } }, '$')
+  await redis.xadd(key, '10-1', 'field', 'first')
+  await redis.xadd(key, '20-1', 'field', 'lost')
+  await until(() => read.length === 2, 'both')
+  proxy.cut()
+  await until(() => back.length === 1, 'the connection')
+  await redis.xadd(key, '20-2', 'field', 'lost as well')
+  await until(() => read.length === 3, 'the third')
+  for (const direction of ['up', 'down'] as const) proxy.hold(direction)
+  await redis.multi().del(key).xadd(key, '10-1', 'field', 'first').xgroup('CREATE', key, node.nodeId, '1-1').exec()
+  proxy.cut()
+  await until(() => back.length === 2, 'the connection')
+  t.same(back, [false, true])
+  await redis.xadd(key, '20-1', 'field', 'another')
+  await until(() => read.length === 4, () => `the other one, got ${read.join()}`)
+  t.same(read, ['10-1 first', '20-1 lost', '20-2 lost as well', '20-1 another'], 'and the one that was sent again not twice')
+})

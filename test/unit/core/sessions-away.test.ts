@@ -1,0 +1,175 @@
+import t from 'tap'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../../lib/errors.js'
+import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
+import { SlowDirectory } from '../../helpers/slow-directory.js'
+import { settled } from '../../helpers/until.js'
+
+const away = (): Error => new FST_HUB_BROKER_UNAVAILABLE('it has gone')
+
+interface World { fake: FakeHub, directory: SlowDirectory, events: string[] }
+
+async function slowHub (options: FakeHubOptions = {}): Promise<World> {
+  const directory = new SlowDirectory()
+  const events: string[] = []
+  const fake = await startHub({
+    directory,
+    onConnect: ({ user }) => { events.push(`connect ${user}`) },
+    onDisconnect: ({ user }, { code }) => { events.push(`disconnect ${user} ${code}`) },
+    ...options
+  })
+  return { fake, directory, events }
+}
+
+/** A connection that is in the hub. */
+async function login ({ fake, directory }: World, user?: string): Promise<FakePeer> {
+  const peer = fake.accept(user === undefined ? {} : { user })
+  directory.open('claim')[0]?.answer()
+  await settled()
+  return peer
+}
+
+/** A connection whose claim the directory can not be asked about. */
+async function unanswered ({ fake, directory }: World, user?: string, isTaken = false): Promise<FakePeer> {
+  const peer = fake.accept(user === undefined ? {} : { user })
+  if (isTaken) directory.open('claim')[0]?.take()
+  directory.open('claim')[0]?.lose(away())
+  await settled()
+  return peer
+}
+
+const code = ({ transport }: FakePeer): number | undefined => transport.closed?.code
+
+for (const sessions of ['single-per-user', 'single-per-device'] as const) {
+  t.test(`'${sessions}': a login that the directory can not be asked about is told to come back; an anonymous one is let in`, async (t) => {
+    const world = await slowHub({ sessions })
+    const { fake, directory, events } = world
+    const ann = await unanswered(world, 'ann', true)
+    t.equal(code(ann), 1013)
+    t.equal(directory.open('remove')[0]?.of, ann.connection.id, 'the directory may have taken the claim all the same')
+    directory.open('remove')[0]?.lose(away())
+    await fake.turn()
+    const anonymous = await unanswered(world)
+    t.equal(code(anonymous), undefined)
+    t.same(events, ['connect null'])
+    t.same(fake.log, [], 'health tells that Redis is away, not a line for each connection')
+    t.equal(fake.hub.admission.held, 1)
+    t.equal(fake.hub.sessions.entering.size, 0)
+  })
+}
+
+t.test("'many': a login that the directory can not be asked about is let in, and any later kick ends it", async (t) => {
+  const world = await slowHub()
+  const { fake, directory, events } = world
+  const ann = await unanswered(world, 'ann')
+  t.equal(code(ann), undefined)
+  t.equal(fake.hub.get(ann.connection.id), ann.connection)
+  t.same(events, ['connect ann'])
+  t.same(fake.log, [])
+  const kick = fake.hub.user('ann').kick()
+  directory.open('removeUser')[0]?.answer()
+  t.equal(await kick, 1, 'the first step that the directory knows of')
+  t.equal(code(ann), 4501)
+})
+
+t.test('a login that the directory can not be asked about, and a kick that was answered in between', async (t) => {
+  const world = await slowHub()
+  const { fake, directory, events } = world
+  const ann = fake.accept({ user: 'ann' })
+  const kick = fake.hub.user('ann').kick()
+  directory.open('removeUser')[0]?.answer()
+  t.equal(await kick, 0)
+  directory.open('claim')[0]?.lose(away())
+  await settled()
+  t.equal(code(ann), 4501, 'nobody knows which of them came first')
+  t.same(events, [])
+})
+
+t.test('what else a directory fails with is a failure: 1011', async (t) => {
+  for (const sessions of ['many', 'single-per-user'] as const) {
+    const { fake, directory } = await slowHub({ sessions })
+    const ann = fake.accept({ user: 'ann' })
+    directory.open('claim')[0]?.lose(new Error('broken'))
+    await settled()
+    t.equal(code(ann), 1011)
+    t.match(fake.errors, [{ message: 'broken' }])
+  }
+})
+
+t.test('FAULTS 66: what somebody has removed is closed with 4501, once, whether its onConnect has begun or not', async (t) => {
+  const world = await slowHub()
+  const { fake, directory, events } = world
+  const [ann, bob] = [await login(world, 'ann'), await login(world, 'bob')]
+  const entering = fake.accept({ user: 'eve' })
+  fake.directoryListener.onRemoved([ann.connection.id, 'unknown', entering.connection.id])
+  t.same([ann, bob, entering].map(code), [4501, undefined, 4501])
+  fake.directoryListener.onRemoved([ann.connection.id])
+  await fake.turn()
+  directory.open('claim')[0]?.answer()
+  await fake.turn()
+  t.same(events, ['connect ann', 'connect bob', 'disconnect ann 4501'])
+  fake.directoryListener.onRemoved([ann.connection.id])
+  t.equal(code(bob), undefined)
+})
+
+t.test('what ends already is not ended for another reason, and what its peer sent is handled all the same', async (t) => {
+  const handled: string[] = []
+  let go: () => void = () => {}
+  const world = await slowHub({
+    onMessage: (_connection, message) => {
+      handled.push(message.text())
+      return new Promise<void>((resolve) => { go = resolve })
+    }
+  })
+  const ann = await login(world, 'ann')
+  for (const text of ['first', 'second']) ann.transport.message(text)
+  ann.connection.close(1000)
+  world.fake.directoryListener.onRemoved([ann.connection.id])
+  go()
+  await settled()
+  t.same(handled, ['first', 'second'])
+  t.equal(code(ann), 1000)
+})
+
+t.test("the lease is lost: with one login per user those with a user are told to come back, with 'many' nobody is", async (t) => {
+  for (const [sessions, expected] of [['single-per-user', 1013], ['single-per-device', 1013], ['many', undefined]] as const) {
+    const world = await slowHub({ sessions })
+    const { fake, directory } = world
+    const peers = [await login(world, 'ann'), await login(world, 'bob')]
+    const anonymous = await login(world)
+    const leaving = await login(world, 'eve')
+    leaving.connection.close(1001)
+    const entering = fake.accept({ user: 'joe' })
+    fake.directoryListener.onLeaseLost()
+    t.same(peers.map(code), [expected, expected])
+    t.equal(code(anonymous), undefined)
+    t.equal(code(leaving), 1001)
+    t.equal(code(entering), undefined, 'its own answer is on its way')
+    directory.open('claim')[0]?.answer()
+    await settled()
+    t.equal(code(entering), undefined)
+  }
+})
+
+t.test('of a connection that has ended the directory is told; that it is away is no news, what else it says is', async (t) => {
+  const world = await slowHub()
+  const { fake, directory } = world
+  for (const [error, count] of [[away(), 0], [new Error('broken'), 1]] as const) {
+    const ann = await login(world, 'ann')
+    ann.transport.reset()
+    t.equal(directory.open('remove')[0]?.of, ann.connection.id)
+    directory.open('remove')[0]?.lose(error)
+    await settled()
+    t.equal(fake.errors.length, count)
+  }
+})
+
+t.test('a kick while the directory is away rejects, and the connection stays', async (t) => {
+  const world = await slowHub()
+  const ann = await login(world, 'ann')
+  const kick = ann.connection.kick()
+  world.directory.open('remove')[0]?.lose(away())
+  await t.rejects(kick, { code: 'FST_HUB_BROKER_UNAVAILABLE' })
+  t.equal(code(ann), undefined)
+  world.fake.directoryListener.onRemoved([ann.connection.id])
+  t.equal(code(ann), 4501, 'until the directory could do it')
+})

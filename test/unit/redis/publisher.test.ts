@@ -1,0 +1,159 @@
+import t from 'tap'
+import { Keys } from '../../../lib/redis/keys.js'
+import type { LinkListener, RedisLink, Reply } from '../../../lib/redis/link.js'
+import { encodeRecord } from '../../../lib/redis/publication-codec.js'
+import { Publisher, type RoomTerms } from '../../../lib/redis/publisher.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
+import { settled } from '../../helpers/until.js'
+
+const TERMS: RoomTerms = { known: null, policy: { size: 0, ttl: 0, mode: 'log' }, lasting: 1_000 }
+
+interface Asked { readonly keys: readonly string[], readonly args: ReadonlyArray<string | number | Buffer>, readonly answer: (reply: Reply) => void, readonly fail: (error: Error) => void }
+
+/** A link whose answers the test gives. */
+class FakeLink {
+  isReady = true
+  readonly why = new Error('it has gone')
+  readonly asked: Asked[] = []
+  /** Answers at once, where it is not null. */
+  error: Error | null = null
+  listener: LinkListener | null = null
+
+  listen (listener: LinkListener): void { this.listener = listener }
+
+  async run (_script: unknown, keys: Asked['keys'], args: Asked['args']): Promise<Reply> {
+    return await new Promise<Reply>((resolve, reject) => {
+      this.asked.push({ keys, args, answer: resolve, fail: reject })
+      if (this.error !== null) reject(this.error)
+    })
+  }
+}
+
+function rig (): { clock: TestClock, link: FakeLink, publisher: Publisher, publish: (room: string, text: string) => Promise<string> } {
+  const clock = new TestClock()
+  const link = new FakeLink()
+  const publisher = new Publisher(link as unknown as RedisLink, { keys: new Keys('hub', 4), nodeId: 'node', clock, timeout: 1_000, busLength: 100, termsOf: () => TERMS })
+  return {
+    clock,
+    link,
+    publisher,
+    publish: async (room, text) => await publisher.publish(room, encodeRecord(text, {})).then(({ epoch, offset }) => `${epoch} ${offset}`, (error: Error) => error.message)
+  }
+}
+
+const lost = (): Error => Object.assign(new Error('Redis is not available'), { cause: new Error('the stream is not writable') })
+const refused = (word: string): Error => Object.assign(new Error(`Redis is not available: ${word}`), { cause: Object.assign(new Error(`${word} it says`), { name: 'ReplyError' }) })
+
+t.test('what one turn publishes leaves as one batch per partition, and what comes meanwhile as the next one', async (t) => {
+  const { link, publish } = rig()
+  const first = [publish('room', '1'), publish('room', '2')]
+  await settled()
+  t.equal(link.asked.length, 1)
+  const later = [publish('room', '3'), publish('room', '4')]
+  await settled()
+  t.equal(link.asked.length, 1, 'one at a time')
+  link.asked[0]?.answer(Buffer.from('a 2'))
+  t.same(await Promise.all(first), ['a 1', 'a 2'])
+  t.equal(link.asked.length, 2)
+  link.asked[1]?.answer(Buffer.from('a 4'))
+  t.same(await Promise.all(later), ['a 3', 'a 4'])
+  t.same(link.asked.map(({ args }) => args[1]), [1, 2], 'numbered')
+})
+
+t.test('a batch whose answer is lost is sent again under its number, when Redis is there', async (t) => {
+  const { link, publish } = rig()
+  const result = publish('room', '1')
+  await settled()
+  link.isReady = false
+  link.asked[0]?.fail(lost())
+  await settled()
+  t.equal(link.asked.length, 1)
+  link.isReady = true
+  link.listener?.onReady()
+  await settled()
+  t.equal(link.asked.length, 2)
+  t.same(link.asked[1]?.args, link.asked[0]?.args)
+  link.asked[1]?.answer(Buffer.from('a 1'))
+  t.equal(await result, 'a 1')
+})
+
+t.test('a connection that has gone, but has not told, is not asked over and over within a turn', async (t) => {
+  const { clock, link, publish } = rig()
+  await settled()
+  link.error = lost()
+  const result = publish('room', '1')
+  await settled()
+  t.equal(link.asked.length, 1)
+  await clock.advance(1_000)
+  t.ok(link.asked.length <= 11, `${link.asked.length} times in a second`)
+  t.match(await result, /not confirmed within 1000 ms/)
+  t.equal(clock.timers, 0)
+})
+
+t.test('what Redis can not do now is tried again; what it will not do is not', async (t) => {
+  const { clock, link, publish } = rig()
+  const later = publish('room', '1')
+  await settled()
+  link.asked[0]?.fail(refused('LOADING'))
+  await clock.advance(100)
+  link.asked[1]?.answer(Buffer.from('a 1'))
+  t.equal(await later, 'a 1')
+  const never = [publish('room', '2'), publish('room', '3')]
+  await settled()
+  const next = publish('room', '4')
+  await settled()
+  link.asked[2]?.fail(refused('OOM'))
+  t.same(await Promise.all(never), ['Redis is not available: OOM', 'Redis is not available: OOM'])
+  await settled()
+  link.asked[3]?.answer(Buffer.from('a 2'))
+  t.equal(await next, 'a 2')
+})
+
+t.test('each waits no longer than it may, be it with Redis or before it', async (t) => {
+  const { clock, link, publisher, publish } = rig()
+  const asked = publish('room', '1')
+  await settled()
+  await clock.advance(500)
+  const waiting = publish('room', '2')
+  await clock.advance(600)
+  t.match(await asked, /Redis did not answer/)
+  t.equal(publisher.waiting, 1)
+  // It comes all the same, and is nobody's any more.
+  link.asked[0]?.answer(Buffer.from('a 1'))
+  await settled()
+  t.equal(link.asked.length, 2)
+  link.asked[1]?.answer(Buffer.from('a 2'))
+  t.equal(await waiting, 'a 2')
+  t.equal(publisher.waiting, 0)
+})
+
+t.test('who has waited before for a batch to leave waits no longer for that', async (t) => {
+  const { clock, link, publisher, publish } = rig()
+  const first = publish('room', '1')
+  await settled()
+  const early = publish('room', '2')
+  await clock.advance(900)
+  const late = publish('room', '3')
+  link.asked[0]?.answer(Buffer.from('a 1'))
+  t.equal(await first, 'a 1')
+  t.equal(link.asked.length, 2, 'both are in one batch')
+  await clock.advance(100)
+  t.match(await early, /not confirmed within 1000 ms/)
+  t.equal(publisher.waiting, 1)
+  link.asked[1]?.fail(refused('LOADING'))
+  await clock.advance(100)
+  t.same(link.asked[2]?.args, link.asked[1]?.args, 'the same batch once more, for the other one')
+  link.asked[2]?.answer(Buffer.from('a 3'))
+  t.equal(await late, 'a 3')
+  t.equal(publisher.waiting, 0)
+})
+
+t.test('closing rejects what waits', async (t) => {
+  const { clock, publisher, publish } = rig()
+  const results = [publish('room', '1'), publish('other', '2')]
+  await settled()
+  publisher.close()
+  for (const result of await Promise.all(results)) t.match(result, /closed/)
+  t.match(await publish('room', '3'), /closed/)
+  t.equal(clock.timers, 0)
+})

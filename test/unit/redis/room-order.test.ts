@@ -1,0 +1,244 @@
+import fc from 'fast-check'
+import t from 'tap'
+import type { FanOut, Publication } from '../../../lib/core/ports.js'
+import type { StreamPosition } from '../../../lib/core/types.js'
+import { RoomOrder } from '../../../lib/redis/room-order.js'
+
+const publication = (offset: number): Publication => ({ offset, payload: `${offset}`, options: {} })
+const publications = (from: number, to: number): Publication[] => Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => publication(from + i))
+
+interface Rig {
+  readonly order: RoomOrder
+  /** Offsets that went on, and gaps as `from-to`, in order; `|` begins a new epoch, and `fork` is an offset that means two things. */
+  readonly story: Array<number | string>
+  readonly missing: boolean[]
+  /** By offset: what became of it, for whoever asked. */
+  readonly results: Map<number, FanOut>
+  readonly reply: (offset: number, epoch?: string) => void
+}
+
+function rig (start: StreamPosition | null = { epoch: 'a', offset: 0 }): Rig {
+  const story: Rig['story'] = []
+  const missing: boolean[] = []
+  const results: Rig['results'] = new Map()
+  const order = new RoomOrder({
+    deliver: (list) => {
+      story.push(...list.map(({ offset }) => offset))
+      return { sent: list.length, queued: 0, dropped: 0, rejected: 0 }
+    },
+    gap: (from, to) => { story.push(from.epoch === to.epoch ? `${from.offset + 1}-${to.offset}` : `| ${to.offset}`) },
+    missing: (now) => { missing.push(now) },
+    forked: () => { story.push('fork') }
+  })
+  if (start !== null) order.begin(start)
+  return {
+    order,
+    story,
+    missing,
+    results,
+    reply: (offset, epoch = 'a') => {
+      order.fromReply({ epoch, offset }, publication(offset), (local) => {
+        if (results.has(offset)) throw new Error(`told twice of ${offset}`)
+        results.set(offset, local)
+      })
+    }
+  }
+}
+
+t.test('what the stream brings goes on in order; what came already does not', async (t) => {
+  const { order, story, missing } = rig()
+  order.fromStream('a', publications(1, 3), false)
+  order.fill({ epoch: 'a', offset: 6 }, publications(3, 6))
+  order.fromStream('a', publications(4, 5), false)
+  order.fromStream('a', publications(6, 7), false)
+  order.fromStream('a', [], false)
+  t.same(story, [1, 2, 3, 4, 5, 6, 7])
+  t.same(order.position, { epoch: 'a', offset: 7 })
+  t.same(missing, [])
+})
+
+t.test("a node's own goes on with its answer when it is next, and not again by the stream", async (t) => {
+  const { order, story, results, reply } = rig()
+  reply(1)
+  order.fromStream('a', publications(1, 1), true)
+  t.same(story, [1])
+  t.equal(results.get(1)?.sent, 1)
+})
+
+t.test('an answer that is not next waits for the stream', async (t) => {
+  const { order, story, missing, results, reply } = rig()
+  reply(3)
+  t.same([story, missing, results.size], [[], [false], 0])
+  order.fromStream('a', publications(1, 2), false)
+  t.same(story, [1, 2, 3])
+  t.equal(results.get(3)?.sent, 1)
+})
+
+t.test('the stream may be faster than the answer, which is told what became of it', async (t) => {
+  const { order, story, results, reply } = rig()
+  order.fromStream('a', publications(1, 2), true)
+  t.same(story, [1, 2])
+  reply(1)
+  reply(2)
+  t.same([...results.values()].map(({ sent }) => sent), [1, 1])
+  t.same(story, [1, 2])
+})
+
+t.test('a hole in the stream is asked for at once, and filled', async (t) => {
+  const { order, story, missing } = rig()
+  order.fromStream('a', publications(4, 5), false)
+  t.same([story, missing], [[], [true]])
+  order.fill({ epoch: 'a', offset: 6 }, publications(1, 6))
+  t.same(story, [1, 2, 3, 4, 5, 6])
+})
+
+t.test('what the log does not have either is a gap; what is behind the position of the room may still come', async (t) => {
+  const { order, story, reply } = rig()
+  reply(9)
+  order.fromStream('a', publications(3, 3), false)
+  order.fill({ epoch: 'a', offset: 6 }, publications(5, 6))
+  t.same(story, [], 'it may be on its way')
+  order.giveUp({ epoch: 'a', offset: 6 })
+  t.same(story, ['1-2', 3, '4-4', 5, 6])
+  t.equal(order.isHolding, true)
+  order.fromStream('a', publications(7, 8), false)
+  t.same(story, ['1-2', 3, '4-4', 5, 6, 7, 8, 9])
+})
+
+t.test('of a room without a log everything up to its position is a gap', async (t) => {
+  const { order, story } = rig()
+  order.fill({ epoch: 'a', offset: 4 }, [])
+  order.giveUp({ epoch: 'another', offset: 4 })
+  t.same(story, [])
+  order.giveUp({ epoch: 'a', offset: 4 })
+  order.giveUp({ epoch: 'a', offset: 3 })
+  t.same(story, ['1-4'])
+  t.equal(order.last, 4)
+})
+
+t.test('another epoch is a gap, what waited is over, and late words of the old one are nothing', async (t) => {
+  const { order, story, results, reply } = rig()
+  order.fromStream('a', publications(1, 2), false)
+  reply(5)
+  order.fromStream('b', publications(2, 3), false)
+  t.same(story, [1, 2, '| 1', 2, 3])
+  t.same(results.get(5), { sent: 0, queued: 0, dropped: 0, rejected: 0 })
+  order.fromStream('a', publications(3, 9), false)
+  reply(6)
+  t.same(story, [1, 2, '| 1', 2, 3])
+  t.equal(results.get(6)?.sent, 0)
+  order.fill({ epoch: 'c', offset: 4 }, [])
+  t.same(story.slice(5), ['| 4'])
+})
+
+t.test('what comes before the position is known goes on when it is, if it is above it', async (t) => {
+  const { order, story, results, reply } = rig(null)
+  order.fromStream('a', publications(1, 3), false)
+  reply(4)
+  t.same(story, [])
+  order.begin({ epoch: 'a', offset: 2 })
+  t.same(story, [3, 4])
+  t.equal(results.get(4)?.sent, 1)
+})
+
+t.test('FAULTS 54: an offset that the stream brings once more, or of somebody else than Redis has said, is a fork', async (t) => {
+  const again = rig()
+  again.order.fromStream('a', publications(1, 3), false)
+  again.order.fromStream('a', publications(3, 4), false)
+  t.same(again.story, [1, 2, 3, 'fork'], 'nothing of it goes on')
+  again.order.fromStream('b', publications(1, 2), false)
+  again.order.fromStream('b', publications(3, 3), false)
+  t.same(again.story.slice(4), ['| 0', 1, 2, 3], 'a new log begins from the first')
+
+  const own = rig({ epoch: 'a', offset: 7 })
+  own.reply(8)
+  own.order.fromStream('a', publications(8, 8), false)
+  t.same(own.story, [8, 'fork'])
+
+  const held = rig({ epoch: 'a', offset: 7 })
+  held.reply(9)
+  held.order.fromStream('a', publications(8, 9), false)
+  t.same(held.story, ['fork'])
+})
+
+t.test('no fork: what was there before the position was known, or came of the log, or was given up, and then of the stream', async (t) => {
+  const { order, story, reply } = rig({ epoch: 'a', offset: 2 })
+  order.fromStream('a', publications(1, 3), false)
+  order.fill({ epoch: 'a', offset: 5 }, publications(4, 5))
+  order.fromStream('a', publications(4, 5), false)
+  reply(6)
+  order.fromStream('a', publications(6, 6), true)
+  order.giveUp({ epoch: 'a', offset: 8 })
+  order.fromStream('a', publications(7, 9), false)
+  t.same(story, [3, 4, 5, 6, '7-8', 9])
+})
+
+t.test('at its end, nobody waits any more', async (t) => {
+  const { order, story, results, reply } = rig()
+  reply(2)
+  order.end()
+  t.equal(results.get(2)?.sent, 0)
+  order.fill({ epoch: 'a', offset: 2 }, publications(1, 2))
+  order.giveUp({ epoch: 'a', offset: 2 })
+  t.same(story, [])
+})
+
+t.test('it ends before its position is known: nobody waits any more either', async (t) => {
+  const { order, story, results, reply } = rig(null)
+  order.fromStream('a', publications(1, 1), false)
+  reply(2)
+  order.end()
+  t.equal(results.get(2)?.sent, 0)
+  reply(3)
+  t.equal(results.get(3)?.sent, 0)
+  order.fromStream('a', publications(4, 4), false)
+  t.same(story, [])
+})
+
+t.test('whatever comes when: everything goes on once, in order, or is told as a gap, and everybody hears of his own', async (t) => {
+  const size = 30
+  const step = fc.oneof(fc.constant('stream' as const), fc.constant('reply' as const), fc.constant('fill' as const), fc.constant('giveUp' as const), fc.constant('trim' as const))
+  fc.assert(fc.property(fc.array(fc.boolean(), { minLength: size, maxLength: size }), fc.array(fc.tuple(step, fc.nat(5), fc.nat()), { maxLength: 60 }), fc.nat(size), (own, steps, kept) => {
+    const { order, story, results, reply } = rig()
+    const replies = publications(1, size).filter(({ offset }) => own[offset - 1] === true).map(({ offset }) => offset)
+    const asked = new Set(replies)
+    /** What the bus has brought, or lost; and what has been published so far. */
+    let read = 0
+    let head = 0
+    const fill = (): void => { order.fill({ epoch: 'a', offset: head }, publications(Math.max(order.last, head - kept) + 1, head)) }
+    for (const [what, count, pick] of steps) {
+      if (what === 'reply' && replies.length > 0) {
+        const [offset] = replies.splice(pick % replies.length, 1) as [number]
+        head = Math.max(head, offset)
+        reply(offset)
+      } else if (what === 'stream') {
+        for (let i = 0; i < count && read < size; i++) {
+          read++
+          head = Math.max(head, read)
+          order.fromStream('a', publications(read, read), own[read - 1] === true)
+        }
+      } else if (what === 'trim') {
+        read = Math.min(size, read + count)
+        head = Math.max(head, read)
+      } else if (what === 'fill') {
+        fill()
+      } else if (what === 'giveUp') {
+        order.giveUp({ epoch: 'a', offset: read })
+      }
+    }
+    for (const offset of replies) reply(offset)
+    for (; read < size; read++) order.fromStream('a', publications(read + 1, read + 1), own[read] === true)
+    head = size
+    fill()
+    order.giveUp({ epoch: 'a', offset: size })
+    let expected = 1
+    for (const item of story) {
+      const [from, to] = typeof item === 'number' ? [item, item] : item.split('-').map(Number) as [number, number]
+      if (from !== expected || to < from) throw new Error(`${story.join(' ')}: ${expected} is missing, or comes again`)
+      expected = to + 1
+    }
+    if (expected !== size + 1) throw new Error(`${story.join(' ')}: the end is missing`)
+    if (results.size !== asked.size) throw new Error(`${asked.size - results.size} have not heard of their own`)
+  }), { numRuns: 2_000 })
+  t.pass('2,000 runs')
+})
