@@ -19,7 +19,7 @@ export const LOBBY = `${CHAT}lobby`
 /** The room of which everybody is a member, and in which the list of rooms is published: only the latest counts. */
 export const DIRECTORY = 'rooms'
 
-/** Published in `DIRECTORY`: rooms that somebody is in, and how many connections there are in each. */
+/** Published in `DIRECTORY`: rooms that somebody is in, and how many people there are in each. */
 export interface Directory { rooms: Array<{ room: string, people: number }> }
 
 /** Published in a room to talk in. `id` is its author's; `at` is milliseconds since the Unix epoch. */

@@ -11,6 +11,8 @@ const CHAT = 'chat:'
 const DIRECTORY = 'rooms'
 const LOBBY = 'lobby'
 const NAME_TAKEN = 4509
+/** A newer connection of this tab's id has come: the tab was duplicated. */
+const REPLACED = 4502
 /** A handshake that the server refuses looks to a page like a server that is away. */
 const NAME = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]+(?: [\p{L}\p{M}\p{N}\p{P}\p{S}]+)*$/u
 
@@ -117,7 +119,7 @@ const TITLES = {
   recovering: () => 'Catching up…',
   open: () => 'Online',
   waiting: ({ retryAt }) => `Reconnecting in ${Math.max(1, Math.ceil((retryAt - Date.now()) / 1000))} s`,
-  closed: ({ code, reason }) => `Closed: ${reason || `code ${code}`}`
+  closed: ({ code, reason }) => `Closed: ${code === REPLACED ? 'continued in another tab' : reason || `code ${code}`}`
 }
 
 function showState (state) {
