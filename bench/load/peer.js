@@ -55,7 +55,7 @@ export class Peer {
    * @param options.onMessage called with the peer, the room and the number of each message
    * @param options.offset bytes in front of a message's head
    */
-  constructor ({ port, localAddress, room = null, deflate = false, dialect = PLAIN, offset = 0, onMessage }) {
+  constructor ({ port, localAddress, room = null, user = null, deflate = false, dialect = PLAIN, offset = 0, onMessage }) {
     this.#onMessage = onMessage
     this.#dialect = dialect
     this.#offset = offset
@@ -74,7 +74,7 @@ export class Peer {
       this.closed = true
       this.#opened.reject(new Error('closed before it was open'))
     })
-    const query = [...dialect.query, ...room === null ? [] : [`room=${room}`]].join('&')
+    const query = [...dialect.query, ...room === null ? [] : [`room=${room}`], ...user === null ? [] : [`user=${user}`]].join('&')
     socket.write([
       `GET ${dialect.path}${query === '' ? '' : `?${query}`} HTTP/1.1`, `Host: 127.0.0.1:${port}`, 'Connection: Upgrade', 'Upgrade: websocket',
       'User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
