@@ -11,45 +11,21 @@ import { decodeRecord, encodeRecord, isEphemeral, sectionsOf } from './publicati
 import { Publisher, type RoomTerms } from './publisher.js'
 import { RoomLogs } from './room-logs.js'
 import { RoomOrder } from './room-order.js'
+import { RoomRepair } from './room-repair.js'
+import { knownOf, type RoomState } from './room-state.js'
 
 /** For how long a room keeps its position after its last use: without history, and with one; one without end is kept without end. */
 export const POSITION_TTL_MS = 3_600_000
 export const HISTORY_POSITION_TTL_MS = 24 * 3_600_000
 
-/** Milliseconds without an entry of the stream after which the log is asked for what must come before an answer. */
-const PATIENCE_MS = 200
-/** How often what is missing is looked for, and how often rooms are compared with Redis, each in its turn within AUDIT_MS: a third of the shortest life of a position. */
+/** How often confirmed publications are looked through for those whose turn has not come in time, and whether broadcasts are heard. */
 const LOOK_MS = 100
-const AUDIT_STEP_MS = 5_000
+const HEAR_MS = 5_000
+/** Milliseconds within which each room is compared with Redis: a third of the shortest life of a position. */
 const AUDIT_MS = POSITION_TTL_MS / 6
 
 /** Where the values of a bus entry of publications are, behind what all entries begin with. */
 const [POSITIONS, BATCH] = [1, 3]
-
-interface Room {
-  readonly order: RoomOrder
-  readonly partition: number
-  /** Until the position is known. */
-  readonly begun: Promise<StreamPosition>
-  /** When something was found missing, in monotonic milliseconds; Infinity: nothing is. */
-  missingSince: number
-  /** Where the room was when its log was asked, and what the log did not have: lost, when the bus has been read up to this number. */
-  verdict: { readonly position: StreamPosition, readonly sequence: number } | null
-  isFilling: boolean
-  /** Number of the latest entry of the bus that had something of it, and the offset up to which there was. */
-  number: number
-  brought: number
-  /** The epoch of that; at first, the one in which it began here. */
-  heard: string
-  /** Where the latest publication of this node stands that Redis has confirmed. */
-  confirmed: StreamPosition
-  /** Number of the entry of the bus up to which there is nothing for it: what it was when the position was asked for. */
-  since: number
-  /** What the bus has brought before the position was known, by number. */
-  early: Array<readonly [number: number, step: () => void]>
-  /** The epoch in which offsets may mean two things: Redis has lost what this node has had, and gone on. */
-  doubted: string
-}
 
 /** A publication of this node that has its place, and whose turn to go to the members here has not come. */
 interface Confirmed {
@@ -78,17 +54,14 @@ export interface RedisBrokerOptions {
 export class RedisBroker implements Broker, BusListener {
   readonly #options: RedisBrokerOptions
   readonly #listener: BrokerListener
-  readonly #rooms = new Map<string, Room>()
+  readonly #rooms = new Map<string, RoomState>()
   readonly #publisher: Publisher
   readonly #positions: Positions
   readonly #logs: RoomLogs
-  /** Rooms in which something is missing. */
-  readonly #missing = new Set<string>()
+  readonly #repair: RoomRepair
   /** In the order in which they were confirmed, and all with the same patience. */
   readonly #confirmed = new Set<Confirmed>()
   readonly #timers: Timer[]
-  /** Rooms that are still to be compared with Redis in this round. */
-  #audit: string[] = []
   /** Whether this node wants broadcasts, and whether those of others come. */
   #isEveryoneWanted = false
   #isEveryoneHeld = false
@@ -98,10 +71,11 @@ export class RedisBroker implements Broker, BusListener {
     this.#options = options
     this.#listener = listener
     const termsOf = (room: string): RoomTerms => this.#termsOf(room)
-    this.#publisher = new Publisher(link, { keys, nodeId, clock, timeout, busLength, termsOf })
+    this.#publisher = new Publisher(link, { keys, nodeId, clock, timeout, busLength, termsOf, onEntry: (partition, number) => { bus.confirmed(partition, number) } })
     this.#positions = new Positions(link, keys, termsOf, () => this.#publisher.newEpoch())
     this.#logs = new RoomLogs({ link, keys, policyOf, lastingOf: (room) => termsOf(room).lasting, newEpoch: () => this.#publisher.newEpoch() })
-    this.#timers = [clock.every(LOOK_MS, () => { this.#lookForMissing() }), clock.every(AUDIT_STEP_MS, () => { this.#auditSome() })]
+    this.#repair = new RoomRepair({ link, bus, clock, positions: this.#positions, logs: this.#logs, policyOf, auditTime: AUDIT_MS }, this.#rooms)
+    this.#timers = [clock.every(LOOK_MS, () => { this.#settleLate() }), clock.every(HEAR_MS, () => { this.#hearEveryone() })]
     bus.listen('publications', this)
     link.listen({ onReady: () => { this.#recover() }, onAway: () => {} })
   }
@@ -117,10 +91,10 @@ export class RedisBroker implements Broker, BusListener {
     const order = new RoomOrder({
       deliver: (publications) => this.#listener.onPublications(room, publications),
       gap: (from, to) => { this.#listener.onGap(room, from, to) },
-      missing: (isPassed) => { this.#onMissing(room, isPassed) },
-      forked: () => { this.#onForked(room) }
+      missing: (isPassed) => { this.#repair.onMissing(state, isPassed) }
     })
-    const state: Room = { order, partition, begun: this.#options.link.insist(async () => await this.#begin(room, partition, order)), missingSince: Infinity, verdict: null, isFilling: false, number: 0, brought: 0, heard: '', confirmed: { epoch: '', offset: 0 }, since: 0, early: [], doubted: '' }
+    const begun = this.#options.link.insist(async () => await this.#begin(room, partition, order))
+    const state: RoomState = { name: room, partition, order, begun, number: 0, brought: 0, heard: '', confirmed: { epoch: '', offset: 0 }, since: 0, early: [], doubted: '', missingSince: Infinity, verdict: null, isSought: false }
     this.#rooms.set(room, state)
     try {
       return { ...await state.begun }
@@ -136,7 +110,7 @@ export class RedisBroker implements Broker, BusListener {
     const state = this.#rooms.get(room)
     if (state === undefined) return
     this.#rooms.delete(room)
-    this.#missing.delete(room)
+    this.#repair.forget(state)
     state.order.end()
     // Not held when it could not begin.
     state.begun.then(() => { this.#options.bus.release(state.partition) }, () => {})
@@ -166,6 +140,7 @@ export class RedisBroker implements Broker, BusListener {
 
   async close (): Promise<void> {
     for (const timer of this.#timers) timer.cancel()
+    this.#repair.close()
     for (const room of [...this.#rooms.keys()]) await this.unsubscribe(room)
     this.#releaseEveryone()
     this.#publisher.close()
@@ -203,25 +178,9 @@ export class RedisBroker implements Broker, BusListener {
     }
   }
 
-  onRewound (partition: number, number: number): void {
-    for (const [room, state] of this.#rooms) {
-      const { order } = state
-      if (state.partition === partition) state.since = 0
-      // Of the others, all that this node has had is still there.
-      if (state.partition !== partition || !order.isLive || (state.number < number && !isAhead(state))) continue
-      // Another epoch has begun meanwhile: nobody has two meanings in that.
-      if (state.heard !== order.epoch) continue
-      this.#doubt(room, state)
-    }
-  }
+  onRewound (partition: number, number: number): void { this.#repair.onRewound(partition, number) }
 
-  onLost (partition: number): void {
-    for (const [room, state] of this.#rooms) {
-      if (state.partition !== partition) continue
-      state.since = 0
-      this.#compare(room, state, true)
-    }
-  }
+  onLost (partition: number): void { this.#repair.onLost(partition) }
 
   /* ---- */
 
@@ -271,11 +230,16 @@ export class RedisBroker implements Broker, BusListener {
   /** Broadcasts have no position. Without Redis they are for this node, until it is there. */
   async #holdEveryone (): Promise<StreamPosition> {
     this.#isEveryoneWanted = true
-    if (this.#options.link.isReady) await this.#hearEveryone()
+    if (this.#options.link.isReady) await this.#hearBroadcasts()
     return { epoch: '', offset: 0 }
   }
 
-  async #hearEveryone (): Promise<void> {
+  /** Redis may have refused it, or was away. */
+  #hearEveryone (): void {
+    if (this.#isEveryoneWanted && this.#options.link.isReady) this.#hearBroadcasts().catch(() => { /* The next time, perhaps. */ })
+  }
+
+  async #hearBroadcasts (): Promise<void> {
     if (this.#isEveryoneHeld) return
     this.#isEveryoneHeld = true
     try {
@@ -293,108 +257,16 @@ export class RedisBroker implements Broker, BusListener {
 
   /** Redis is there again, perhaps without what it had. */
   #recover (): void {
-    if (this.#isEveryoneWanted) this.#hearEveryone().catch(() => { /* It has gone again. */ })
-    for (const [room, state] of this.#rooms) this.#compare(room, state, false)
+    this.#hearEveryone()
+    this.#repair.recover()
   }
 
-  /** @param isLost whether what it has missed is not known to be on its way */
-  #compare (room: string, state: Room, isLost: boolean): void {
-    if (!state.order.isLive) return
-    this.#positions.ask(room).then(({ position: { epoch, offset } }) => {
-      const { order } = state
-      if (order.isLive && (epoch !== order.epoch || offset > order.last)) this.#onMissing(room, isLost || epoch !== order.epoch)
-    }, () => {
-      // Redis has gone again: it is compared when it is back.
-    })
-  }
-
-  #onMissing (room: string, isPassed: boolean): void {
-    const state = this.#rooms.get(room)
-    if (state === undefined) return
-    this.#missing.add(room)
-    state.missingSince = Math.min(state.missingSince, this.#options.clock.monotonic())
-    if (isPassed) this.#fill(room, state)
-  }
-
-  /** Offsets of its epoch may mean two things: another one begins. */
-  #doubt (room: string, state: Room): void {
-    state.doubted = state.order.epoch
-    this.#compare(room, state, true)
-  }
-
-  #onForked (room: string): void {
-    const state = this.#rooms.get(room)
-    if (state === undefined) return
-    this.#doubt(room, state)
-  }
-
-  #lookForMissing (): void {
-    const { bus, clock } = this.#options
-    const now = clock.monotonic()
-    const before = now - PATIENCE_MS
+  #settleLate (): void {
+    const now = this.#options.clock.monotonic()
     for (const confirmed of this.#confirmed) {
-      if (confirmed.deadline > now) break
+      if (confirmed.deadline > now) return
       this.#confirmed.delete(confirmed)
       confirmed.resolve(noFanOut())
     }
-    for (const room of this.#missing) {
-      const state = this.#rooms.get(room)
-      if (state === undefined || state.isFilling) continue
-      const { sequence, readAt } = bus.progress(state.partition)
-      const { verdict, order } = state
-      if (verdict !== null && sequence >= verdict.sequence) {
-        state.verdict = null
-        order.giveUp(verdict.position)
-        this.#settle(room, state)
-      } else if (verdict === null && Math.max(state.missingSince, readAt) <= before) {
-        this.#fill(room, state)
-      }
-    }
-  }
-
-  #fill (room: string, state: Room): void {
-    if (state.isFilling || !this.#options.link.isReady) return
-    state.isFilling = true
-    const { order } = state
-    this.#logs.askBehind(room, order.position).then(({ position, publications, sequence }) => {
-      state.isFilling = false
-      if (this.#rooms.get(room) !== state) return
-      order.fill(position, publications)
-      state.verdict = order.epoch === position.epoch && order.last < position.offset ? { position, sequence } : null
-      this.#settle(room, state)
-    }, () => {
-      // It stays missing, and is looked for again.
-      state.isFilling = false
-    })
-  }
-
-  /** Whether something is still missing. */
-  #settle (room: string, state: Room): void {
-    state.missingSince = Infinity
-    if (state.verdict !== null) return
-    this.#missing.delete(room)
-    if (state.order.isHolding) this.#onMissing(room, false)
-  }
-
-  /** A room is compared now and then: what was lost with nothing behind it would not be noticed. This keeps its position alive, too. */
-  #auditSome (): void {
-    if (!this.#options.link.isReady) return
-    if (this.#isEveryoneWanted) this.#hearEveryone().catch(() => { /* Redis refuses it: the next time, perhaps. */ })
-    if (this.#audit.length === 0) this.#audit = [...this.#rooms.keys()]
-    const count = Math.ceil(this.#rooms.size * AUDIT_STEP_MS / AUDIT_MS)
-    for (const room of this.#audit.splice(0, count)) {
-      const state = this.#rooms.get(room)
-      if (state !== undefined) this.#compare(room, state, false)
-    }
   }
 }
-
-/** More than any room has where offsets are in doubt: it begins a new epoch, unless it has done so already. */
-function knownOf ({ order, doubted, confirmed }: Room): StreamPosition {
-  if (order.epoch === doubted) return { epoch: doubted, offset: Number.MAX_SAFE_INTEGER }
-  // What is confirmed may still wait for what is before it.
-  return confirmed.epoch === order.epoch && confirmed.offset > order.last ? confirmed : order.position
-}
-
-/** Whether a publication of this node is confirmed that the bus has not brought yet. */
-function isAhead ({ order, confirmed, brought }: Room): boolean { return confirmed.epoch === order.epoch && confirmed.offset > brought }

@@ -16,8 +16,8 @@ export interface BusListener {
   /** Entries of this partition have been lost for this node: trimmed before they were read, or gone with the data of Redis. */
   onLost (partition: number): void
   /**
-   * Redis has lost entries that were read here, those from this number on: a replica took over that did not have them, or not all was
-   * on disk. Others have been given their numbers. Before the first of those.
+   * Redis has lost entries that were read here, or that it has confirmed, those from this number on: a replica took over that did not
+   * have them, or not all was on disk. Others have been given their numbers. Before the first of those.
    */
   onRewound? (partition: number, number: number): void
 }
@@ -41,6 +41,8 @@ interface Partition {
   sequence: number
   /** Number of the last entry that was handled; 0: none was since the stream began, or began anew. */
   read: number
+  /** Numbers of entries of this node that Redis has confirmed, and that were not read yet: ascending. */
+  readonly own: Set<number>
   /** When an entry was read last, in monotonic milliseconds. */
   readAt: number
   readonly begun: Promise<void>
@@ -52,16 +54,18 @@ export class Bus {
   readonly #link: RedisLink
   readonly #reader: StreamReader
   readonly #keys: Keys
+  readonly #nodeId: string
   readonly #clock: Clock
   readonly #onError: (error: unknown) => void
   readonly #listeners = new Map<string, BusListener>()
   readonly #partitions = new Map<number, Partition>()
 
   /** @param onError gets what was wrong with an entry that is parked */
-  constructor (link: RedisLink, reader: StreamReader, keys: Keys, clock: Clock, onError: (error: unknown) => void) {
+  constructor (link: RedisLink, reader: StreamReader, keys: Keys, nodeId: string, clock: Clock, onError: (error: unknown) => void) {
     this.#link = link
     this.#reader = reader
     this.#keys = keys
+    this.#nodeId = nodeId
     this.#clock = clock
     this.#onError = onError
   }
@@ -76,7 +80,7 @@ export class Bus {
    */
   async hold (partition: number): Promise<void> {
     let held = this.#partitions.get(partition)
-    if (held === undefined) this.#partitions.set(partition, held = { number: partition, holders: 0, sequence: 0, read: 0, readAt: -Infinity, begun: this.#begin(partition) })
+    if (held === undefined) this.#partitions.set(partition, held = { number: partition, holders: 0, sequence: 0, read: 0, own: new Set(), readAt: -Infinity, begun: this.#begin(partition) })
     held.holders++
     try {
       await held.begun
@@ -98,9 +102,21 @@ export class Bus {
     return this.#partitions.get(partition) ?? { sequence: 0, readAt: -Infinity }
   }
 
+  /** Redis has given an entry of this node this number. */
+  confirmed (partition: number, number: number): void {
+    const held = this.#partitions.get(partition)
+    if (held !== undefined && number > held.sequence) held.own.add(number)
+  }
+
   async #begin (partition: number): Promise<void> {
-    await this.#reader.hold(this.#keys.bus(partition), { onEntry: (fields) => { this.#onEntry(partition, fields) }, onLost: () => { this.#onStreamLost(partition) }, onBack: (isOlder) => { this.#onBack(partition, isOlder) } }, '$')
-    await this.#startAfter(partition)
+    const key = this.#keys.bus(partition)
+    await this.#reader.hold(key, { onEntry: (fields) => { this.#onEntry(partition, fields) }, onLost: () => { this.#onStreamLost(partition) }, onBack: (isOlder) => { this.#onBack(partition, isOlder) } }, '$')
+    try {
+      await this.#startAfter(partition)
+    } catch (error) {
+      this.#reader.release(key)
+      throw error
+    }
   }
 
   /** The reader's place is right behind what the bus has now: what that is must be known, for an entry to be missed. */
@@ -120,8 +136,9 @@ export class Bus {
     try {
       const listener = this.#listeners.get(String(fields[VALUE_OF_KIND]))
       if (listener === undefined || !Number.isSafeInteger(sequence)) throw new Error(`an entry of the bus that this version does not know: ${fields.slice(0, REST).join(' ')}`)
-      if (sequence <= held.read) for (const each of this.#listeners.values()) each.onRewound?.(partition, sequence)
-      listener.onEntry(partition, String(fields[NODE]), fields.slice(REST), sequence)
+      const node = String(fields[NODE])
+      if (this.#isRewound(held, sequence, node)) for (const each of this.#listeners.values()) each.onRewound?.(partition, sequence)
+      listener.onEntry(partition, node, fields.slice(REST), sequence)
       held.read = sequence
     } catch (error) {
       this.#park(partition, fields, error)
@@ -131,11 +148,21 @@ export class Bus {
     if (!isNext) this.#onLost(partition)
   }
 
+  #isRewound ({ read, own }: Partition, sequence: number, node: string): boolean {
+    const isOfOther = own.has(sequence) && node !== this.#nodeId
+    for (const number of own) {
+      if (number > sequence) break
+      own.delete(number)
+    }
+    return isOfOther || sequence <= read
+  }
+
   /** The stream was lost with its group, or entries of it before they were read. */
   #onStreamLost (partition: number): void {
     const held = this.#partitions.get(partition)
     if (held === undefined) return
     held.sequence = held.read = 0
+    held.own.clear()
     this.#startAfter(partition).catch(() => { /* Redis has gone again, and with it what was read. */ })
     this.#onLost(partition)
   }

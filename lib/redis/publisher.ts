@@ -57,6 +57,20 @@ interface Lane {
   isAsking: boolean
 }
 
+export interface PublisherOptions {
+  readonly keys: Keys
+  readonly nodeId: string
+  readonly clock: Clock
+  /** Milliseconds after which a publication that Redis has not confirmed is rejected. */
+  readonly timeout: number
+  /** Entries that a partition of the bus keeps, about. */
+  readonly busLength: number
+  /** Asked when a batch leaves. */
+  readonly termsOf: (room: string) => RoomTerms
+  /** Told of the number that the entry of a batch has on the bus, before whoever waits for it. */
+  readonly onEntry: (partition: number, number: number) => void
+}
+
 /** Brings publications to Redis in batches: each once, also when an answer is lost. */
 export class Publisher {
   readonly #link: RedisLink
@@ -66,6 +80,7 @@ export class Publisher {
   readonly #timeout: number
   readonly #busLength: number
   readonly #termsOf: (room: string) => RoomTerms
+  readonly #onEntry: PublisherOptions['onEntry']
   readonly #lanes = new Map<number, Lane>()
   /** Lanes with something to send, at the end of this turn. */
   readonly #dirty = new Set<Lane>()
@@ -76,12 +91,7 @@ export class Publisher {
   #looks: Timer | null = null
   #isClosed = false
 
-  /**
-   * @param timeout milliseconds after which a publication that Redis has not confirmed is rejected
-   * @param busLength entries that a partition of the bus keeps, about
-   * @param termsOf asked when a batch leaves
-   */
-  constructor (link: RedisLink, { keys, nodeId, clock, timeout, busLength, termsOf }: { keys: Keys, nodeId: string, clock: Clock, timeout: number, busLength: number, termsOf: (room: string) => RoomTerms }) {
+  constructor (link: RedisLink, { keys, nodeId, clock, timeout, busLength, termsOf, onEntry }: PublisherOptions) {
     this.#link = link
     this.#keys = keys
     this.#nodeId = nodeId
@@ -89,6 +99,7 @@ export class Publisher {
     this.#timeout = timeout
     this.#busLength = busLength
     this.#termsOf = termsOf
+    this.#onEntry = onEntry
     link.listen({ onReady: () => { this.#go() }, onAway: () => { this.#dropEphemeral() } })
   }
 
@@ -165,7 +176,7 @@ export class Publisher {
         lane.batch = null
         // The next one leaves before the promises of this one are handled.
         this.#next(lane)
-        this.#confirm(batch, String(reply))
+        this.#confirm(lane, batch, String(reply))
       },
       (error: Error) => {
         lane.isAsking = false
@@ -211,8 +222,9 @@ export class Publisher {
     return { items, keys, args, groups }
   }
 
-  #confirm (batch: Batch, answer: string): void {
-    const positions = answer.split(' ')
+  #confirm ({ partition }: Lane, batch: Batch, answer: string): void {
+    const [number, ...positions] = answer.split(' ')
+    this.#onEntry(partition, Number(number))
     for (const [i, group] of batch.groups.entries()) {
       const epoch = positions[2 * i] as string
       const last = Number(positions[2 * i + 1])

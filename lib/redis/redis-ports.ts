@@ -79,7 +79,7 @@ export class RedisPorts implements Backend {
       },
       onFailure: (key, _fields, error) => { log.error({ err: error, key }, 'an entry could not be handled') }
     })
-    this.#bus = new Bus(link, this.#reader, keys, clock, (error) => { log.error({ err: error }, 'an entry of the bus could not be handled, and was parked') })
+    this.#bus = new Bus(link, this.#reader, keys, nodeId, clock, (error) => { log.error({ err: error }, 'an entry of the bus could not be handled, and was parked') })
     this.#nodes = new RedisNodes(link, keys, nodeId, clock, {
       // The reader finds its groups gone, and recovers rooms and presence.
       onReaped: () => { log.error({ nodeId }, 'this node was taken for dead, or Redis has lost its data: it has entered itself again') },

@@ -39,10 +39,15 @@ export class RoomLogs {
   }
 
   /** @param since undefined: all that is kept @param limit the most to return; 0: no limit */
-  async ask (room: string, since: StreamPosition | undefined, limit: number): Promise<LogAnswer> {
+  async ask (room: string, since: StreamPosition | undefined, limit: number): Promise<LogAnswer> { return await this.#ask(room, since, limit, 0) }
+
+  /** All behind a position; when it is not kept, what is. */
+  async askBehind (room: string, since: StreamPosition): Promise<LogAnswer> { return await this.#ask(room, since, 0, 1) }
+
+  async #ask (room: string, since: StreamPosition | undefined, limit: number, isAnyWanted: 0 | 1): Promise<LogAnswer> {
     const { link, keys, policyOf, lastingOf, newEpoch } = this.#options
     const { size, ttl, mode } = policyOf(room)
-    const args = [newEpoch(), lastingOf(room), size > 0 ? mode : '', ttl, since?.epoch ?? '', since?.offset ?? 0, limit]
+    const args = [newEpoch(), lastingOf(room), size > 0 ? mode : '', ttl, since?.epoch ?? '', since?.offset ?? 0, limit, isAnyWanted]
     const [epoch, offset, complete, entries, sequence] = await link.run(history, [keys.meta(room), keys.log(room), keys.batches(keys.partitionOf(room))], args) as Reply
     return {
       position: { epoch: String(epoch), offset: Number(String(offset)) },
@@ -50,11 +55,5 @@ export class RoomLogs {
       recovered: complete === 1,
       sequence: Number(String(sequence))
     }
-  }
-
-  /** All behind a position, or of them what there is. */
-  async askBehind (room: string, since: StreamPosition): Promise<LogAnswer> {
-    const answer = await this.ask(room, since, 0)
-    return answer.recovered ? answer : await this.ask(room, undefined, 0)
   }
 }

@@ -10,8 +10,6 @@ export interface OrderListener {
   gap (from: StreamPosition, to: StreamPosition): void
   /** Something is missing: it may have to be looked for in the log. @param isPassed whether the stream has passed it by */
   missing (isPassed: boolean): void
-  /** An offset means two things: a master that took over lacks what was here, and goes on as if that had not been. A new log has to begin. */
-  forked (): void
 }
 
 interface Held {
@@ -43,10 +41,6 @@ export class RoomOrder {
   /** What became of publications of this node, which the stream has brought before their answer: by offset. */
   readonly #counts = new Map<number, FanOut>()
   #past: string[] = []
-  /** Offset up to which the stream has been read. */
-  #streamed = 0
-  /** Offset up to which publications have come from elsewhere, nobody knows whose: with the position, or of the log. */
-  #filled = 0
 
   constructor (listener: OrderListener) {
     this.#listener = listener
@@ -60,7 +54,7 @@ export class RoomOrder {
   /** Only what is above this position goes on. */
   begin ({ epoch, offset }: StreamPosition): void {
     this.epoch = epoch
-    this.last = this.#filled = offset
+    this.last = offset
     this.isLive = true
     this.#settleEarly()
   }
@@ -83,8 +77,6 @@ export class RoomOrder {
     }
     const [first] = publications
     if (first === undefined || !this.#isCurrent(epoch, first.offset)) return
-    if (this.#isFork(publications, isOwn)) return this.#listener.forked()
-    this.#streamed = publications.at(-1)?.offset as number
     if (!isOwn && this.#held.size === 0 && first.offset === this.last + 1) {
       this.last += publications.length
       this.#listener.deliver(publications)
@@ -124,7 +116,6 @@ export class RoomOrder {
   fill (position: StreamPosition, publications: readonly Publication[]): void {
     if (!this.isLive || !this.#isCurrent(position.epoch, publications[0]?.offset ?? position.offset + 1)) return
     for (const publication of publications) {
-      this.#filled = Math.max(this.#filled, publication.offset)
       if (publication.offset > this.last && !this.#held.has(publication.offset)) this.#held.set(publication.offset, { publication, done: null })
     }
     this.#drain()
@@ -138,15 +129,6 @@ export class RoomOrder {
       this.#listener.gap(from, this.position)
       this.#drain()
     }
-    if (epoch === this.epoch) this.#filled = Math.max(this.#filled, end)
-  }
-
-  /** The stream brings each offset once, and one that an answer gave to a publication of this node with just that one. */
-  #isFork (publications: readonly Publication[], isOwn: boolean): boolean {
-    const { offset: first } = publications[0] as Publication
-    if (first <= this.#streamed) return true
-    if (isOwn || (first > this.last && this.#held.size === 0)) return false
-    return publications.some(({ offset }) => offset > this.#filled && (offset <= this.last || this.#held.has(offset)))
   }
 
   /** Whether a publication, or a position, is of the log that goes on. A new log begins with the first word of it. */
@@ -158,8 +140,7 @@ export class RoomOrder {
     this.#settleHeld()
     this.#counts.clear()
     this.epoch = epoch
-    this.last = this.#filled = offset - 1
-    this.#streamed = 0
+    this.last = offset - 1
     this.#listener.gap(from, this.position)
     return true
   }

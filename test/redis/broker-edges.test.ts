@@ -138,6 +138,7 @@ t.test('FAULTS 62: an entry that nobody can decode is parked and counted, and wh
   await publishNumbers(a.broker, 'room', 1, 1)
   const wrong = [['garbage', 'x'], ['s', '2', 'n', 'somebody', 'k', 'm', 'o', 'x', 'b', '\0\u0004roo'], ['s', '3', 'n', 'somebody', 'k', '?']]
   for (const fields of wrong) await redis.xadd(keys.bus(partition), '*', ...fields)
+  await redis.hincrby(keys.batches(partition), '#', 2)
   await publishNumbers(b.broker, 'room', 2, 3)
   for (const { listener, offsets, node } of [a, b]) {
     await listener.atLeast(3)

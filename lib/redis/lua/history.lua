@@ -13,6 +13,7 @@ ARGV
   5     epoch of the position; '' for all that is kept
   6     offset of the position
   7     the most to return; 0: no limit
+  8     '1': when they are not all there is behind the position, what is kept all the same
 Output
   epoch and offset of the room; 1 when they are all there is behind the position, else 0; the entries of the log; the
   number of the latest entry of the bus: whoever has read that has had all that the bus will bring up to this offset
@@ -27,8 +28,12 @@ end
 if tonumber(ARGV[2]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) else redis.call('PERSIST', KEYS[1]) end
 
 local mode, ttl, since, from = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
-if since ~= '' and (since ~= epoch or from > tonumber(offset)) then return { epoch, offset, 0, {}, sequence } end
-if since ~= '' and from == tonumber(offset) then return { epoch, offset, 1, {}, sequence } end
+if since ~= '' and (since ~= epoch or from > tonumber(offset)) then
+  if ARGV[8] ~= '1' then return { epoch, offset, 0, {}, sequence } end
+  from = 0
+elseif since ~= '' and from == tonumber(offset) then
+  return { epoch, offset, 1, {}, sequence }
+end
 if mode == '' then return { epoch, offset, since == '' and 1 or 0, {}, sequence } end
 
 if ttl > 0 then
@@ -56,7 +61,12 @@ else
   entries = redis.call('XRANGE', KEYS[2], start, '+', 'COUNT', ARGV[7])
 end
 if since == '' then return { epoch, offset, 1, entries, sequence } end
--- Of a cache the latest is enough.
-local complete = #entries > 0 and (mode == 'cache' or tonumber(string.match(entries[1][1], '^%d+')) == from + 1)
-if not complete then return { epoch, offset, 0, {}, sequence } end
-return { epoch, offset, 1, entries, sequence }
+local complete = false
+if since == epoch and #entries > 0 then
+  local first, last = tonumber(string.match(entries[1][1], '^%d+')), tonumber(string.match(entries[#entries][1], '^%d+'))
+  -- Of a cache the latest is enough. A node that keeps nothing of the room, by another policy, makes a hole, and leaves the end out.
+  complete = (mode == 'cache' or (first == from + 1 and last == from + #entries))
+    and (last == tonumber(offset) or (ARGV[7] ~= '0' and #entries == tonumber(ARGV[7])))
+end
+if not complete and ARGV[8] ~= '1' then entries = {} end
+return { epoch, offset, complete and 1 or 0, entries, sequence }

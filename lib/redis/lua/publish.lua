@@ -22,7 +22,8 @@ ARGV
 Output
   an error that begins with TRYAGAIN while the server has just been started again, or has just become the master: it may lack
   what it had confirmed, and nodes that know of more have to say so before an offset is given a second time; else
-  epoch and offset of the last publication of each of these rooms, joined by spaces; false for a batch before the last one
+  joined by spaces: the number of its entry of the bus, then epoch and offset of the last publication of each of these rooms;
+  false for a batch before the last one
 ]]
 local node, batch = ARGV[1], tonumber(ARGV[2])
 local done, run = unpack(redis.call('HMGET', KEYS[2], node, '@'))
@@ -67,7 +68,13 @@ for key = 3, #KEYS, 2 do
   if size > 0 then
     for i = offset - count + 1, offset do
       -- %.0f, because %d is of 32 bits in some builds.
-      redis.call('XADD', log, 'MAXLEN', size, string.format('%.0f', i) .. '-' .. now, 'p', string.sub(ARGV[5], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1])))
+      local id, record = string.format('%.0f', i) .. '-' .. now, string.sub(ARGV[5], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]))
+      local added = redis.pcall('XADD', log, 'MAXLEN', size, id, 'p', record)
+      if type(added) == 'table' and added.err then
+        -- It has more than the room, or is none: whoever did that, what is kept of the room begins here.
+        redis.call('DEL', log)
+        redis.call('XADD', log, id, 'p', record)
+      end
       arg = arg + 2
     end
     if ttl > 0 then redis.call('PEXPIRE', log, ttl) else redis.call('PERSIST', log) end
@@ -75,8 +82,9 @@ for key = 3, #KEYS, 2 do
   positions[#positions + 1] = epoch .. ' ' .. string.format('%.0f', offset)
 end
 
-local answer = table.concat(positions, ' ')
-redis.call('HSET', KEYS[2], node, ARGV[2] .. ' ' .. answer)
+local last = table.concat(positions, ' ')
 local sequence = redis.call('HINCRBY', KEYS[2], '#', 1)
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 's', sequence, 'n', node, 'k', 'm', 'o', answer, 'b', ARGV[5])
+local answer = sequence .. ' ' .. last
+redis.call('HSET', KEYS[2], node, ARGV[2] .. ' ' .. answer)
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 's', sequence, 'n', node, 'k', 'm', 'o', last, 'b', ARGV[5])
 return answer

@@ -24,7 +24,7 @@ class FakeLink {
 
   async run (script: Script): Promise<Reply> {
     if (!this.isReady) throw this.why
-    if (script.source.includes('Publishes a batch')) return Buffer.from(`a ${this.next++}`)
+    if (script.source.includes('Publishes a batch')) return Buffer.from(`1 a ${this.next++}`)
     if (script.source.includes('Where rooms stand')) return [Buffer.from('0'), Buffer.from('a'), Buffer.from('0')]
     throw new Error('the log cannot be asked')
   }
@@ -33,7 +33,7 @@ class FakeLink {
 t.test('a publication whose turn does not come is answered in time, and goes to the members here when it does', async (t) => {
   const clock = new TestClock()
   const link = new FakeLink()
-  const bus = { listen: () => {}, hold: async () => {}, release: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
+  const bus = { listen: () => {}, hold: async () => {}, release: () => {}, confirmed: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
   const listener = new FakeListener()
   const broker = new RedisBroker({
     link: link as unknown as RedisLink, bus: bus as unknown as Bus, keys: new Keys('hub', 1), nodeId: 'node', clock, policyOf: () => ({ size: 0, ttl: 0, mode: 'log' }), timeout: 1_000, busLength: 100

@@ -9,7 +9,7 @@ const publications = (from: number, to: number): Publication[] => Array.from({ l
 
 interface Rig {
   readonly order: RoomOrder
-  /** Offsets that went on, and gaps as `from-to`, in order; `|` begins a new epoch, and `fork` is an offset that means two things. */
+  /** Offsets that went on, and gaps as `from-to`, in order; `|` begins a new epoch. */
   readonly story: Array<number | string>
   readonly missing: boolean[]
   /** By offset: what became of it, for whoever asked. */
@@ -27,8 +27,7 @@ function rig (start: StreamPosition | null = { epoch: 'a', offset: 0 }): Rig {
       return { sent: list.length, queued: 0, dropped: 0, rejected: 0 }
     },
     gap: (from, to) => { story.push(from.epoch === to.epoch ? `${from.offset + 1}-${to.offset}` : `| ${to.offset}`) },
-    missing: (now) => { missing.push(now) },
-    forked: () => { story.push('fork') }
+    missing: (now) => { missing.push(now) }
   })
   if (start !== null) order.begin(start)
   return {
@@ -141,27 +140,7 @@ t.test('what comes before the position is known goes on when it is, if it is abo
   t.equal(results.get(4)?.sent, 1)
 })
 
-t.test('FAULTS 54: an offset that the stream brings once more, or of somebody else than Redis has said, is a fork', async (t) => {
-  const again = rig()
-  again.order.fromStream('a', publications(1, 3), false)
-  again.order.fromStream('a', publications(3, 4), false)
-  t.same(again.story, [1, 2, 3, 'fork'], 'nothing of it goes on')
-  again.order.fromStream('b', publications(1, 2), false)
-  again.order.fromStream('b', publications(3, 3), false)
-  t.same(again.story.slice(4), ['| 0', 1, 2, 3], 'a new log begins from the first')
-
-  const own = rig({ epoch: 'a', offset: 7 })
-  own.reply(8)
-  own.order.fromStream('a', publications(8, 8), false)
-  t.same(own.story, [8, 'fork'])
-
-  const held = rig({ epoch: 'a', offset: 7 })
-  held.reply(9)
-  held.order.fromStream('a', publications(8, 9), false)
-  t.same(held.story, ['fork'])
-})
-
-t.test('no fork: what was there before the position was known, or came of the log, or was given up, and then of the stream', async (t) => {
+t.test('what was there before the position was known, or came of the log, or was given up, and then of the stream, does not come twice', async (t) => {
   const { order, story, reply } = rig({ epoch: 'a', offset: 2 })
   order.fromStream('a', publications(1, 3), false)
   order.fill({ epoch: 'a', offset: 5 }, publications(4, 5))

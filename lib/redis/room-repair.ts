@@ -1,0 +1,218 @@
+import type { Clock, HistoryPolicyOf, Timer } from '../core/ports.js'
+import type { Bus } from './bus.js'
+import type { RedisLink } from './link.js'
+import type { Positions, Standing } from './positions.js'
+import type { RoomLogs } from './room-logs.js'
+import { isAhead, type RoomState } from './room-state.js'
+
+/** Milliseconds without an entry of the bus after which the log is asked for what must come before an answer. */
+const PATIENCE_MS = 200
+/** How often what is missing is looked for, and how often some rooms are compared with Redis. */
+const LOOK_MS = 100
+const AUDIT_STEP_MS = 5_000
+/** Rooms that are compared at once, and logs that are asked: a node has 100,000 rooms, and all of them when Redis has lost its data. */
+const COMPARED_AT_ONCE = 1_024
+const SOUGHT_AT_ONCE = 64
+
+export interface RoomRepairOptions {
+  readonly link: Pick<RedisLink, 'isReady'>
+  readonly bus: Pick<Bus, 'progress'>
+  readonly clock: Clock
+  readonly positions: Positions
+  readonly logs: RoomLogs
+  readonly policyOf: HistoryPolicyOf
+  /** Milliseconds within which each room is compared once. */
+  readonly auditTime: number
+}
+
+/**
+ * Finds what rooms have missed, by comparing them with Redis, and brings it from their logs; what nobody has kept is told
+ * as a gap.
+ */
+export class RoomRepair {
+  readonly #options: RoomRepairOptions
+  readonly #rooms: ReadonlyMap<string, RoomState>
+  /** Rooms in which something is missing. */
+  readonly #missing = new Set<RoomState>()
+  /** Those whose turn to be compared, or sought, has not come. */
+  readonly #toCompare = new Map<RoomState, boolean>()
+  readonly #toSeek = new Set<RoomState>()
+  #isComparing = false
+  #seeking = 0
+  /** Rooms that are still to be compared in this round. */
+  #audit: string[] = []
+  readonly #timers: Timer[]
+
+  /** @param rooms all of this node */
+  constructor (options: RoomRepairOptions, rooms: ReadonlyMap<string, RoomState>) {
+    this.#options = options
+    this.#rooms = rooms
+    const { clock } = options
+    this.#timers = [clock.every(LOOK_MS, () => { this.#look() }), clock.every(AUDIT_STEP_MS, () => { this.#auditSome() })]
+  }
+
+  close (): void { for (const timer of this.#timers) timer.cancel() }
+
+  /** Something of it must be between what it had and what has come. @param isPassed whether the bus has gone past it */
+  onMissing (state: RoomState, isPassed: boolean): void {
+    this.#missing.add(state)
+    state.missingSince = Math.min(state.missingSince, this.#options.clock.monotonic())
+    if (isPassed) this.#seek(state)
+  }
+
+  /** The numbers of a partition from this one on are given once more, and perhaps its offsets. */
+  onRewound (partition: number, number: number): void {
+    for (const state of this.#rooms.values()) {
+      if (state.partition !== partition) continue
+      const { order } = state
+      state.since = 0
+      state.verdict = null
+      // Of the others, all that this node has had is still there. And when another epoch has begun meanwhile, nothing of that has two meanings.
+      if (!order.isLive || (state.number < number && !isAhead(state)) || state.heard !== order.epoch) continue
+      state.doubted = order.epoch
+      this.#compare(state, true)
+    }
+  }
+
+  /** The bus has lost entries of a partition. */
+  onLost (partition: number): void {
+    for (const state of this.#rooms.values()) {
+      if (state.partition !== partition) continue
+      state.since = 0
+      state.verdict = null
+      this.#compare(state, true)
+    }
+  }
+
+  /** Redis is there again, perhaps without what it had. */
+  recover (): void { for (const state of this.#rooms.values()) this.#compare(state, false) }
+
+  /** It is no room of this node any more. */
+  forget (state: RoomState): void {
+    this.#missing.delete(state)
+    this.#toCompare.delete(state)
+    this.#toSeek.delete(state)
+  }
+
+  /** @param isLost whether what it has missed is not known to be on its way */
+  #compare (state: RoomState, isLost: boolean): void {
+    this.#toCompare.set(state, isLost || this.#toCompare.get(state) === true)
+    if (this.#isComparing) return
+    this.#isComparing = true
+    // Behind whatever else is to be compared for the same reason.
+    queueMicrotask(() => { this.#compareNext() })
+  }
+
+  #compareNext (): void {
+    // All are, when Redis is back.
+    if (!this.#options.link.isReady) this.#toCompare.clear()
+    const asked: Array<Promise<void>> = []
+    for (const [state, isLost] of this.#toCompare) {
+      this.#toCompare.delete(state)
+      if (state.order.isLive) asked.push(this.#compareOne(state, isLost))
+      if (asked.length === COMPARED_AT_ONCE) break
+    }
+    this.#isComparing = asked.length > 0
+    Promise.all(asked).then(() => { if (asked.length > 0) this.#compareNext() }, () => {})
+  }
+
+  async #compareOne (state: RoomState, isLost: boolean): Promise<void> {
+    let standing: Standing
+    try {
+      standing = await this.#options.positions.ask(state.name)
+    } catch {
+      // Redis has gone again: it is compared when it is back.
+      return
+    }
+    const { order } = state
+    const { epoch, offset } = standing.position
+    if (!order.isLive || (epoch === order.epoch && offset <= order.last)) return
+    // A log that has begun anew, and has nothing, need not be asked.
+    if (epoch !== order.epoch && (offset === 0 || !this.#hasLog(state))) this.#judge(state, standing)
+    else this.onMissing(state, isLost || epoch !== order.epoch)
+  }
+
+  #hasLog ({ name }: RoomState): boolean { return this.#options.policyOf(name).size > 0 }
+
+  /** What has not come up to there comes by the bus, or is lost. */
+  #judge (state: RoomState, standing: Standing): void {
+    const { order } = state
+    order.fill(standing.position, [])
+    state.verdict = order.epoch === standing.position.epoch && order.last < standing.position.offset ? standing : null
+    state.missingSince = Infinity
+    if (state.verdict !== null) {
+      this.#missing.add(state)
+      return
+    }
+    this.#missing.delete(state)
+    if (order.isHolding) this.onMissing(state, false)
+  }
+
+  #look (): void {
+    const { bus, clock } = this.#options
+    const before = clock.monotonic() - PATIENCE_MS
+    for (const state of this.#missing) {
+      if (state.isSought) continue
+      const { sequence, readAt } = bus.progress(state.partition)
+      const { verdict, order } = state
+      if (verdict !== null && sequence >= verdict.sequence) {
+        order.giveUp(verdict.position)
+        this.#judge(state, verdict)
+      } else if (verdict === null && Math.max(state.missingSince, readAt) <= before) {
+        this.#seek(state)
+      }
+    }
+  }
+
+  #seek (state: RoomState): void {
+    if (state.isSought || !this.#options.link.isReady) return
+    state.isSought = true
+    this.#toSeek.add(state)
+    this.#seekNext()
+  }
+
+  #seekNext (): void {
+    if (!this.#options.link.isReady) {
+      // They stay missing, and are looked for again.
+      for (const state of this.#toSeek) state.isSought = false
+      this.#toSeek.clear()
+    }
+    for (const state of this.#toSeek) {
+      if (this.#seeking === SOUGHT_AT_ONCE) return
+      this.#toSeek.delete(state)
+      this.#seeking++
+      this.#seekOne(state).catch(() => {
+        // It stays missing, and is looked for again.
+      }).finally(() => {
+        state.isSought = false
+        this.#seeking--
+        this.#seekNext()
+      })
+    }
+  }
+
+  async #seekOne (state: RoomState): Promise<void> {
+    const { positions, logs } = this.#options
+    const { order } = state
+    if (!this.#hasLog(state)) {
+      const standing = await positions.ask(state.name)
+      if (order.isLive) this.#judge(state, standing)
+      return
+    }
+    const { position, publications, sequence } = await logs.askBehind(state.name, order.position)
+    if (!order.isLive) return
+    order.fill(position, publications)
+    this.#judge(state, { position, sequence })
+  }
+
+  /** A room is compared now and then: what was lost with nothing behind it would not be noticed. This keeps its position alive, too. */
+  #auditSome (): void {
+    if (!this.#options.link.isReady) return
+    if (this.#audit.length === 0) this.#audit = [...this.#rooms.keys()]
+    const count = Math.ceil(this.#rooms.size * AUDIT_STEP_MS / this.#options.auditTime)
+    for (const room of this.#audit.splice(0, count)) {
+      const state = this.#rooms.get(room)
+      if (state !== undefined) this.#compare(state, false)
+    }
+  }
+}
