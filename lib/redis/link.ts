@@ -26,7 +26,7 @@ interface Call {
   readonly args: readonly Argument[]
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
-  /** Monotonic milliseconds. */
+  /** As `now` of the link. */
   readonly deadline: number
 }
 
@@ -57,6 +57,9 @@ export class RedisLink {
   readonly #sent = new Map<string, number>()
   #sendings = 0
   readonly #looks: Timer
+  /** When calls were looked through last, in monotonic milliseconds and as `now`. */
+  #lookedAt: number
+  #patience = 0
   #isReady = false
   /** Monotonic milliseconds before which it is not ready, whatever the connection says. */
   #notBefore = 0
@@ -68,6 +71,7 @@ export class RedisLink {
     this.#connections = connections
     this.#clock = clock
     this.#timeout = timeout
+    this.#lookedAt = clock.monotonic()
     this.#connection = connections.make('fastify-hub')
     this.#connection.on('ready', () => { this.#ready() })
     this.#connection.on('close', () => { this.#away() })
@@ -79,6 +83,9 @@ export class RedisLink {
 
   /** Whether Redis can be asked. */
   get isReady (): boolean { return this.#isReady }
+
+  /** Milliseconds without those in which the event loop stood still: what Redis has answered meanwhile has not been read, and is not late. */
+  get now (): number { return this.#patience + Math.min(this.#clock.monotonic() - this.#lookedAt, 2 * LOOK_MS) }
 
   /** Why it can not. */
   get why (): Error { return this.#why }
@@ -138,7 +145,7 @@ export class RedisLink {
    * @throws what the step throws, when it is another answer of Redis or too late for another try (as a rejection)
    */
   async insist<T> (step: () => Promise<T>): Promise<T> {
-    const deadline = this.#clock.monotonic() + this.#timeout
+    const deadline = this.now + this.#timeout
     for (;;) {
       try {
         return await step()
@@ -171,7 +178,7 @@ export class RedisLink {
 
   /** Those who can try again do, and those for whom it is too late are told. */
   #settlePatient (): void {
-    const now = this.#clock.monotonic()
+    const { now } = this
     for (const waiter of this.#patient) {
       if (!this.#isClosed && now < waiter.deadline && !this.#isReady) continue
       this.#patient.delete(waiter)
@@ -199,7 +206,7 @@ export class RedisLink {
 
   async #expect (command: string, args: readonly Argument[], send: (call: Call) => void): Promise<Reply> {
     return await new Promise<Reply>((resolve, reject) => {
-      const call: Call = { command, args, resolve, reject, deadline: this.#clock.monotonic() + this.#timeout }
+      const call: Call = { command, args, resolve, reject, deadline: this.now + this.#timeout }
       this.#open.add(call)
       send(call)
     })
@@ -244,7 +251,9 @@ export class RedisLink {
   }
 
   #look (): void {
-    const now = this.#clock.monotonic()
+    const { now } = this
+    this.#patience = now
+    this.#lookedAt = this.#clock.monotonic()
     if (this.#connection.status === 'ready') this.#ready()
     this.#settlePatient()
     for (const call of this.#open) {

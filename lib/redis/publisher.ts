@@ -32,7 +32,7 @@ interface Item {
   readonly record: Buffer
   /** Null for one whose room has no place for it, and for which nobody waits. */
   readonly promise: { resolve: (position: StreamPosition) => void, reject: (error: Error) => void } | null
-  /** Monotonic milliseconds. */
+  /** As `now` of the link. */
   readonly deadline: number
   /** Whether nobody waits any more. */
   isSettled: boolean
@@ -137,7 +137,7 @@ export class Publisher {
 
   #add (room: string, record: Buffer, promise: Item['promise']): void {
     const lane = this.#laneOf(this.#keys.partitionOf(room))
-    lane.waiting.push({ room, record, promise, deadline: this.#clock.monotonic() + this.#timeout, isSettled: promise === null })
+    lane.waiting.push({ room, record, promise, deadline: this.#link.now + this.#timeout, isSettled: promise === null })
     if (promise !== null) {
       this.#waiting++
       this.#waitingBytes += record.length
@@ -244,7 +244,7 @@ export class Publisher {
   }
 
   #look (): void {
-    const now = this.#clock.monotonic()
+    const { now } = this.#link
     for (const lane of this.#lanes.values()) {
       const late = lane.waiting.filter(({ deadline }) => deadline <= now)
       if (late.length > 0) lane.waiting = lane.waiting.filter(({ deadline }) => deadline > now)

@@ -84,6 +84,16 @@ t.test('FAULTS 57: a Redis that does not answer: calls end, and later ones are a
   t.equal(text(answer), 'value', 'and not that of an earlier call')
 })
 
+t.test('a process that stands still for longer than a call waits has the answer all the same', async (t) => {
+  const server = await RedisServer.start(t)
+  const link = await connectedLink(t, server.url, 600)
+  await link.call('SET', 'key', 'value')
+  const answer = link.call('GET', 'key')
+  await new Promise((resolve) => { setImmediate(resolve) })
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000)
+  t.equal(text(await answer), 'value')
+})
+
 t.test('connecting to one that does not answer ends, and is tried on', async (t) => {
   const server = await RedisServer.start(t)
   const link = await newLink(t, server.url, 300)

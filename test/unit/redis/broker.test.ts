@@ -12,11 +12,16 @@ const NOTHING = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
 
 /** A Redis with one room, in which other nodes have published before this one heard of it. */
 class FakeLink {
+  readonly #clock: TestClock
   isReady = true
   readonly why = new Error('it has gone')
   /** The place that the next publication gets. */
   next = 1
   readonly #listeners: LinkListener[] = []
+
+  constructor (clock: TestClock) { this.#clock = clock }
+
+  get now (): number { return this.#clock.monotonic() }
 
   listen (listener: LinkListener): void { this.#listeners.push(listener) }
 
@@ -32,7 +37,7 @@ class FakeLink {
 
 t.test('a publication whose turn does not come is answered in time, and goes to the members here when it does', async (t) => {
   const clock = new TestClock()
-  const link = new FakeLink()
+  const link = new FakeLink(clock)
   const bus = { listen: () => {}, hold: async () => {}, release: () => {}, confirmed: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
   const listener = new FakeListener()
   const broker = new RedisBroker({

@@ -12,12 +12,17 @@ interface Asked { readonly keys: readonly string[], readonly args: ReadonlyArray
 
 /** A link whose answers the test gives. */
 class FakeLink {
+  readonly #clock: TestClock
   isReady = true
   readonly why = new Error('it has gone')
   readonly asked: Asked[] = []
   /** Answers at once, where it is not null. */
   error: Error | null = null
   listener: LinkListener | null = null
+
+  constructor (clock: TestClock) { this.#clock = clock }
+
+  get now (): number { return this.#clock.monotonic() }
 
   listen (listener: LinkListener): void { this.listener = listener }
 
@@ -31,7 +36,7 @@ class FakeLink {
 
 function rig (): { clock: TestClock, link: FakeLink, entries: number[][], publisher: Publisher, publish: (room: string, text: string) => Promise<string> } {
   const clock = new TestClock()
-  const link = new FakeLink()
+  const link = new FakeLink(clock)
   const entries: number[][] = []
   const publisher = new Publisher(link as unknown as RedisLink, { keys: new Keys('hub', 4), nodeId: 'node', clock, timeout: 1_000, busLength: 100, termsOf: () => TERMS, onEntry: (partition, number) => { entries.push([partition, number]) } })
   return {
