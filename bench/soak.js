@@ -62,8 +62,8 @@ const SETTLE_MS = 3 * TIMEOUT_MS
 const TAIL_MS = 10_000
 const DEAF_MS = 20_000
 const LOOK_MS = 20
-/** Of each kind of violation, so many are printed. */
-const EXAMPLES = 3
+/** Of each kind of violation and each room, so many are printed. */
+const EXAMPLES = 2
 
 const strays = []
 process.on('unhandledRejection', (error) => { strays.push(error) })
@@ -170,7 +170,7 @@ async function rest (world) {
   await servers.setMemory(0)
   const ends = new Map()
   const judge = new Judge({ nodes, rooms: names, policyOf, ends, losses: servers.losses, isFlushed: servers.isFlushed })
-  const missing = () => fixed.flatMap((node) => busy.filter((room) => !isUpToDate(node, room)).map((room) => `${node.name} in ${room}: ${JSON.stringify(node.current.get(room)?.position)} of ${JSON.stringify(ends.get(room)?.position)}`))
+  const missing = () => fixed.flatMap((node) => names.filter((room) => !isUpToDate(node, room)).map((room) => ({ node, room })))
   const isUpToDate = (node, room) => {
     const at = node.current.get(room)?.position
     const position = ends.get(room)?.position
@@ -186,7 +186,9 @@ async function rest (world) {
   await standings()
   const wasTrimmed = world.troubles.some(({ kind }) => kind === 'trim' || kind === 'flush')
   // Of what was taken from the bus by hand nobody hears before something comes behind it.
-  if (!await until(() => missing().length === 0, TAIL_MS) && !wasTrimmed) for (const text of missing()) judge.fail('late', text)
+  if (!await until(() => missing().length === 0, TAIL_MS) && !wasTrimmed) {
+    for (const { node, room } of missing()) judge.fail('late', `${node.name} is at ${JSON.stringify(node.current.get(room)?.position)} of ${room}, which is at ${JSON.stringify(ends.get(room)?.position)}`, room)
+  }
   await Promise.all(fixed.map(async (node) => { await Promise.all(names.map(async (room) => { await sayLast(world, node, room, judge) })) }))
   await Promise.all(left.flatMap((room) => fixed.map(async (node) => { await node.subscribe(room) })))
   await standings()
@@ -227,8 +229,10 @@ function print (seed, name, { nodes, troubles, servers }, { violations, counts }
   if (violations.size === 0) return
   process.exitCode = 1
   console.log(`  what broke: ${troubles.map(({ at, kind }) => `${at} ${kind}`).join(', ')}; what was lost: ${servers.losses.map(({ at, what }) => `${at} ${what}`).join(', ') || 'nothing'}`)
-  for (const [kind, texts] of violations) {
-    console.log(`  ${kind}: ${texts.length}`)
-    for (const text of texts.slice(0, EXAMPLES)) console.log(`    ${text}`)
+  for (const [kind, list] of violations) {
+    const rooms = new Map()
+    for (const { room } of list) rooms.set(room, (rooms.get(room) ?? 0) + 1)
+    console.log(`  ${kind}: ${Array.from(rooms, ([room, count]) => `${room} ${count}`).join(', ')}`)
+    for (const [room] of rooms) for (const { text } of list.filter((one) => one.room === room).slice(0, EXAMPLES)) console.log(`    ${text}`)
   }
 }

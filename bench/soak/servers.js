@@ -98,9 +98,9 @@ export class Servers {
   }
 
   async flush () {
-    await this.redis.flushall()
     this.losses.push({ at: this.#now(), what: 'FLUSHALL' })
     this.isFlushed = true
+    await this.redis.flushall()
   }
 
   async setMemory (bytes) { for (const { redis } of this.#all) await redis.config('SET', 'maxmemory', `${bytes}`) }
