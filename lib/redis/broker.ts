@@ -9,10 +9,11 @@ import type { RedisLink } from './link.js'
 import { Positions } from './positions.js'
 import { decodeRecord, encodeRecord, isEphemeral, sectionsOf } from './publication-codec.js'
 import { Publisher, type RoomTerms } from './publisher.js'
+import { RecentPositions } from './recent-positions.js'
 import { RoomLogs } from './room-logs.js'
 import { RoomOrder } from './room-order.js'
 import { RoomRepair } from './room-repair.js'
-import { knownOf, type RoomState } from './room-state.js'
+import { knownOf, learn, type RoomState } from './room-state.js'
 
 /** For how long a room keeps its position after its last use: without history, and with one; one without end is kept without end. */
 export const POSITION_TTL_MS = 3_600_000
@@ -58,6 +59,7 @@ export class RedisBroker implements Broker, BusListener {
   readonly #publisher: Publisher
   readonly #positions: Positions
   readonly #logs: RoomLogs
+  readonly #recent: RecentPositions
   readonly #repair: RoomRepair
   /** In the order in which they were confirmed, and all with the same patience. */
   readonly #confirmed = new Set<Confirmed>()
@@ -71,10 +73,11 @@ export class RedisBroker implements Broker, BusListener {
     this.#options = options
     this.#listener = listener
     const termsOf = (room: string): RoomTerms => this.#termsOf(room)
-    this.#publisher = new Publisher(link, { keys, nodeId, clock, timeout, busLength, termsOf, onEntry: (partition, number) => { bus.confirmed(partition, number) } })
+    this.#publisher = new Publisher(link, { keys, nodeId, clock, timeout, busLength, termsOf })
     this.#positions = new Positions(link, keys, termsOf, () => this.#publisher.newEpoch())
     this.#logs = new RoomLogs({ link, keys, policyOf, lastingOf: (room) => termsOf(room).lasting, newEpoch: () => this.#publisher.newEpoch() })
-    this.#repair = new RoomRepair({ link, bus, clock, positions: this.#positions, logs: this.#logs, policyOf, auditTime: AUDIT_MS }, this.#rooms)
+    this.#recent = new RecentPositions(clock)
+    this.#repair = new RoomRepair({ link, bus, clock, positions: this.#positions, logs: this.#logs, policyOf, auditTime: AUDIT_MS }, this.#rooms, this.#recent)
     this.#timers = [clock.every(LOOK_MS, () => { this.#settleLate() }), clock.every(HEAR_MS, () => { this.#hearEveryone() })]
     bus.listen('publications', this)
     link.listen({ onReady: () => { this.#recover() }, onAway: () => {} })
@@ -94,7 +97,7 @@ export class RedisBroker implements Broker, BusListener {
       missing: (isPassed) => { this.#repair.onMissing(state, isPassed) }
     })
     const begun = this.#options.link.insist(async () => await this.#begin(room, partition, order))
-    const state: RoomState = { name: room, partition, order, begun, number: 0, brought: 0, heard: '', confirmed: { epoch: '', offset: 0 }, since: 0, early: [], doubted: '', missingSince: Infinity, verdict: null, isSought: false }
+    const state: RoomState = { name: room, partition, order, begun, number: 0, heard: '', confirmed: { epoch: '', offset: 0 }, since: 0, early: [], doubted: '', missingSince: Infinity, awaited: null, verdict: null, isSought: false }
     this.#rooms.set(room, state)
     try {
       return { ...await state.begun }
@@ -111,6 +114,7 @@ export class RedisBroker implements Broker, BusListener {
     if (state === undefined) return
     this.#rooms.delete(room)
     this.#repair.forget(state)
+    if (state.order.isLive) this.#recent.note(room, state.partition, knownOf(state), state.number)
     state.order.end()
     // Not held when it could not begin.
     state.begun.then(() => { this.#options.bus.release(state.partition) }, () => {})
@@ -126,9 +130,15 @@ export class RedisBroker implements Broker, BusListener {
       return { position: null, local }
     }
     const kept = keep(payload)
-    const position = await this.#publisher.publish(room, record)
+    const { position, sequence } = await this.#publisher.publish(room, record)
+    const partition = this.#options.keys.partitionOf(room)
+    this.#options.bus.confirmed(partition, sequence)
     const state = this.#rooms.get(room)
-    if (state === undefined) return { position, local: noFanOut() }
+    if (state === undefined) {
+      this.#recent.note(room, partition, { position, past: this.#recent.pastOf(room, position.epoch) }, sequence)
+      return { position, local: noFanOut() }
+    }
+    learn(state, position, sequence)
     state.confirmed = position
     return { position, local: await this.#goOn(state.order, position, { offset: position.offset, payload: kept, options }) }
   }
@@ -170,9 +180,7 @@ export class RedisBroker implements Broker, BusListener {
       }
       // Of an earlier epoch, perhaps: who begins does not know that.
       if (state === undefined || bound === 0 || number <= state.since) continue
-      state.number = number
-      state.brought = offset
-      state.heard = epoch
+      learn(state, { epoch, offset }, number)
       if (state.order.isLive) state.order.fromStream(epoch, list, isOwn)
       else state.early.push([number, () => { state.order.fromStream(epoch, list, isOwn) }])
     }
@@ -203,9 +211,10 @@ export class RedisBroker implements Broker, BusListener {
       const { position, sequence } = await this.#positions.ask(room)
       const state = this.#rooms.get(room)
       if (state?.order === order) {
-        state.heard = position.epoch
+        learn(state, position, sequence)
         state.since = sequence
-        order.begin(position)
+        order.begin(position, this.#recent.pastOf(room, position.epoch))
+        this.#recent.forget(room)
         for (const [number, step] of state.early.splice(0)) if (number > sequence) step()
       }
       return position
@@ -219,7 +228,7 @@ export class RedisBroker implements Broker, BusListener {
     const policy = this.#options.policyOf(room)
     const state = this.#rooms.get(room)
     const lasting = policy.size === 0 ? POSITION_TTL_MS : policy.ttl === 0 ? 0 : Math.max(HISTORY_POSITION_TTL_MS, 2 * policy.ttl)
-    return { known: state?.order.isLive === true ? knownOf(state) : null, policy, lasting }
+    return { known: state?.order.isLive === true ? knownOf(state) : this.#recent.get(room), policy, lasting }
   }
 
   #deliverNow (room: string, publication: Publication): FanOut {

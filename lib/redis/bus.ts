@@ -170,6 +170,8 @@ export class Bus {
   #onBack (partition: number, isOlder: boolean): void {
     const held = this.#partitions.get(partition)
     if (held === undefined) return
+    // What came meanwhile is on its way.
+    held.readAt = this.#clock.monotonic()
     // The numbers behind it will be given once more.
     if (isOlder) held.sequence = 0
     // Of one master of a cluster nothing else tells that it is another one.

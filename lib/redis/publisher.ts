@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, HistoryPolicy, Timer } from '../core/ports.js'
-import type { StreamPosition } from '../core/types.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Keys } from './keys.js'
 import { isRefusal, type Argument, type RedisLink } from './link.js'
+import { knownArgs, type Known, type Standing } from './positions.js'
 import { encodeBatch, isEphemeral, type Section } from './publication-codec.js'
 import { Script } from './script.js'
 
@@ -20,8 +20,8 @@ const publish = new Script('publish')
 
 /** What a node knows of a room, for a batch. */
 export interface RoomTerms {
-  /** As far as this node is subscribed and has had publications; null: it is not. */
-  readonly known: StreamPosition | null
+  /** Null: nothing. */
+  readonly known: Known | null
   readonly policy: HistoryPolicy
   /** Milliseconds for which its position is known after the last use; 0: no limit. */
   readonly lasting: number
@@ -31,7 +31,7 @@ interface Item {
   readonly room: string
   readonly record: Buffer
   /** Null for one whose room has no place for it, and for which nobody waits. */
-  readonly promise: { resolve: (position: StreamPosition) => void, reject: (error: Error) => void } | null
+  readonly promise: { resolve: (standing: Standing) => void, reject: (error: Error) => void } | null
   /** As `now` of the link. */
   readonly deadline: number
   /** Whether nobody waits any more. */
@@ -67,8 +67,6 @@ export interface PublisherOptions {
   readonly busLength: number
   /** Asked when a batch leaves. */
   readonly termsOf: (room: string) => RoomTerms
-  /** Told of the number that the entry of a batch has on the bus, before whoever waits for it. */
-  readonly onEntry: (partition: number, number: number) => void
 }
 
 /** Brings publications to Redis in batches: each once, also when an answer is lost. */
@@ -80,7 +78,6 @@ export class Publisher {
   readonly #timeout: number
   readonly #busLength: number
   readonly #termsOf: (room: string) => RoomTerms
-  readonly #onEntry: PublisherOptions['onEntry']
   readonly #lanes = new Map<number, Lane>()
   /** Lanes with something to send, at the end of this turn. */
   readonly #dirty = new Set<Lane>()
@@ -91,7 +88,7 @@ export class Publisher {
   #looks: Timer | null = null
   #isClosed = false
 
-  constructor (link: RedisLink, { keys, nodeId, clock, timeout, busLength, termsOf, onEntry }: PublisherOptions) {
+  constructor (link: RedisLink, { keys, nodeId, clock, timeout, busLength, termsOf }: PublisherOptions) {
     this.#link = link
     this.#keys = keys
     this.#nodeId = nodeId
@@ -99,7 +96,6 @@ export class Publisher {
     this.#timeout = timeout
     this.#busLength = busLength
     this.#termsOf = termsOf
-    this.#onEntry = onEntry
     link.listen({ onReady: () => { this.#go() }, onAway: () => { this.#dropEphemeral() } })
   }
 
@@ -110,13 +106,13 @@ export class Publisher {
   newEpoch (): string { return `${this.#epochs}${(this.#epoch++).toString(36)}` }
 
   /**
-   * Publishes, and answers where it stands in its room.
+   * Publishes, and answers where it stands in its room, and the number of its entry of the bus.
    * @throws FST_HUB_BROKER_UNAVAILABLE: Redis refused it; or it did not confirm it in time, and may have done it (as a rejection)
    */
-  async publish (room: string, record: Buffer): Promise<StreamPosition> {
+  async publish (room: string, record: Buffer): Promise<Standing> {
     if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
     if (this.#waiting >= MAX_WAITING || this.#waitingBytes + record.length > MAX_WAITING_BYTES) throw new FST_HUB_BROKER_UNAVAILABLE(`${this.#waiting} publications wait for it already`)
-    return await new Promise<StreamPosition>((resolve, reject) => { this.#add(room, record, { resolve, reject }) })
+    return await new Promise<Standing>((resolve, reject) => { this.#add(room, record, { resolve, reject }) })
   }
 
   /** Publishes what has no place in its room: lost while Redis is away. */
@@ -176,7 +172,7 @@ export class Publisher {
         lane.batch = null
         // The next one leaves before the promises of this one are handled.
         this.#next(lane)
-        this.#confirm(lane, batch, String(reply))
+        this.#confirm(batch, String(reply))
       },
       (error: Error) => {
         lane.isAsking = false
@@ -211,7 +207,7 @@ export class Publisher {
       groups.push(lasting)
       const { known, policy: { size, ttl, mode }, lasting: metaTtl } = this.#termsOf(room)
       keys.push(this.#keys.meta(room), this.#keys.log(room))
-      args.push(known?.epoch ?? '', known?.offset ?? 0, lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
+      args.push(...knownArgs(known), lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
       if (size === 0) continue
       for (const [j, { record }] of own.entries()) {
         if (isEphemeral(record)) continue
@@ -222,13 +218,13 @@ export class Publisher {
     return { items, keys, args, groups }
   }
 
-  #confirm ({ partition }: Lane, batch: Batch, answer: string): void {
+  #confirm (batch: Batch, answer: string): void {
     const [number, ...positions] = answer.split(' ')
-    this.#onEntry(partition, Number(number))
+    const sequence = Number(number)
     for (const [i, group] of batch.groups.entries()) {
       const epoch = positions[2 * i] as string
       const last = Number(positions[2 * i + 1])
-      for (const [j, item] of group.entries()) this.#resolve(item, { epoch, offset: last - group.length + 1 + j })
+      for (const [j, item] of group.entries()) this.#resolve(item, { position: { epoch, offset: last - group.length + 1 + j }, sequence })
     }
   }
 
@@ -265,8 +261,8 @@ export class Publisher {
     for (const lane of this.#lanes.values()) lane.waiting = lane.waiting.filter(({ promise }) => promise !== null)
   }
 
-  #resolve (item: Item, position: StreamPosition): void {
-    if (this.#settle(item)) item.promise?.resolve(position)
+  #resolve (item: Item, standing: Standing): void {
+    if (this.#settle(item)) item.promise?.resolve(standing)
   }
 
   #reject (item: Item, error: Error): void {

@@ -4,14 +4,20 @@ import type { Connection } from './connections.js'
 import { end, isReply, type RedisLink, type Reply } from './link.js'
 import type { ReaderReport, StreamListener } from './stream-reader.js'
 
-/** Entries of one stream that are asked for at once. */
+/** Entries of one stream that are asked for at once, at most; and bytes of all streams, about: an entry may be a batch of 256 KiB. */
 const COUNT = 64
+const READ_BYTES = 4 * 1024 * 1024
+const MAX_ENTRY_BYTES = 256 * 1024
+/** What becomes of the largest entry of late with each reading. */
+const DECAY = 0.9
 /** Milliseconds after which Redis answers when nothing has come: by that a silent connection is told from a quiet one. */
 const BLOCK_MS = 2_000
 /** Milliseconds between two tries to interrupt a read that has not begun yet, and after a failure. */
 const NUDGE_MS = 10
 const PAUSE_MS = 100
-/** Milliseconds after which the event loop looks at sockets and timers before the next stream is handled. */
+/** Tries after which a read is taken for one that never began: of the connection, Redis knows nothing. */
+const MAX_NUDGES = 100
+/** Milliseconds after which the event loop looks at sockets and timers before the next entry is handled. */
 const SLICE_MS = 5
 
 interface Stream {
@@ -41,6 +47,9 @@ export class ReadLoop {
   /** Counts the reads; whether one is under way. */
   #round = 0
   #isReading = false
+  /** Bytes of an entry that must be reckoned with: as many as the largest of late. Unknown, when there was no reading for some time. */
+  #entryBytes = MAX_ENTRY_BYTES
+  #sliceEnd = 0
   #isClosed = false
   #wake: (() => void) | null = null
 
@@ -62,7 +71,8 @@ export class ReadLoop {
     if (this.#isClosed) return
     this.#streams.set(key, { listener, last: NONE, isBehind: from === '0' })
     this.#wake?.()
-    await this.#interrupt()
+    // The group keeps for it what comes until then.
+    this.#interrupt().catch(() => { /* Redis has gone, and the read with it. */ })
   }
 
   /** The listener is told nothing from now on, and the group goes. */
@@ -105,15 +115,15 @@ export class ReadLoop {
   async #catchUp (): Promise<void> {
     for (const [key, stream] of this.#streams) {
       if (!stream.isBehind) continue
+      stream.isBehind = false
       await this.#compare(key, stream)
       let after = '0'
-      for (let count = COUNT; count === COUNT;) {
-        const entries = await this.#ask(['COUNT', COUNT, 'STREAMS', key, after])
-        const ids = this.#handle(key, entries.get(key) ?? [])
-        count = ids.length
-        after = ids.at(-1) ?? after
+      for (let isMore = true; isMore;) {
+        const entries = await this.#ask(['COUNT', this.#count(1), 'STREAMS', key, after])
+        const last = await this.#handle(key, entries.get(key) ?? [])
+        isMore = last !== null
+        after = last ?? after
       }
-      stream.isBehind = false
     }
   }
 
@@ -141,23 +151,21 @@ export class ReadLoop {
     this.#isReading = true
     let answer: Map<string, readonly Reply[]>
     try {
-      answer = await this.#ask(['COUNT', COUNT, 'BLOCK', BLOCK_MS, 'STREAMS', ...keys, ...keys.map(() => '>')])
+      answer = await this.#ask(['COUNT', this.#count(keys.length), 'BLOCK', BLOCK_MS, 'STREAMS', ...keys, ...keys.map(() => '>')])
     } finally {
       this.#isReading = false
     }
-    this.heardAt = this.#clock.monotonic()
-    let sliceEnd = performance.now() + SLICE_MS
-    for (const [key, entries] of answer) {
-      this.#handle(key, entries)
-      if (performance.now() < sliceEnd) continue
-      await new Promise<void>((resolve) => { setImmediate(resolve) })
-      sliceEnd = performance.now() + SLICE_MS
-    }
+    for (const [key, entries] of answer) await this.#handle(key, entries)
   }
+
+  /** How many entries of each of so many streams are asked for. */
+  #count (streams: number): number { return Math.max(1, Math.min(COUNT, Math.floor(READ_BYTES / this.#entryBytes / streams))) }
 
   async #ask (args: ReadonlyArray<string | number>): Promise<Map<string, readonly Reply[]>> {
     // Of both kinds of connections: their types have no common signature.
     const reply = await (this.#connection as Redis).callBuffer('XREADGROUP', 'GROUP', this.#group, 'hub', ...args) as Reply
+    this.heardAt = this.#clock.monotonic()
+    this.#sliceEnd = performance.now() + SLICE_MS
     const answer = new Map<string, readonly Reply[]>()
     if (!Array.isArray(reply)) return answer
     // RESP 2 has a list of pairs, RESP 3 a map, which ioredis gives as one flat list.
@@ -166,30 +174,47 @@ export class ReadLoop {
     return answer
   }
 
-  /** @returns the ids of the entries */
-  #handle (key: string, entries: readonly Reply[]): string[] {
+  /** @returns the id of the last entry; null when there was none, or nobody listens any more */
+  async #handle (key: string, entries: readonly Reply[]): Promise<string | null> {
     const stream = this.#streams.get(key)
-    // Released meanwhile.
-    if (stream === undefined) return []
     const ids: string[] = []
+    let after: string | null = null
     let trimmed = 0
+    let largest = 0
     for (const [id, fields] of entries as ReadonlyArray<readonly [Buffer, readonly Buffer[] | null]>) {
-      const text = id.toString('latin1')
-      ids.push(text)
-      const entryId = parseId(text)
+      if (performance.now() >= this.#sliceEnd) {
+        if (stream !== undefined) this.#acknowledge(key, stream, ids.splice(0))
+        await new Promise<void>((resolve) => { setImmediate(resolve) })
+        this.#sliceEnd = performance.now() + SLICE_MS
+      }
+      // Released, perhaps meanwhile.
+      if (stream === undefined || this.#streams.get(key) !== stream) return null
+      after = id.toString('latin1')
+      ids.push(after)
+      const entryId = parseId(after)
       // It was had before, whether it is still there or not.
       if (!isAfter(entryId, stream.last)) continue
       stream.last = entryId
-      if (fields === null || fields.length === 0) trimmed++
-      else this.#tell(key, stream, fields, text)
+      if (fields === null || fields.length === 0) {
+        trimmed++
+        continue
+      }
+      largest = Math.max(largest, fields.reduce((bytes, field) => bytes + field.length, 0))
+      this.#tell(key, stream, fields, after)
     }
+    if (stream === undefined) return null
+    if (largest > 0) this.#entryBytes = Math.max(largest, this.#entryBytes * DECAY)
     if (trimmed > 0) {
       this.#report.onTrimmed(key, trimmed)
       stream.listener.onLost()
     }
-    // An entry that is not acknowledged comes again after the next reconnect, and is known by its id.
+    this.#acknowledge(key, stream, ids)
+    return after
+  }
+
+  /** An entry that is not acknowledged comes again after the next reconnect, and is known by its id. */
+  #acknowledge (key: string, stream: Stream, ids: readonly string[]): void {
     if (ids.length > 0) this.#link.call('XACK', key, this.#group, ...ids).catch(() => { stream.isBehind = true })
-    return ids
   }
 
   #tell (key: string, { listener }: Stream, fields: readonly Buffer[], id: string): void {
@@ -207,6 +232,7 @@ export class ReadLoop {
     } else {
       // UNBLOCKED is told of a deleted stream, and by a master that is none any more.
       this.#clientId = null
+      this.#entryBytes = MAX_ENTRY_BYTES
       for (const stream of this.#streams.values()) stream.isBehind = true
     }
     await new Promise<void>((resolve) => { setTimeout(resolve, PAUSE_MS).unref() })
@@ -241,7 +267,8 @@ export class ReadLoop {
   /** Ends the read that is under way: the next one has another list of streams. */
   async #interrupt (): Promise<void> {
     const round = this.#round
-    while (this.#isReading && this.#round === round && this.#clientId !== null && !this.#isClosed) {
+    for (let nudges = 0; this.#isReading && this.#round === round && this.#clientId !== null && !this.#isClosed; nudges++) {
+      if (nudges === MAX_NUDGES) return this.reconnect()
       if (await this.#link.call('CLIENT', 'UNBLOCK', this.#clientId) === 1) return
       // It is on its way to Redis.
       await new Promise<void>((resolve) => { setTimeout(resolve, NUDGE_MS).unref() })

@@ -3,10 +3,12 @@ import type { Bus } from './bus.js'
 import type { RedisLink } from './link.js'
 import type { Positions, Standing } from './positions.js'
 import type { RoomLogs } from './room-logs.js'
-import { isAhead, type RoomState } from './room-state.js'
+import type { RecentPositions } from './recent-positions.js'
+import { learn, type RoomState } from './room-state.js'
 
-/** Milliseconds without an entry of the bus after which the log is asked for what must come before an answer. */
+/** Milliseconds without an entry of the bus after which the log is asked: for what must come before an answer, and for what the bus should bring. */
 const PATIENCE_MS = 200
+const BUS_PATIENCE_MS = 2_000
 /** How often what is missing is looked for, and how often some rooms are compared with Redis. */
 const LOOK_MS = 100
 const AUDIT_STEP_MS = 5_000
@@ -32,10 +34,12 @@ export interface RoomRepairOptions {
 export class RoomRepair {
   readonly #options: RoomRepairOptions
   readonly #rooms: ReadonlyMap<string, RoomState>
+  readonly #recent: RecentPositions
   /** Rooms in which something is missing. */
   readonly #missing = new Set<RoomState>()
-  /** Those whose turn to be compared, or sought, has not come. */
+  /** Those whose turn to be compared, or sought, has not come. Of a room without members here, Redis is only told. */
   readonly #toCompare = new Map<RoomState, boolean>()
+  readonly #toTell = new Set<string>()
   readonly #toSeek = new Set<RoomState>()
   #isComparing = false
   #seeking = 0
@@ -43,10 +47,11 @@ export class RoomRepair {
   #audit: string[] = []
   readonly #timers: Timer[]
 
-  /** @param rooms all of this node */
-  constructor (options: RoomRepairOptions, rooms: ReadonlyMap<string, RoomState>) {
+  /** @param rooms all of this node @param recent those that it has left, or only publishes in */
+  constructor (options: RoomRepairOptions, rooms: ReadonlyMap<string, RoomState>, recent: RecentPositions) {
     this.#options = options
     this.#rooms = rooms
+    this.#recent = recent
     const { clock } = options
     this.#timers = [clock.every(LOOK_MS, () => { this.#look() }), clock.every(AUDIT_STEP_MS, () => { this.#auditSome() })]
   }
@@ -65,27 +70,34 @@ export class RoomRepair {
     for (const state of this.#rooms.values()) {
       if (state.partition !== partition) continue
       const { order } = state
-      state.since = 0
-      state.verdict = null
-      // Of the others, all that this node has had is still there. And when another epoch has begun meanwhile, nothing of that has two meanings.
-      if (!order.isLive || (state.number < number && !isAhead(state)) || state.heard !== order.epoch) continue
+      forgetNumbers(state)
+      // Of the others, all that this node has had is still there.
+      if (state.number < number) continue
+      state.number = number - 1
+      // When another epoch has begun meanwhile, nothing of that has two meanings.
+      if (!order.isLive || state.heard !== order.epoch) continue
       state.doubted = order.epoch
       this.#compare(state, true)
     }
+    for (const room of this.#recent.rewind(partition, number)) this.#toTell.add(room)
+    this.#begin()
   }
 
   /** The bus has lost entries of a partition. */
   onLost (partition: number): void {
     for (const state of this.#rooms.values()) {
       if (state.partition !== partition) continue
-      state.since = 0
-      state.verdict = null
+      forgetNumbers(state)
       this.#compare(state, true)
     }
   }
 
   /** Redis is there again, perhaps without what it had. */
-  recover (): void { for (const state of this.#rooms.values()) this.#compare(state, false) }
+  recover (): void {
+    for (const state of this.#rooms.values()) this.#compare(state, false)
+    for (const room of this.#recent.rooms) this.#toTell.add(room)
+    this.#begin()
+  }
 
   /** It is no room of this node any more. */
   forget (state: RoomState): void {
@@ -97,6 +109,10 @@ export class RoomRepair {
   /** @param isLost whether what it has missed is not known to be on its way */
   #compare (state: RoomState, isLost: boolean): void {
     this.#toCompare.set(state, isLost || this.#toCompare.get(state) === true)
+    this.#begin()
+  }
+
+  #begin (): void {
     if (this.#isComparing) return
     this.#isComparing = true
     // Behind whatever else is to be compared for the same reason.
@@ -105,12 +121,20 @@ export class RoomRepair {
 
   #compareNext (): void {
     // All are, when Redis is back.
-    if (!this.#options.link.isReady) this.#toCompare.clear()
-    const asked: Array<Promise<void>> = []
+    if (!this.#options.link.isReady) {
+      this.#toCompare.clear()
+      this.#toTell.clear()
+    }
+    const asked: Array<Promise<unknown>> = []
+    for (const room of this.#toTell) {
+      if (asked.length === COMPARED_AT_ONCE) break
+      this.#toTell.delete(room)
+      asked.push(this.#options.positions.ask(room).catch(() => { /* Redis has gone again: it is told when it is back. */ }))
+    }
     for (const [state, isLost] of this.#toCompare) {
+      if (asked.length === COMPARED_AT_ONCE) break
       this.#toCompare.delete(state)
       if (state.order.isLive) asked.push(this.#compareOne(state, isLost))
-      if (asked.length === COMPARED_AT_ONCE) break
     }
     this.#isComparing = asked.length > 0
     Promise.all(asked).then(() => { if (asked.length > 0) this.#compareNext() }, () => {})
@@ -129,7 +153,12 @@ export class RoomRepair {
     if (!order.isLive || (epoch === order.epoch && offset <= order.last)) return
     // A log that has begun anew, and has nothing, need not be asked.
     if (epoch !== order.epoch && (offset === 0 || !this.#hasLog(state))) this.#judge(state, standing)
-    else this.onMissing(state, isLost || epoch !== order.epoch)
+    else this.#await(state, standing, isLost || epoch !== order.epoch)
+  }
+
+  #await (state: RoomState, standing: Standing, isPassed: boolean): void {
+    if (state.verdict === null) state.awaited = standing
+    this.onMissing(state, isPassed)
   }
 
   #hasLog ({ name }: RoomState): boolean { return this.#options.policyOf(name).size > 0 }
@@ -140,6 +169,7 @@ export class RoomRepair {
     order.fill(standing.position, [])
     state.verdict = order.epoch === standing.position.epoch && order.last < standing.position.offset ? standing : null
     state.missingSince = Infinity
+    state.awaited = null
     if (state.verdict !== null) {
       this.#missing.add(state)
       return
@@ -150,16 +180,22 @@ export class RoomRepair {
 
   #look (): void {
     const { bus, clock } = this.#options
-    const before = clock.monotonic() - PATIENCE_MS
+    const now = clock.monotonic()
     for (const state of this.#missing) {
       if (state.isSought) continue
       const { sequence, readAt } = bus.progress(state.partition)
-      const { verdict, order } = state
-      if (verdict !== null && sequence >= verdict.sequence) {
+      const { verdict, awaited, order, missingSince } = state
+      if (verdict !== null) {
+        if (sequence < verdict.sequence) continue
         order.giveUp(verdict.position)
         this.#judge(state, verdict)
-      } else if (verdict === null && Math.max(state.missingSince, readAt) <= before) {
-        this.#seek(state)
+      } else if (hasAll(state)) {
+        this.#missing.delete(state)
+        state.missingSince = Infinity
+        state.awaited = null
+      } else {
+        const patience = order.isHolding ? PATIENCE_MS : BUS_PATIENCE_MS
+        if ((awaited !== null && sequence >= awaited.sequence) || Math.max(missingSince, readAt) <= now - patience) this.#seek(state)
       }
     }
   }
@@ -202,12 +238,14 @@ export class RoomRepair {
     const { position, publications, sequence } = await logs.askBehind(state.name, order.position)
     if (!order.isLive) return
     order.fill(position, publications)
+    learn(state, position, sequence)
     this.#judge(state, { position, sequence })
   }
 
   /** A room is compared now and then: what was lost with nothing behind it would not be noticed. This keeps its position alive, too. */
   #auditSome (): void {
     if (!this.#options.link.isReady) return
+    this.#recent.sweep()
     if (this.#audit.length === 0) this.#audit = [...this.#rooms.keys()]
     const count = Math.ceil(this.#rooms.size * AUDIT_STEP_MS / this.#options.auditTime)
     for (const room of this.#audit.splice(0, count)) {
@@ -215,4 +253,15 @@ export class RoomRepair {
       if (state !== undefined) this.#compare(state, false)
     }
   }
+}
+
+/** Whether the bus has brought what was missing. */
+function hasAll ({ order, awaited }: RoomState): boolean {
+  return !order.isHolding && (awaited === null || (awaited.position.epoch === order.epoch && awaited.position.offset <= order.last))
+}
+
+/** Numbers of the bus are not what they were. */
+function forgetNumbers (state: RoomState): void {
+  state.since = 0
+  state.awaited = state.verdict = null
 }

@@ -1,5 +1,5 @@
 import type { StreamPosition } from '../core/types.js'
-import type { Standing } from './positions.js'
+import type { Known, Standing } from './positions.js'
 import type { RoomOrder } from './room-order.js'
 
 /** A room in which this node has members. */
@@ -9,10 +9,8 @@ export interface RoomState {
   readonly order: RoomOrder
   /** Until the position is known. */
   readonly begun: Promise<StreamPosition>
-  /** Number of the latest entry of the bus that had something of it, and the offset up to which there was. */
+  /** Number of the latest entry of the bus of which this node knows something of it, by whatever way, and the epoch of that. */
   number: number
-  brought: number
-  /** The epoch of that; at first, the one in which it began here. */
   heard: string
   /** Where the latest publication of this node stands that Redis has confirmed. */
   confirmed: StreamPosition
@@ -24,6 +22,8 @@ export interface RoomState {
   doubted: string
   /** When something was found missing, in monotonic milliseconds; Infinity: nothing is. */
   missingSince: number
+  /** Where Redis said that the room stands: the bus brings what is missing up to there, or it is missing when that number has been read. */
+  awaited: Standing | null
   /** What nobody has kept: it is lost, when the bus has been read up to this number without it. */
   verdict: Standing | null
   /** Whether what is missing is being looked for. */
@@ -31,11 +31,15 @@ export interface RoomState {
 }
 
 /** As far as this node knows; more than any room has where offsets are in doubt: it begins a new epoch, unless it has done so already. */
-export function knownOf ({ order, doubted, confirmed }: RoomState): StreamPosition {
-  if (order.epoch === doubted) return { epoch: doubted, offset: Number.MAX_SAFE_INTEGER }
+export function knownOf ({ order, doubted, confirmed }: RoomState): Known {
+  const { past } = order
+  if (order.epoch === doubted) return { position: { epoch: doubted, offset: Number.MAX_SAFE_INTEGER }, past }
   // What is confirmed may still wait for what is before it.
-  return confirmed.epoch === order.epoch && confirmed.offset > order.last ? confirmed : order.position
+  return { position: confirmed.epoch === order.epoch && confirmed.offset > order.last ? confirmed : order.position, past }
 }
 
-/** Whether a publication of this node is confirmed that the bus has not brought yet. */
-export function isAhead ({ order, confirmed, brought }: RoomState): boolean { return confirmed.epoch === order.epoch && confirmed.offset > brought }
+/** This node knows where it stood. */
+export function learn (state: RoomState, { epoch }: StreamPosition, number: number): void {
+  state.number = Math.max(state.number, number)
+  state.heard = epoch
+}

@@ -1,0 +1,74 @@
+import type { Clock } from '../core/ports.js'
+import type { Known } from './positions.js'
+import { MAX_PAST } from './room-order.js'
+
+/** Milliseconds that a Redis which fails may lack of what it has confirmed: a second of its append-only file, or what a replica is behind. */
+const KEEP_MS = 10_000
+
+const NOTHING: Known = { position: { epoch: '', offset: 0 }, past: [] }
+
+interface Recent {
+  readonly known: Known
+  readonly partition: number
+  /** Of the latest entry of the bus of which this is known. */
+  readonly number: number
+  /** Monotonic milliseconds. */
+  readonly at: number
+}
+
+/**
+ * Where rooms stood when this node knew it last, of rooms in which it has no members: it has left them, or only publishes. As long as
+ * Redis may lose it, this node has to say so before an offset is given a second time.
+ */
+export class RecentPositions {
+  readonly #clock: Clock
+  /** Oldest first. */
+  readonly #rooms = new Map<string, Recent>()
+
+  constructor (clock: Clock) {
+    this.#clock = clock
+  }
+
+  get rooms (): Iterable<string> { return this.#rooms.keys() }
+
+  /** @param number of the latest entry of the bus of which this is known */
+  note (room: string, partition: number, known: Known, number: number): void {
+    this.#rooms.delete(room)
+    this.#rooms.set(room, { known, partition, number, at: this.#clock.monotonic() })
+  }
+
+  get (room: string): Known | null { return this.#rooms.get(room)?.known ?? null }
+
+  /** Epochs of a room that are over when it is in this one, the latest first. */
+  pastOf (room: string, epoch: string): readonly string[] {
+    const { position, past } = this.get(room) ?? NOTHING
+    return position.epoch === epoch || position.epoch === '' ? past : [position.epoch, ...past].slice(0, MAX_PAST)
+  }
+
+  /** Whoever has members in it knows better. */
+  forget (room: string): void { this.#rooms.delete(room) }
+
+  /**
+   * Redis has lost the entries of a partition from this number on, and has gone on.
+   * @returns rooms whose offsets may mean two things: more than any room has is known of them from now on
+   */
+  rewind (partition: number, number: number): string[] {
+    const doubted: string[] = []
+    for (const [room, recent] of this.#rooms) {
+      if (recent.partition !== partition || recent.number < number) continue
+      const { position: { epoch }, past } = recent.known
+      this.#rooms.set(room, { ...recent, known: { position: { epoch, offset: Number.MAX_SAFE_INTEGER }, past } })
+      doubted.push(room)
+    }
+    return doubted
+  }
+
+  /** What is old is safe with Redis, if that has been there all the time. */
+  sweep (): void {
+    const before = this.#clock.monotonic() - KEEP_MS
+    for (const [room, { at }] of this.#rooms) {
+      if (at > before) return
+      this.#rooms.delete(room)
+    }
+  }
+}
