@@ -174,7 +174,9 @@ async function rest (world) {
   const isUpToDate = (node, room) => {
     const at = node.current.get(room)?.position
     const position = ends.get(room)?.position
-    return at === undefined || position === undefined || (at?.epoch === position.epoch && at?.offset === position.offset)
+    if (at === undefined || position === undefined) return true
+    // Of a log that has begun anew, and has nothing yet, nobody needs to know.
+    return at?.epoch === position.epoch ? at.offset === position.offset : position.offset === 0
   }
   const standings = async () => {
     for (const room of names) {
