@@ -89,8 +89,9 @@ async function main () {
       broadcasts.push({ first: Math.min(...seen.map((one) => one.first)) - at, last: Math.max(...seen.map((one) => one.last)) - at, delivered: seen.reduce((sum, one) => sum + one.delivered, 0), own: seen[i % NODES].last - at, cpu: nodesCpu, redisCpu: redis.cpu - cpu.redis })
       await pause(500)
     }
-    const ended = (await Promise.all(loads.map((one) => one.ask({ closed: true })))).reduce((sum, one) => sum + one.closed, 0)
-    report({ opened, each, redisEach, rss: after, idle, idleMs, nodesShare, broadcasts, ended, logged: (await figures()).map((one) => one.logged) })
+    const ends = await Promise.all(loads.map((one) => one.ask({ ended: true })))
+    const [ended, doubled] = ['closed', 'doubled'].map((key) => ends.reduce((sum, one) => sum + one[key], 0))
+    report({ opened, each, redisEach, rss: after, idle, idleMs, nodesShare, broadcasts, ended, doubled, logged: (await figures()).map((one) => one.logged) })
   } finally {
     await Promise.all(loads.map((one) => one.end()))
     await Promise.all(nodes.map((node) => node.end()))
@@ -99,7 +100,7 @@ async function main () {
 }
 
 function report (result) {
-  const { opened, each, redisEach, rss, idle, idleMs, nodesShare, broadcasts, ended, logged } = result
+  const { opened, each, redisEach, rss, idle, idleMs, nodesShare, broadcasts, ended, doubled, logged } = result
   const seconds = idleMs / 1_000
   const of = (key) => broadcasts.map((one) => one[key])
   const lines = []
@@ -110,7 +111,7 @@ function report (result) {
   for (const [name, { calls, us }] of Object.entries(idle.commands).toSorted(([, a], [, b]) => b.us - a.us).slice(0, 15)) lines.push(`  ${name.padEnd(20)} ${(calls / seconds).toFixed(1).padStart(9)} in a second, ${(us / seconds).toFixed(0)} us`)
   for (const lines of logged) for (const [text, count] of Object.entries(lines)) lines.push(`  a node has logged ${count} x ${text}`)
   console.log(`\n${lines.join('\n')}`)
-  verdict(broadcasts.every(({ delivered }) => delivered === COUNT), `broadcasts that all of them got: ${broadcasts.filter(({ delivered }) => delivered === COUNT).length} of ${broadcasts.length}`)
+  verdict(doubled === 0 && broadcasts.every(({ delivered }) => delivered === COUNT), `broadcasts that all of them got: ${broadcasts.filter(({ delivered }) => delivered === COUNT).length} of ${broadcasts.length}; that came twice to one of them: ${doubled}`)
   verdict(ended === 0, `connections that ended: ${ended}`)
   if (values.results !== undefined) show(values.results, ['```', ...lines, '```', machine()], { options: values, result })
 }
@@ -125,8 +126,13 @@ async function load ({ port, process: number, count }) {
   let first = 0
   let last = 0
   let onComplete = () => {}
-  const onMessage = (_peer, _room, n) => {
+  let doubled = 0
+  const onMessage = (peer, _room, n) => {
     if (n !== wanted) return
+    if (peer.last === n) {
+      doubled++
+      return
+    }
     last = now()
     if (delivered++ === 0) first = last
     if (delivered === peers.length) onComplete()
@@ -157,7 +163,7 @@ async function load ({ port, process: number, count }) {
       late.abort()
       return { first, last, delivered }
     },
-    closed: () => ({ closed: peers.filter((peer) => peer.closed).length })
+    ended: () => ({ closed: peers.filter((peer) => peer.closed).length, doubled })
   })
   process.send({})
 }

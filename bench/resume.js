@@ -26,6 +26,8 @@ const ROOMS = Number(values.rooms)
 const MISSED = 5
 const AT_ONCE = 100
 const IDLE_MS = 5_000
+/** Milliseconds after which what has not come never will. */
+const PATIENCE_MS = 120_000
 /** Time that processes agree about. */
 const now = () => performance.timeOrigin + performance.now()
 const roomName = (i) => `room ${i % ROOMS}`
@@ -137,7 +139,8 @@ async function attend ([first, second]) {
     },
     back: async () => {
       const before = process.cpuUsage()
-      while (clients.some(({ opened, heard }) => opened === 0 || heard.length < MISSED)) await pause(50)
+      const late = now() + PATIENCE_MS
+      while (now() < late && clients.some(({ opened, heard }) => opened === 0 || heard.length < MISSED)) await pause(50)
       const { user, system } = process.cpuUsage(before)
       return { opened: clients.map(({ opened }) => opened), complete: clients.filter(({ heard }) => heard.length === MISSED && heard.every((n, i) => n === i + 1)).length, gaps, recovered, unrecovered, cpu: user + system }
     }

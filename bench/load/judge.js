@@ -37,20 +37,31 @@ export function judge (members, published) {
       last = { epoch, offset }
     }
   }
-  for (const record of members) missing(record, figures, logOf, example)
+  /** By room, epoch and publisher: its latest, as they were acknowledged. */
+  const latest = new Map()
   for (const { id, name, position, code } of published) {
     if (position === null) {
       figures.rejected[code] = (figures.rejected[code] ?? 0) + 1
       if (heardIds.has(id)) figures.rejectedAndHeard++
       continue
     }
+    const { epoch, offset } = position
     figures.acknowledged++
-    const there = logOf(name, position.epoch).get(position.offset)
+    const log = logOf(name, epoch)
     // One that nobody heard is lost, or told, at each member.
-    if (there === undefined || there === id) continue
-    figures.wronglyAcknowledged++
-    example(`${id} was acknowledged as ${name} ${position.epoch} ${position.offset}, which is ${there}`)
+    if (!log.has(offset)) log.set(offset, id)
+    if (log.get(offset) !== id) {
+      figures.wronglyAcknowledged++
+      example(`${id} was acknowledged as ${name} ${epoch} ${offset}, which is ${log.get(offset)}`)
+    }
+    const publisher = JSON.stringify([name, epoch, id.split('.')[0]])
+    if (offset < (latest.get(publisher) ?? 0)) {
+      figures.disordered++
+      example(`${id} was acknowledged as ${name} ${epoch} ${offset}, behind ${latest.get(publisher)} for an earlier one of its publisher`)
+    }
+    latest.set(publisher, offset)
   }
+  for (const record of members) missing(record, figures, logOf, example)
   return figures
 }
 
@@ -71,8 +82,11 @@ function missing ({ member, name, start, heard, gaps, ended }, figures, logOf, e
       const gap = left.splice(i, i === -1 ? 0 : 1)[0]
       if (gap === undefined) {
         // Nobody has said a word.
+        if (epoch !== at.epoch) {
+          figures.newEpochs++
+          count(at.epoch, at.offset + 1, Math.max(at.offset, ...logOf(name, at.epoch).keys()), false)
+        }
         count(epoch, epoch === at.epoch ? at.offset + 1 : 1, offset - 1, false)
-        if (epoch !== at.epoch) figures.newEpochs++
         break
       }
       const { position, isTold } = gap
