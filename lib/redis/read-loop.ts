@@ -44,11 +44,15 @@ export class ReadLoop {
   readonly #streams = new Map<string, Stream>()
   /** Id of the connection, by which a read can be interrupted. */
   #clientId: number | null = null
+  /** That of the one before, which may still be there for Redis. */
+  #lostId: number | null = null
   /** Counts the reads; whether one is under way. */
   #round = 0
   #isReading = false
   /** Bytes of an entry that must be reckoned with: as many as the largest of late. Unknown, when there was no reading for some time. */
   #entryBytes = MAX_ENTRY_BYTES
+  /** When what was sent is asked for once more, in monotonic milliseconds: a connection that is lost may go on reading for a while. */
+  #againAt = Infinity
   #sliceEnd = 0
   #isClosed = false
   #wake: (() => void) | null = null
@@ -102,13 +106,22 @@ export class ReadLoop {
       }
       try {
         this.heardAt = this.#clock.monotonic()
-        if (!this.#link.isCluster) this.#clientId ??= Number(await this.#connection.call('CLIENT', 'ID'))
+        await this.#introduce()
         await this.#catchUp()
+        if (this.#clock.monotonic() >= this.#againAt) await this.#readAgain()
         await this.#read()
       } catch (error) {
         await this.#failed(error)
       }
     }
+  }
+
+  /** Its own id, and the end of what the connection before this one may still be reading: of a half-open one, Redis knows nothing. */
+  async #introduce (): Promise<void> {
+    if (this.#link.isCluster || this.#clientId !== null) return
+    if (this.#lostId !== null) await this.#connection.call('CLIENT', 'UNBLOCK', this.#lostId)
+    this.#clientId = Number(await this.#connection.call('CLIENT', 'ID'))
+    this.#lostId = null
   }
 
   /** What was sent, but not acknowledged, comes again. */
@@ -117,13 +130,19 @@ export class ReadLoop {
       if (!stream.isBehind) continue
       stream.isBehind = false
       await this.#compare(key, stream)
-      let after = '0'
-      for (let isMore = true; isMore;) {
-        const entries = await this.#ask(['COUNT', this.#count(1), 'STREAMS', key, after])
-        const last = await this.#handle(key, entries.get(key) ?? [])
-        isMore = last !== null
-        after = last ?? after
-      }
+      await this.#readPending(key)
+    }
+  }
+
+  async #readAgain (): Promise<void> {
+    for (const key of this.#streams.keys()) await this.#readPending(key)
+    this.#againAt = Infinity
+  }
+
+  async #readPending (key: string): Promise<void> {
+    for (let after: string | null = '0'; after !== null;) {
+      const entries: Map<string, readonly Reply[]> = await this.#ask(['COUNT', this.#count(1), 'STREAMS', key, after])
+      after = await this.#handle(key, entries.get(key) ?? [])
     }
   }
 
@@ -231,7 +250,9 @@ export class ReadLoop {
       await this.#renewGroups()
     } else {
       // UNBLOCKED is told of a deleted stream, and by a master that is none any more.
+      this.#lostId = this.#clientId ?? this.#lostId
       this.#clientId = null
+      this.#againAt = this.#clock.monotonic() + BLOCK_MS
       this.#entryBytes = MAX_ENTRY_BYTES
       for (const stream of this.#streams.values()) stream.isBehind = true
     }

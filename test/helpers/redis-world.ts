@@ -21,6 +21,8 @@ export interface BrokerNode {
 export interface BrokerWorldOptions extends ServerOptions {
   count?: number
   policy?: HistoryPolicy
+  /** Where nodes have different ones: by their number. */
+  policyOf?: (node: number) => HistoryPolicy
   /** Milliseconds that a publication may wait for Redis. */
   timeout?: number
   busLength?: number
@@ -37,7 +39,7 @@ export interface RedisWorld {
 export const NO_HISTORY: HistoryPolicy = { size: 0, ttl: 0, mode: 'log' }
 export const LOG: HistoryPolicy = { size: 1_000, ttl: 60_000, mode: 'log' }
 
-export async function redisWorld (t: Test, { count = 2, policy = LOG, timeout, busLength, ...serverOptions }: BrokerWorldOptions = {}): Promise<RedisWorld> {
+export async function redisWorld (t: Test, { count = 2, policy = LOG, policyOf = () => policy, timeout, busLength, ...serverOptions }: BrokerWorldOptions = {}): Promise<RedisWorld> {
   const server = await RedisServer.start(t, serverOptions)
   const prefix = ownPrefix()
   const nodes: BrokerNode[] = []
@@ -45,7 +47,7 @@ export async function redisWorld (t: Test, { count = 2, policy = LOG, timeout, b
     const proxy = await TcpProxy.start(t, () => server.port)
     const node = await redisNode({ url: `redis://127.0.0.1:${proxy.port}`, prefix, ...timeout !== undefined && { timeout } })
     const listener = new FakeListener()
-    const broker = redisBroker(node, () => policy, listener, { ...timeout !== undefined && { timeout }, ...busLength !== undefined && { busLength } })
+    const broker = redisBroker(node, () => policyOf(i), listener, { ...timeout !== undefined && { timeout }, ...busLength !== undefined && { busLength } })
     nodes.push({ broker, listener, node, proxy, offsets: (room) => listener.of(room).map(({ offset }) => offset) })
   }
   const redis = new Redis(server.url, { retryStrategy: () => 50, maxRetriesPerRequest: null })

@@ -120,6 +120,21 @@ t.test('FAULTS 57: a node that was cut off catches up without a gap', async (t) 
   t.same(a.listener.texts('room'), b.listener.texts('room'))
 })
 
+t.test('FAULTS 57: a connection of which only Redis believes that it is there gets nothing instead of the node', async (t) => {
+  const { nodes, redis } = await redisWorld(t, { policy: NO_HISTORY })
+  const [a, b] = nodes as Two
+  for (const { broker } of [a, b]) await broker.subscribe('room')
+  await publishNumbers(a.broker, 'room', 1, 1)
+  await b.listener.atLeast(1)
+  const readers = async (): Promise<number> => String(await redis.client('LIST')).split('\n').filter((line) => line.includes(' name=fastify-hub-reader ') && line.includes(' cmd=xreadgroup ')).length
+  b.proxy.halfOpen()
+  while (await readers() < 3) await new Promise((resolve) => { setImmediate(resolve) })
+  await publishNumbers(a.broker, 'room', 2, 2)
+  await b.listener.atLeast(2)
+  t.same(b.offsets('room'), [1, 2])
+  t.same(b.listener.gaps, [])
+})
+
 t.test('FAULTS 57, 59: what the bus does not have any more comes from the log; without one, a gap is told', async (t) => {
   for (const policy of [LOG, NO_HISTORY]) {
     const { nodes, redis } = await redisWorld(t, { policy, timeout: 20_000 })
