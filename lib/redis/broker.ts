@@ -135,7 +135,7 @@ export class RedisBroker implements Broker, BusListener {
     this.#options.bus.confirmed(partition, sequence)
     const state = this.#rooms.get(room)
     if (state === undefined) {
-      this.#recent.note(room, partition, { position, past: this.#recent.pastOf(room, position.epoch) }, sequence)
+      this.#recent.note(room, partition, position, sequence)
       return { position, local: noFanOut() }
     }
     learn(state, position, sequence)
@@ -213,7 +213,7 @@ export class RedisBroker implements Broker, BusListener {
       if (state?.order === order) {
         learn(state, position, sequence)
         state.since = sequence
-        order.begin(position, this.#recent.pastOf(room, position.epoch))
+        order.begin(position)
         this.#recent.forget(room)
         for (const [number, step] of state.early.splice(0)) if (number > sequence) step()
       }

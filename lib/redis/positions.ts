@@ -7,23 +7,12 @@ import { Script } from './script.js'
 /** Rooms that one script looks at: it keeps Redis from everybody else meanwhile. */
 const AT_ONCE = 256
 
-const position = new Script('position')
+const position = new Script('epoch-shared', 'position')
 
 /** Where a room stands, and the number of the latest entry of the bus then, or of the one that brought it there: all that the bus has up to it is at or before that position. */
 export interface Standing {
   readonly position: StreamPosition
   readonly sequence: number
-}
-
-/** What a node knows of a room: where it stood at least, and which epochs are over. Where Redis stands before that, it has lost something, and a new epoch begins. */
-export interface Known {
-  readonly position: StreamPosition
-  readonly past: readonly string[]
-}
-
-/** As publish.lua and position.lua take it. */
-export function knownArgs (known: Known | null): [epoch: string, offset: number, past: string] {
-  return known === null ? ['', 0, ''] : [known.position.epoch, known.position.offset, ` ${known.past.join(' ')} `]
 }
 
 interface Question {
@@ -74,7 +63,7 @@ export class Positions {
     const keys = [this.#keys.batches(partition), ...questions.flatMap(({ room }) => [this.#keys.meta(room), this.#keys.log(room)])]
     const args = questions.flatMap(({ room }) => {
       const { known, lasting } = this.#termsOf(room)
-      return [...knownArgs(known), lasting]
+      return [known?.epoch ?? '', known?.offset ?? 0, lasting]
     })
     const reply = await this.#link.run(position, keys, [this.#newEpoch(), ...args]) as readonly Buffer[]
     const sequence = Number(String(reply[0]))

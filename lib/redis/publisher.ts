@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, HistoryPolicy, Timer } from '../core/ports.js'
+import type { StreamPosition } from '../core/types.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Keys } from './keys.js'
 import { isRefusal, type Argument, type RedisLink } from './link.js'
-import { knownArgs, type Known, type Standing } from './positions.js'
+import type { Standing } from './positions.js'
 import { encodeBatch, isEphemeral, type Section } from './publication-codec.js'
 import { Script } from './script.js'
 
@@ -16,12 +17,12 @@ const MAX_WAITING_BYTES = 32 * 1024 * 1024
 /** Milliseconds: how often what waits is looked through, and between two tries with a Redis that says that it can not now. */
 const LOOK_MS = 100
 
-const publish = new Script('publish')
+const publish = new Script('epoch-shared', 'publish')
 
 /** What a node knows of a room, for a batch. */
 export interface RoomTerms {
-  /** Null: nothing. */
-  readonly known: Known | null
+  /** Where it stood at least: when Redis has it before that, another epoch begins. Null: it is not known. */
+  readonly known: StreamPosition | null
   readonly policy: HistoryPolicy
   /** Milliseconds for which its position is known after the last use; 0: no limit. */
   readonly lasting: number
@@ -102,7 +103,7 @@ export class Publisher {
   /** Publications that are not confirmed yet. */
   get waiting (): number { return this.#waiting }
 
-  /** An epoch that no room has had. */
+  /** The rest of an epoch that no room has had. */
   newEpoch (): string { return `${this.#epochs}${(this.#epoch++).toString(36)}` }
 
   /**
@@ -207,7 +208,7 @@ export class Publisher {
       groups.push(lasting)
       const { known, policy: { size, ttl, mode }, lasting: metaTtl } = this.#termsOf(room)
       keys.push(this.#keys.meta(room), this.#keys.log(room))
-      args.push(...knownArgs(known), lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
+      args.push(known?.epoch ?? '', known?.offset ?? 0, lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
       if (size === 0) continue
       for (const [j, { record }] of own.entries()) {
         if (isEphemeral(record)) continue

@@ -1,14 +1,11 @@
 import type { Clock } from '../core/ports.js'
-import type { Known } from './positions.js'
-import { MAX_PAST } from './room-order.js'
+import type { StreamPosition } from '../core/types.js'
 
 /** Milliseconds that a Redis which fails may lack of what it has confirmed: a second of its append-only file, or what a replica is behind. */
 const KEEP_MS = 10_000
 
-const NOTHING: Known = { position: { epoch: '', offset: 0 }, past: [] }
-
 interface Recent {
-  readonly known: Known
+  readonly known: StreamPosition
   readonly partition: number
   /** Of the latest entry of the bus of which this is known. */
   readonly number: number
@@ -32,18 +29,12 @@ export class RecentPositions {
   get rooms (): Iterable<string> { return this.#rooms.keys() }
 
   /** @param number of the latest entry of the bus of which this is known */
-  note (room: string, partition: number, known: Known, number: number): void {
+  note (room: string, partition: number, known: StreamPosition, number: number): void {
     this.#rooms.delete(room)
     this.#rooms.set(room, { known, partition, number, at: this.#clock.monotonic() })
   }
 
-  get (room: string): Known | null { return this.#rooms.get(room)?.known ?? null }
-
-  /** Epochs of a room that are over when it is in this one, the latest first. */
-  pastOf (room: string, epoch: string): readonly string[] {
-    const { position, past } = this.get(room) ?? NOTHING
-    return position.epoch === epoch || position.epoch === '' ? past : [position.epoch, ...past].slice(0, MAX_PAST)
-  }
+  get (room: string): StreamPosition | null { return this.#rooms.get(room)?.known ?? null }
 
   /** Whoever has members in it knows better. */
   forget (room: string): void { this.#rooms.delete(room) }
@@ -56,8 +47,7 @@ export class RecentPositions {
     const doubted: string[] = []
     for (const [room, recent] of this.#rooms) {
       if (recent.partition !== partition || recent.number < number) continue
-      const { position: { epoch }, past } = recent.known
-      this.#rooms.set(room, { ...recent, known: { position: { epoch, offset: Number.MAX_SAFE_INTEGER }, past } })
+      this.#rooms.set(room, { ...recent, known: { epoch: recent.known.epoch, offset: Number.MAX_SAFE_INTEGER } })
       doubted.push(room)
     }
     return doubted

@@ -5,7 +5,7 @@ import type { RedisLink } from './link.js'
 import { decodeRecord } from './publication-codec.js'
 import { Script } from './script.js'
 
-const history = new Script('history')
+const history = new Script('epoch-shared', 'history')
 
 /** What lua/history.lua answers. */
 type Reply = readonly [epoch: Buffer, offset: Buffer, complete: number, entries: ReadonlyArray<readonly [id: Buffer, fields: readonly [Buffer, Buffer]]>, sequence: Buffer]

@@ -18,8 +18,6 @@ interface Held {
   readonly done: ((local: FanOut) => void) | null
 }
 
-/** Epochs of a room that are remembered when they are over: entries of the stream may lag behind, and Redis may go back to one. */
-export const MAX_PAST = 4
 /** Counts that wait for the answer to their publication. */
 const MAX_COUNTS = 1_024
 
@@ -40,7 +38,6 @@ export class RoomOrder {
   readonly #held = new Map<number, Held>()
   /** What became of publications of this node, which the stream has brought before their answer: by offset. */
   readonly #counts = new Map<number, FanOut>()
-  #past: readonly string[] = []
 
   constructor (listener: OrderListener) {
     this.#listener = listener
@@ -48,16 +45,12 @@ export class RoomOrder {
 
   get position (): StreamPosition { return { epoch: this.epoch, offset: this.last } }
 
-  /** Epochs that are over, the latest first. */
-  get past (): readonly string[] { return this.#past }
-
   /** Whether something came that is not the next. */
   get isHolding (): boolean { return this.#held.size > 0 }
 
-  /** Only what is above this position goes on. @param past epochs that are over, the latest first */
-  begin ({ epoch, offset }: StreamPosition, past: readonly string[] = []): void {
+  /** Only what is above this position goes on. */
+  begin ({ epoch, offset }: StreamPosition): void {
     this.epoch = epoch
-    this.#past = past
     this.last = offset
     this.isLive = true
     this.#settleEarly()
@@ -138,8 +131,8 @@ export class RoomOrder {
   /** Whether a publication, or a position, is of the log that goes on. A new log begins with the first word of it. */
   #isCurrent (epoch: string, offset: number): boolean {
     if (epoch === this.epoch) return true
-    if (this.#past.includes(epoch)) return false
-    this.#past = [this.epoch, ...this.#past].slice(0, MAX_PAST)
+    // It is over: lua/epoch-shared.lua.
+    if (epoch < this.epoch) return false
     const from = this.position
     this.#settleHeld()
     this.#counts.clear()

@@ -1,5 +1,5 @@
 import type { StreamPosition } from '../core/types.js'
-import type { Known, Standing } from './positions.js'
+import type { Standing } from './positions.js'
 import type { RoomOrder } from './room-order.js'
 
 /** A room in which this node has members. */
@@ -31,11 +31,10 @@ export interface RoomState {
 }
 
 /** As far as this node knows; more than any room has where offsets are in doubt: it begins a new epoch, unless it has done so already. */
-export function knownOf ({ order, doubted, confirmed }: RoomState): Known {
-  const { past } = order
-  if (order.epoch === doubted) return { position: { epoch: doubted, offset: Number.MAX_SAFE_INTEGER }, past }
+export function knownOf ({ order, doubted, confirmed }: RoomState): StreamPosition {
+  if (order.epoch === doubted) return { epoch: doubted, offset: Number.MAX_SAFE_INTEGER }
   // What is confirmed may still wait for what is before it.
-  return { position: confirmed.epoch === order.epoch && confirmed.offset > order.last ? confirmed : order.position, past }
+  return confirmed.epoch === order.epoch && confirmed.offset > order.last ? confirmed : order.position
 }
 
 /** This node knows where it stood. */

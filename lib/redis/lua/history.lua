@@ -6,7 +6,7 @@ KEYS
   2     log
   3     batches of the partition
 ARGV
-  1     epoch, should the room begin
+  1     rest of the epoch, should the room begin: epoch-shared.lua
   2     ttl of its meta (ms); 0: no limit
   3     'log' or 'cache'; '' for a room of which nothing is kept
   4     ttl of its log (ms); 0: no limit
@@ -21,7 +21,7 @@ Output
 local sequence = redis.call('HGET', KEYS[3], '#') or '0'
 local epoch, offset = unpack(redis.call('HMGET', KEYS[1], 'e', 'o'))
 if not epoch then
-  epoch, offset = ARGV[1], '0'
+  epoch, offset = new_epoch(ARGV[1], '', ''), '0'
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[1], 'e', epoch, 'o', 0)
 end

@@ -7,21 +7,20 @@ KEYS
   2, 4, ...  meta
   3, 5, ...  log
 ARGV
-  1     epoch for rooms that begin
+  1     rest of the epoch of rooms that begin: epoch-shared.lua
   then, for each room:
-        epoch and offset as far as the node knows ('' and 0: it does not), and epochs that it knows to be over, each between spaces
+        epoch and offset as far as the node knows ('' and 0: it does not)
         ttl of its meta (ms); 0: no limit
 Output
   the number of the latest entry of the bus; epoch and offset of each room
 ]]
 local positions = { redis.call('HGET', KEYS[1], '#') or '0' }
 for key = 2, #KEYS, 2 do
-  local arg = 2 + (key - 2) / 2 * 4
-  local known, knownOffset, past, lasting = ARGV[arg], tonumber(ARGV[arg + 1]), ARGV[arg + 2], tonumber(ARGV[arg + 3])
+  local arg = 2 + (key - 2) / 2 * 3
+  local known, knownOffset, lasting = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
   local epoch, offset = unpack(redis.call('HMGET', KEYS[key], 'e', 'o'))
-  -- See publish.lua.
-  if not epoch or (epoch == known and tonumber(offset) < knownOffset) or string.find(past, ' ' .. epoch .. ' ', 1, true) then
-    epoch, offset = ARGV[1], '0'
+  if not epoch or is_behind(epoch, offset, known, knownOffset) then
+    epoch, offset = new_epoch(ARGV[1], known, epoch or ''), '0'
     redis.call('DEL', KEYS[key + 1])
     redis.call('HSET', KEYS[key], 'e', epoch, 'o', 0)
   end

@@ -12,10 +12,10 @@ ARGV
   1     the node
   2     number of the batch: more than that of every batch of this node in this partition before
   3     entries that the bus keeps, about
-  4     epoch for rooms that begin
+  4     rest of the epoch of rooms that begin: epoch-shared.lua
   5     the batch
   then, for each of these rooms:
-        epoch and offset as far as the node knows ('' and 0: it does not), and epochs that it knows to be over, each between spaces
+        epoch and offset as far as the node knows ('' and 0: it does not)
         how many publications take an offset
         size and ttl (ms) of its log, and ttl (ms) of its meta; 0: none is kept, no limit
         with a log, for each: first and last byte in the batch, counted from 1
@@ -51,13 +51,12 @@ local positions = {}
 local arg = 6
 for key = 3, #KEYS, 2 do
   local meta, log = KEYS[key], KEYS[key + 1]
-  local known, knownOffset, past, count = ARGV[arg], tonumber(ARGV[arg + 1]), ARGV[arg + 2], tonumber(ARGV[arg + 3])
-  local size, ttl, lasting = tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5]), tonumber(ARGV[arg + 6])
-  arg = arg + 7
+  local known, knownOffset, count = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
+  local size, ttl, lasting = tonumber(ARGV[arg + 3]), tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
+  arg = arg + 6
   local epoch, offset = unpack(redis.call('HMGET', meta, 'e', 'o'))
-  -- A master that took over may lack what the node has had already: offsets would mean two things.
-  if not epoch or (epoch == known and tonumber(offset) < knownOffset) or string.find(past, ' ' .. epoch .. ' ', 1, true) then
-    epoch, offset = ARGV[4], count
+  if not epoch or is_behind(epoch, offset, known, knownOffset) then
+    epoch, offset = new_epoch(ARGV[4], known, epoch or ''), count
     redis.call('DEL', log)
     redis.call('HSET', meta, 'e', epoch, 'o', count)
   else
