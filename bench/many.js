@@ -51,23 +51,24 @@ async function main () {
     loads.push(...ports.map((port, i) => child(file, ['--load', JSON.stringify({ port, process: i, count: Math.min(share, COUNT - i * share) })])))
     await Promise.all(loads.map((one) => one.ask()))
     await Promise.all(loads.map((one) => one.ask({ open: WARM })))
-    const rss = async () => {
+    const figures = async () => await Promise.all(nodes.map((node) => node.ask({ figures: true })))
+    const memoryOf = async () => {
       await Promise.all(nodes.map((node) => node.ask({ gc: true })))
       await pause(1_000)
       await Promise.all(nodes.map((node) => node.ask({ gc: true })))
-      return (await Promise.all(nodes.map((node) => node.ask({ figures: true })))).map((figures) => figures.rss)
+      return await figures()
     }
-    const before = await rss()
+    const before = await memoryOf()
     const memory = Number((await redis.info('memory')).used_memory)
     const opening = now()
     await Promise.all(loads.map((one) => one.ask({ open: null })))
     const opened = now() - opening
     await pause(SETTLE_MS)
-    const after = await rss()
-    const each = after.map((bytes, i) => (bytes - before[i]) / (Math.min(share, COUNT - i * share) - WARM))
+    const after = await memoryOf()
+    // What the system has taken back of a process that was quiet is missing in its RSS, and not in its heap.
+    const [each, heapEach] = ['rss', 'heap'].map((key) => after.map((one, i) => (one[key] - before[i][key]) / (Math.min(share, COUNT - i * share) - WARM)))
     const redisEach = (Number((await redis.info('memory')).used_memory) - memory) / (COUNT - WARM * NODES)
 
-    const figures = async () => await Promise.all(nodes.map((node) => node.ask({ figures: true })))
     const cpuBefore = await figures()
     const asked = await redis.asked()
     const idleSince = now()
@@ -91,7 +92,7 @@ async function main () {
     }
     const ends = await Promise.all(loads.map((one) => one.ask({ ended: true })))
     const [ended, doubled] = ['closed', 'doubled'].map((key) => ends.reduce((sum, one) => sum + one[key], 0))
-    report({ opened, each, redisEach, rss: after, idle, idleMs, nodesShare, broadcasts, ended, doubled, logged: (await figures()).map((one) => one.logged) })
+    report({ opened, each, heapEach, redisEach, rss: after.map((one) => one.rss), idle, idleMs, nodesShare, broadcasts, ended, doubled, logged: (await figures()).map((one) => one.logged) })
   } finally {
     await Promise.all(loads.map((one) => one.end()))
     await Promise.all(nodes.map((node) => node.end()))
@@ -100,12 +101,13 @@ async function main () {
 }
 
 function report (result) {
-  const { opened, each, redisEach, rss, idle, idleMs, nodesShare, broadcasts, ended, doubled, logged } = result
+  const { opened, each, heapEach, redisEach, rss, idle, idleMs, nodesShare, broadcasts, ended, doubled, logged } = result
   const seconds = idleMs / 1_000
   const of = (key) => broadcasts.map((one) => one[key])
   const lines = []
   lines.push(`${many(COUNT)} raw connections, each of a user, over ${NODES} nodes, Node ${process.version}; opened in ${(opened / 1_000).toFixed(1)} s`)
-  lines.push(`RSS of each connection: ${each.map((bytes) => (bytes / 1_024).toFixed(2)).join(', ')} KiB; of the nodes: ${rss.map((bytes) => (bytes / 2 ** 20).toFixed(0)).join(', ')} MiB; memory of Redis for each: ${(redisEach / 1_024).toFixed(2)} KiB`)
+  const kib = (list) => list.map((bytes) => (bytes / 1_024).toFixed(2)).join(', ')
+  lines.push(`RSS of each connection: ${kib(each)} KiB, live heap and buffers: ${kib(heapEach)} KiB; RSS of the nodes: ${rss.map((bytes) => (bytes / 2 ** 20).toFixed(0)).join(', ')} MiB; memory of Redis for each: ${(redisEach / 1_024).toFixed(2)} KiB`)
   lines.push(`broadcast of 64 B, from the call to the last: median ${median(of('last')).toFixed(0)} ms, longest ${Math.max(...of('last')).toFixed(0)}; the first ${median(of('first')).toFixed(1)} ms; the last of the node that was called ${median(of('own')).toFixed(0)} ms; CPU of the nodes ${(1_000 * median(of('cpu')) / COUNT).toFixed(2)} us for each delivery, of Redis ${median(of('redisCpu'))} ms`)
   lines.push(`silent for ${seconds.toFixed(0)} s, heartbeat ${values.heartbeat} s: Redis ${(100 * idle.cpu / idleMs).toFixed(2)} % of a core, ${(Object.values(idle.commands).reduce((sum, { calls }) => sum + calls, 0) / seconds).toFixed(0)} commands/s, ${many(idle.had / seconds)} bytes/s to it and ${many(idle.sent / seconds)} from it; nodes ${nodesShare.map((share) => (100 * share).toFixed(2)).join(', ')} % of a core`)
   for (const [name, { calls, us }] of Object.entries(idle.commands).toSorted(([, a], [, b]) => b.us - a.us).slice(0, 15)) lines.push(`  ${name.padEnd(20)} ${(calls / seconds).toFixed(1).padStart(9)} in a second, ${(us / seconds).toFixed(0)} us`)

@@ -34,6 +34,10 @@ export class RedisServer {
   #args
   #dir
   #client = null
+  #last = () => {
+    this.#process?.kill('SIGKILL')
+    rmSync(this.#dir, { recursive: true, force: true })
+  }
 
   /** @param fsync of an append-only file; null: nothing is kept */
   static async start ({ fsync = null } = {}) {
@@ -42,10 +46,7 @@ export class RedisServer {
     server.port = await freePort()
     const storage = fsync === null ? ['--appendonly', 'no'] : ['--appendonly', 'yes', '--appendfsync', fsync]
     server.#args = ['--port', `${server.port}`, '--bind', '127.0.0.1', '--save', '', '--dir', server.#dir, ...storage]
-    process.once('exit', () => {
-      server.#process?.kill('SIGKILL')
-      rmSync(server.#dir, { recursive: true, force: true })
-    })
+    process.once('exit', server.#last)
     await server.start()
     return server
   }
@@ -100,7 +101,8 @@ export class RedisServer {
   async end () {
     this.#client?.disconnect()
     if (this.#process !== null) await this.kill()
-    rmSync(this.#dir, { recursive: true, force: true })
+    process.off('exit', this.#last)
+    this.#last()
   }
 }
 

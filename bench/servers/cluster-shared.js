@@ -3,6 +3,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { answer } from '../lib.js'
 
+/** Fewer than a hub lets wait. */
+const MAX_OPEN = 10_000
+
 export const options = JSON.parse(process.argv[2] ?? '{}')
 
 /** @param publish publishes a text in a room; a promise, where it can tell when Redis has it. @param join puts a member without a socket into a room, that calls back with how many messages it has got */
@@ -32,14 +35,21 @@ export function serve ({ port, publish, join }) {
       await Promise.all(Array.from({ length: inFlight }, worker))
       return { published, failed }
     },
-    /** At a rate. */
+    /** At a rate, or what it can with so many under way. */
     pace: async ({ rooms, ms, perSecond, bytes }) => {
       const text = 'x'.repeat(bytes)
       const from = performance.now()
       const promises = []
       let published = 0
+      let open = 0
+      const one = async () => {
+        open++
+        await publish(roomOf(published, rooms), text)
+        open--
+      }
       for (let now = 0; now < ms; now = performance.now() - from) {
-        for (; published < now * perSecond / 1_000; published++) promises.push(publish(roomOf(published, rooms), text))
+        const due = Math.min(now * perSecond / 1_000, published + MAX_OPEN - open)
+        for (; published < due; published++) promises.push(one())
         await pause(1)
       }
       await Promise.all(promises)

@@ -35,7 +35,8 @@ answer({
   },
   figures: () => {
     const { user, system } = process.cpuUsage()
-    return { stats: app.hub.stats(), health: app.hub.health(), rss: process.memoryUsage.rss(), cpu: user + system, logged }
+    const { rss, heapUsed, external } = process.memoryUsage()
+    return { stats: app.hub.stats(), health: app.hub.health(), rss, heap: heapUsed + external, cpu: user + system, logged }
   },
   gc: () => { for (let i = 0; i < 4; i++) globalThis.gc() }
 })
