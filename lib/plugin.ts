@@ -92,8 +92,8 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     await Promise.all([gate.close(), closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)])
   })
   app.addHook('onClose', async () => {
-    await hub.stop()
-    await redis?.close()
+    const stop = async (): Promise<void> => { await hub.stop() }
+    await (redis === null ? stop() : redis.close(stop))
   })
 }
 
