@@ -9,6 +9,7 @@ import { until } from '../helpers/until.js'
 /** Each partition has been asked for. */
 const TURN_MS = 2_750
 const INTERVAL_MS = 30_000
+const LEASE_MS = 10_000
 
 const url = await redisUrl(t)
 const ownKeys = (): Keys => new Keys(ownPrefix(), 4)
@@ -70,12 +71,30 @@ t.test('FAULTS 66: a kick whose word is lost is noticed by the node itself, and 
   t.same((await other.directory.removeUser('ann')).removed.map(({ id }) => id), [ann.id])
   t.equal(await other.directory.remove(anonymous), true)
   await one.pass(INTERVAL_MS)
-  t.same(one.removed.sort(), [ann.id, anonymous.id].sort())
+  t.same([one.removed.sort(), one.causes], [[ann.id, anonymous.id].sort(), ['kick', 'kick']])
   await one.pass(INTERVAL_MS)
   t.equal(one.removed.length, 2, 'told once')
   t.same(await other.ids('ann'), [])
   t.same(await other.ids('bob'), [bob.id])
   t.equal(await other.link.call('EXISTS', keys.connection('ann', ann.id)), 0)
+})
+
+t.test('FAULTS 67: a newer login whose word is lost is noticed by the node itself within the lease, and told as such; also where its own answer was lost', async (t) => {
+  const keys = ownKeys()
+  const [one, other] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)]
+  const users = Array.from({ length: 40 }, (_, i) => `user ${i}`)
+  const entries = users.map((user) => one.entry(user))
+  for (const entry of entries) await one.directory.claim(entry, 'user')
+  await one.pass(TURN_MS)
+  for (const user of users) {
+    await other.directory.claim(other.entry(user), 'user')
+    t.same((await other.directory.claim(other.entry(user), 'user')).removed.length, 1, 'of the first one nobody is told again')
+  }
+  // Who was kicked after he had been replaced has been kicked.
+  await other.directory.removeUser('user 0')
+  await one.pass(LEASE_MS + TURN_MS)
+  t.same(one.removed.sort(), entries.map(({ id }) => id).sort())
+  t.same(one.causes.sort(), ['kick', ...users.slice(1).map(() => 'login')])
 })
 
 t.test('what a node has removed itself, or was told of, is no news to it', async (t) => {
