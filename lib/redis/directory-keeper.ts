@@ -1,5 +1,5 @@
 import type { Clock, DirectoryEntry, DirectoryListener, RemovalCause, SessionScope, Timer } from '../core/ports.js'
-import type { DirectoryStore, EntryKey, Moment } from './directory-store.js'
+import { inBatches, type DirectoryStore, type EntryKey, type Moment } from './directory-store.js'
 import type { LinkListener, RedisLink } from './link.js'
 
 export interface KeeperOptions {
@@ -14,8 +14,6 @@ export interface KeeperOptions {
   readonly lease: number
 }
 
-/** Entries that one script renews, or removes. */
-const BATCH = 100
 /** Of the interval, or of the lease: after it, each partition is asked for. */
 const TURNS = 4
 /** Looks at the clock in one turn: partitions have turns of their own. */
@@ -237,9 +235,16 @@ export class DirectoryKeeper implements LinkListener {
     this.#removedAt = now
     const entries: Leaving[][] = this.#partitions.map(() => [])
     for (const leaving of this.#leaving.values()) entries[this.#store.partitionOf(leaving)]?.push(leaving)
-    for (const batch of entries.flatMap(inBatches)) {
+    for (const list of entries) {
       // Else once more in the next turn.
-      this.#store.remove(batch).then(() => { this.#left(batch) }, () => {})
+      this.#removeAll(inBatches(list)).catch(() => {})
+    }
+  }
+
+  async #removeAll (batches: readonly Leaving[][]): Promise<void> {
+    for (const batch of batches) {
+      await this.#store.remove(batch)
+      this.#left(batch)
     }
   }
 
@@ -304,8 +309,4 @@ function first (kept: Iterable<Kept>, count: number, since: number): Kept[] {
     list.push(one)
   }
   return list
-}
-
-function inBatches<T> (list: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(list.length / BATCH) }, (_, i) => list.slice(i * BATCH, (i + 1) * BATCH))
 }

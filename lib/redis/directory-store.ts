@@ -4,6 +4,9 @@ import type { Keys } from './keys.js'
 import type { Argument, RedisLink, Reply } from './link.js'
 import { Script } from './script.js'
 
+/** Entries that one script renews, or removes. */
+const BATCH = 100
+
 /** By which an entry is found. */
 export type EntryKey = Pick<DirectoryEntry, 'id' | 'user'>
 
@@ -88,8 +91,8 @@ export class DirectoryStore {
     return { world: String(world), now, missing: new Set(missing.map((number) => number - 1)) }
   }
 
-  /** Removes entries of one partition. @returns how many were there */
-  async remove (entries: readonly EntryKey[]): Promise<number> {
+  /** Removes entries of one partition. @returns which of them were there */
+  async remove (entries: readonly EntryKey[]): Promise<boolean[]> {
     const keys: string[] = []
     const args: Argument[] = []
     for (const entry of entries) {
@@ -97,7 +100,7 @@ export class DirectoryStore {
       keys.push(...own)
       args.push(entry.id, own.length)
     }
-    return await this.#link.run(scripts.remove, keys, args) as number
+    return (await this.#link.run(scripts.remove, keys, args) as readonly number[]).map((count) => count > 0)
   }
 
   async removeUser (user: string): Promise<Removal> {
@@ -130,6 +133,11 @@ export class DirectoryStore {
     if (fence > this.#fence(partition)) this.#fences[partition] = fence
     return fence
   }
+}
+
+/** What one script does at once. */
+export function inBatches<T> (list: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(list.length / BATCH) }, (_, i) => list.slice(i * BATCH, (i + 1) * BATCH))
 }
 
 /** What the hash of a connection holds beside its fence; what is null has no field. */

@@ -150,6 +150,23 @@ t.test('each entry is renewed once in an interval, a hundred at once at most, an
   t.same(node.removed, [])
 })
 
+t.test('those that end in one turn are removed together: each call is told of its own, also where they come to the end of the node', async (t) => {
+  const keys = ownKeys()
+  const node = await DirectoryNode.start(t, (await RedisServer.start(t)).url, keys, {}, systemClock)
+  const entries = Array.from({ length: 900 }, (_, i) => node.entry(i % 3 === 0 ? null : `user ${i % 7}`))
+  await Promise.all(entries.map(async (entry) => await node.directory.claim(entry, 'none')))
+  const calls = async (): Promise<number> => Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await node.link.call('INFO', 'commandstats')))?.[1])
+  await node.directory.remove(node.entry(null))
+  const before = await calls()
+  const results = await Promise.all([...entries.slice(0, 800), ...entries.slice(0, 10)].map(async (entry) => await node.directory.remove(entry)))
+  t.equal(results.filter(Boolean).length, 800)
+  t.ok(results.slice(0, 800).every(Boolean))
+  t.ok(await calls() - before <= 12)
+  const last = Promise.all(entries.slice(800).map(async (entry) => await node.directory.remove(entry)))
+  await node.directory.close()
+  t.ok((await last).every(Boolean))
+})
+
 t.test('FAULTS 63: clocks of nodes that are an hour apart change nothing', async (t) => {
   const keys = ownKeys()
   const [early, late] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)]
