@@ -36,7 +36,7 @@ t.test('who is there: all that have started and not closed', async (t) => {
   await last.nodes.close()
   t.same([...await one.nodes.living()].sort(), idsOf(list.slice(0, 2)))
   t.equal(last.clock.timers, 0)
-  t.ok((await last.nodes.living()).includes(last.id), 'for itself it is there')
+  await t.rejects(last.nodes.living(), UNAVAILABLE)
 })
 
 t.test('another number of partitions is an error at the start, and leaves nothing behind', async (t) => {
@@ -222,6 +222,10 @@ t.test('FAULTS 52: Redis restarts empty: each enters itself again at once, and i
   for (const node of list) await node.clock.advance(30_000)
   await server.start()
   await until(() => list.every(({ reaped }) => reaped === 1), 'the nodes to enter themselves again')
+  for (const node of list) {
+    await t.rejects(node.nodes.living(), UNAVAILABLE, 'others may not have done so yet')
+    await node.renew()
+  }
   t.same([...await other.nodes.living()].sort(), idsOf(list))
   t.equal(String(await one.link.call('HGET', one.keys.config, 'partitions')), '4')
   t.same(list.map(({ errors }) => errors), [[], []])
@@ -235,6 +239,22 @@ t.test('Redis lost its data, and somebody with another number of partitions came
   t.match(one.errors, [{ code: 'FST_HUB_INVALID_OPTIONS' }])
   await one.renew()
   t.equal(one.errors.length, 1)
+})
+
+t.test('FAULTS 55: Redis is full: nodes live on. It refuses that, too: who lives is not known then, rather than that nobody does', async (t) => {
+  const server = await RedisServer.start(t)
+  const list = await nodes(t, 2, { target: server.url })
+  const [one] = list as [RegistryNode]
+  await one.link.call('CONFIG', 'SET', 'maxmemory', 1)
+  await live(list, 2 * DEAD_MS)
+  t.same([...await one.nodes.living()].sort(), idsOf(list))
+  await one.link.call('CONFIG', 'SET', 'min-replicas-to-write', 1)
+  await live(list, 2 * DEAD_MS)
+  await t.rejects(one.nodes.living(), UNAVAILABLE)
+  await one.link.call('CONFIG', 'SET', 'min-replicas-to-write', 0)
+  await live(list, DEAD_MS)
+  t.same([...await one.nodes.living()].sort(), idsOf(list))
+  t.same(list.map(({ reaped }) => reaped), [0, 0])
 })
 
 t.test('FAULTS 63: clocks of nodes that are an hour apart change nothing', async (t) => {
