@@ -106,7 +106,7 @@ export class RedisPorts implements Backend {
 
   /**
    * Connects, and enters this node.
-   * @param isPatient whether what fails is logged, and tried again; otherwise everything ends
+   * @param isPatient whether what fails is logged, and tried again; otherwise all is to be closed
    * @throws FST_HUB_BROKER_UNAVAILABLE; FST_HUB_INVALID_OPTIONS when other nodes have another number of partitions (as rejections)
    */
   async begin (isPatient: boolean): Promise<void> {
@@ -116,7 +116,6 @@ export class RedisPorts implements Backend {
     } catch (error) {
       if (!this.#link.isReady) this.#awaySince ??= this.#clock.monotonic()
       if (isPatient) return this.#log.error({ err: error }, 'Redis is not there yet: nodes do not hear of each other')
-      await this.close(async () => {})
       throw error
     }
   }
@@ -143,11 +142,11 @@ export class RedisPorts implements Backend {
     const deadline = setTimeout(() => { cut = Promise.all([this.#link.close(), this.#reader.close()]) }, PARTING_MS)
     try {
       await closePorts()
+    } finally {
       await this.#reader.close()
       // A node that is just being entered would stay there.
       await this.#started?.catch(() => {})
       await this.#nodes.close()
-    } finally {
       clearTimeout(deadline)
       await (cut ?? this.#link.close())
     }
