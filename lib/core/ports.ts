@@ -287,16 +287,23 @@ export interface InboxListener {
   onNodeMessage (from: string, message: NodeMessage): void
 }
 
+/** The nodes that live. */
+export interface Living {
+  readonly ids: readonly string[]
+  /** Whether these are all, for certain. */
+  readonly complete: boolean
+}
+
 /**
  * Messages from node to node: at most once, and to whom the sender says. A listener is told in a turn of its own, never
  * within a call; and MUST NOT be once `close` has resolved.
  */
 export interface Inboxes {
   /**
-   * Ids of the nodes that live, this one included.
+   * Who lives, this one included.
    * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
    */
-  nodes (): Promise<readonly string[]>
+  nodes (): Promise<Living>
   /**
    * Puts a message into the inbox of another node: those of this node for that one are in the order of the calls. A payload that
    * is bytes, or a message of a peer, is the application's to change again when this has returned.

@@ -1,5 +1,5 @@
 import type { NodeMessageHead } from '../core/cluster/messages.js'
-import type { Clock, InboxListener, Inboxes, NodeMessage, Timer } from '../core/ports.js'
+import type { Clock, InboxListener, Inboxes, Living, NodeMessage, Timer } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
@@ -23,8 +23,8 @@ const PATIENCE_MS = 15_000
 
 /** Who lives, as the nodes of a cluster tell each other. */
 export interface LivingNodes {
-  /** This one included. @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
-  living (): Promise<readonly string[]>
+  /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
+  living (): Promise<Living>
 }
 
 /** What Inboxes on Redis are made of. */
@@ -67,7 +67,7 @@ export class RedisInboxes implements Inboxes, StreamListener {
     if (!this.#isClosed) this.#probes ??= this.#parts.clock.every(PROBE_MS, () => { this.#probe() })
   }
 
-  async nodes (): Promise<readonly string[]> { return await this.#parts.nodes.living() }
+  async nodes (): Promise<Living> { return await this.#parts.nodes.living() }
 
   async send (nodeId: string, { head, payload }: NodeMessage): Promise<boolean> {
     const { link, keys } = this.#parts

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../core/ports.js'
-import { FST_HUB_BROKER_UNAVAILABLE, FST_HUB_INVALID_OPTIONS } from '../errors.js'
+import type { Clock, Living, Timer } from '../core/ports.js'
+import { FST_HUB_INVALID_OPTIONS } from '../errors.js'
 import type { Keys } from './keys.js'
 import { isReply, type LinkListener, type RedisLink } from './link.js'
 import { Script } from './script.js'
@@ -79,13 +79,13 @@ export class RedisNodes implements LinkListener {
   }
 
   /**
-   * Ids of the nodes that live, this one included.
-   * @throws FST_HUB_BROKER_UNAVAILABLE, also where this node itself does not seem to live, or has just come to life again: others may not have yet (as a rejection)
+   * The nodes that live. These may not be all where this node itself does not seem to live, or has just come to life again: others may not have yet.
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
    */
-  async living (): Promise<readonly string[]> {
+  async living (): Promise<Living> {
     const ids = (await this.#link.run(scripts.living, [this.#keys.nodes], [this.#dead]) as readonly Buffer[]).map(String)
-    if (!this.#isSettled || !ids.includes(this.#nodeId)) throw new FST_HUB_BROKER_UNAVAILABLE('which nodes live is not known yet')
-    return ids
+    const isHere = ids.includes(this.#nodeId)
+    return { ids: isHere ? ids : [...ids, this.#nodeId], complete: isHere && this.#isSettled }
   }
 
   /**
