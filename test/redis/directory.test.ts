@@ -1,6 +1,7 @@
 import t from 'tap'
 import { systemClock } from '../../lib/core/clock.js'
 import type { DirectoryEntry } from '../../lib/core/ports.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../lib/errors.js'
 import { Keys } from '../../lib/redis/keys.js'
 import { DirectoryNode } from '../helpers/directory-node.js'
 import { ownPrefix, RedisServer, redisUrl } from '../helpers/redis-server.js'
@@ -95,6 +96,25 @@ t.test('FAULTS 67: a newer login whose word is lost is noticed by the node itsel
   await one.pass(LEASE_MS + TURN_MS)
   t.same(one.removed.sort(), entries.map(({ id }) => id).sort())
   t.same(one.causes.sort(), ['kick', ...users.slice(1).map(() => 'login')])
+})
+
+t.test('Redis goes between the news that an entry is missing and the answer to why: it is asked for both again', async (t) => {
+  const keys = ownKeys()
+  const [one, other] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)]
+  const [ann, bob] = [one.entry('ann'), one.entry('bob')]
+  for (const entry of [ann, bob]) await one.directory.claim(entry, 'user')
+  await one.pass(TURN_MS)
+  await other.directory.claim(other.entry('ann'), 'user')
+  await other.directory.removeUser('bob')
+  const call = one.link.call.bind(one.link)
+  let failures = 0
+  one.link.call = async (command, ...args) => {
+    if (command === 'GET' && failures++ < 2) throw new FST_HUB_BROKER_UNAVAILABLE('it has gone')
+    return await call(command, ...args)
+  }
+  await one.pass(LEASE_MS + 2 * TURN_MS)
+  t.ok(failures > 2)
+  t.same(one.removed.map((id, i) => [id, one.causes[i]]).sort(), [[ann.id, 'login'], [bob.id, 'kick']].sort())
 })
 
 t.test('what a node has removed itself, or was told of, is no news to it', async (t) => {
