@@ -91,9 +91,10 @@ async function start () {
     }
   }
   const close = async () => {
-    await inboxes.close()
-    for (const port of Object.values(ports)) await port.close()
-    await parts.close()
+    await parts.close(async () => {
+      await inboxes.close()
+      for (const port of Object.values(ports)) await port.close()
+    })
   }
   return { ...ports, clock, nodeId, pass, close }
 }

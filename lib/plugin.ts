@@ -85,16 +85,22 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     }
   })
 
-  // As long as the app has no port: nobody comes before the hub can do what it promises.
-  await redis?.begin(options.redis?.lazy === true)
+  const close = async (): Promise<void> => {
+    const stop = async (): Promise<void> => { await hub.stop() }
+    await (redis === null ? stop() : redis.close(stop))
+  }
+  try {
+    // As long as the app has no port: nobody comes before the hub can do what it promises.
+    await redis?.begin(options.redis?.lazy === true)
+  } catch (error) {
+    await close()
+    throw error
+  }
   app.addHook('onReady', async () => { await hub.start() })
   app.addHook('preClose', async () => {
     await Promise.all([gate.close(), closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)])
   })
-  app.addHook('onClose', async () => {
-    await hub.stop()
-    await redis?.close()
-  })
+  app.addHook('onClose', close)
 }
 
 /** Without the option, nothing of it is loaded. */

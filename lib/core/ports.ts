@@ -158,12 +158,15 @@ export interface DirectoryEntry {
   readonly lastSeen: number
 }
 
+/** By what an entry was removed. */
+export type RemovalCause = 'kick' | 'login'
+
 /** What a Directory tells the hub of its node. */
 export interface DirectoryListener {
-  /** Entries of this node that somebody has removed (a kick, a newer login), as the directory noticed by itself: the word of the node that did it may be lost. */
-  onRemoved (ids: readonly string[]): void
-  /** Nothing could be renewed for so long that others may have taken the place of its logins. */
-  onLeaseLost (): void
+  /** Entries of this node that somebody has removed, as the directory noticed by itself: the word of the node that did it may be lost. */
+  onRemoved (ids: readonly string[], cause: RemovalCause): void
+  /** These could not be renewed for so long that others may have taken their place: logins, each of which may be alone. In turns of their own, so many at a time. */
+  onLeaseLost (ids: readonly string[]): void
 }
 
 /** Which older logins a new one takes the place of: none, all of its user, or those of its user on its device (none is a device, too). */
@@ -191,7 +194,10 @@ export interface Directory {
    * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection); a connection that takes nobody's place is entered later then, unless it is removed first
    */
   claim (entry: DirectoryEntry, scope: SessionScope): Awaitable<Removal>
-  /** Removes all that the user has at this moment: one step. A later claim is untouched. */
+  /**
+   * Removes all that the user has at this moment: one step. A later claim is untouched. What was there, but could not be entered
+   * yet, or was lost, is not entered any more: its node is told.
+   */
   removeUser (user: string): Promise<Removal>
   /**
    * Resolves with true when this call removed the entry: two callers never both get true.
@@ -281,16 +287,23 @@ export interface InboxListener {
   onNodeMessage (from: string, message: NodeMessage): void
 }
 
+/** The nodes that live. */
+export interface Living {
+  readonly ids: readonly string[]
+  /** Whether these are all, for certain. */
+  readonly complete: boolean
+}
+
 /**
  * Messages from node to node: at most once, and to whom the sender says. A listener is told in a turn of its own, never
  * within a call; and MUST NOT be once `close` has resolved.
  */
 export interface Inboxes {
   /**
-   * Ids of the nodes that live, this one included.
+   * Who lives, this one included.
    * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
    */
-  nodes (): Promise<readonly string[]>
+  nodes (): Promise<Living>
   /**
    * Puts a message into the inbox of another node: those of this node for that one are in the order of the calls. A payload that
    * is bytes, or a message of a peer, is the application's to change again when this has returned.

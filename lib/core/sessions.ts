@@ -3,7 +3,7 @@ import { disconnects, type Disconnect } from '../protocol/disconnect.js'
 import type { EndRequest } from './cluster/messages.js'
 import type { RemoteLogins } from './cluster/remote-logins.js'
 import type { HubConnection } from './connection.js'
-import type { Directory, DirectoryListener, Removal, SessionScope } from './ports.js'
+import type { Directory, DirectoryListener, Removal, RemovalCause, SessionScope } from './ports.js'
 import { Registry } from './registry.js'
 import { isThenable } from './thenable.js'
 
@@ -12,7 +12,10 @@ export type SessionPolicy = 'many' | 'single-per-user' | 'single-per-device'
 
 type Reason = Pick<Disconnect, 'code' | 'reason'>
 
-/** The fence of a login that the directory could not be asked about: less than that of any step. */
+/**
+ * The fence of a login that the directory could not be asked about. It is entered later, and its place then is known to the
+ * directory alone: steps end it where they name it. As with 0, of one whose answer has not come.
+ */
 const UNRANKED = 0.5
 /** A Removal, of which no more is known than who. */
 interface Step extends Pick<Removal, 'fence'> { readonly removed: ReadonlyArray<{ readonly id: string }> }
@@ -75,9 +78,9 @@ export class Sessions implements DirectoryListener {
 
   #unanswered (connection: HubConnection, error: unknown): void {
     if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) throw error
+    // What it has been outranked by may have been before it: the directory finds out when it enters it.
     connection.fence = UNRANKED
     if (this.#scope !== 'none' && connection.user !== null) connection.disconnect(disconnects.tryAgain)
-    else this.#rank(connection)
   }
 
   #rank (connection: HubConnection): void {
@@ -87,8 +90,10 @@ export class Sessions implements DirectoryListener {
 
   /** Ends all logins that the user has at this moment. @returns how many this call ended, as far as their nodes say so */
   async kickUser (user: string, why: Reason): Promise<number> {
+    // Those that could not be entered yet are here before it, whatever their place will be.
+    const unranked = [...this.#registry.ofUser(user)].filter(({ fence }) => fence === UNRANKED)
     const removal = await this.directory.removeUser(user)
-    return this.#end(user, removal, why) + (await this.#remote.end(user, removal, { ...why, device: undefined }) ?? 0)
+    return this.#end(user, { fence: removal.fence, removed: [...removal.removed, ...unranked] }, why) + (await this.#remote.end(user, removal, { ...why, device: undefined }) ?? 0)
   }
 
   /** Another node has made a step of the directory that ends logins here. @returns how many this call ended */
@@ -107,19 +112,15 @@ export class Sessions implements DirectoryListener {
 
   /* ---- DirectoryListener ---- */
 
-  onRemoved (ids: readonly string[]): void {
+  onRemoved (ids: readonly string[], cause: RemovalCause): void { this.#endAll(ids, cause === 'login' ? disconnects.replaced : disconnects.kicked) }
+
+  onLeaseLost (ids: readonly string[]): void { this.#endAll(ids, disconnects.tryAgain) }
+
+  #endAll (ids: readonly string[], why: Reason): void {
     for (const id of ids) {
       const connection = this.#registry.get(id) ?? this.entering.get(id)
       // What ends already has its own code, and its last messages may still be handled.
-      if (connection?.live === true) connection.disconnect(disconnects.kicked)
-    }
-  }
-
-  onLeaseLost (): void {
-    if (this.#scope === 'none') return
-    for (const connection of [...this.#registry.all(), ...this.entering.all()]) {
-      // Those that wait for an answer get it, or the news that there is none.
-      if (connection.user !== null && connection.fence > 0 && connection.live) connection.disconnect(disconnects.tryAgain)
+      if (connection?.live === true) connection.disconnect(why)
     }
   }
 
@@ -132,14 +133,12 @@ export class Sessions implements DirectoryListener {
   /** @param device only logins of this one (null: those without one); undefined: all */
   #end (user: string, { fence, removed }: Step, why: Reason, device?: string | null): number {
     const concerns = (connection: HubConnection): boolean => device === undefined || connection.device === device
+    const isBefore = (connection: HubConnection): boolean =>
+      connection.fence < 1 ? removed.some(({ id }) => id === connection.id) : connection.fence < fence
     let ended = 0
-    for (const connection of this.#registry.ofUser(user)) {
-      if (connection.fence < fence && concerns(connection) && connection.disconnect(why)) ended++
-    }
-    for (const connection of this.entering.ofUser(user)) {
+    for (const connection of [...this.#registry.ofUser(user), ...this.entering.ofUser(user)]) {
       if (!concerns(connection)) continue
-      const before = connection.fence === 0 ? removed.some(({ id }) => id === connection.id) : connection.fence < fence
-      if (before) {
+      if (isBefore(connection)) {
         if (connection.disconnect(why)) ended++
       } else if (connection.fence === 0 && fence > (this.#outranked.get(connection)?.fence ?? 0)) {
         this.#outranked.set(connection, { fence, why })

@@ -1,5 +1,5 @@
 import { keep } from '../core/keep.js'
-import type { Clock, InboxListener, Inboxes, NodeMessage } from '../core/ports.js'
+import type { Clock, InboxListener, Inboxes, Living, NodeMessage } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 
 /** What the hubs of one process share: who they are. */
@@ -37,9 +37,9 @@ export class MemoryInboxes implements Inboxes {
     mesh.attach(nodeId, listener)
   }
 
-  async nodes (): Promise<readonly string[]> {
+  async nodes (): Promise<Living> {
     this.#check()
-    return this.#mesh.nodes
+    return { ids: this.#mesh.nodes, complete: true }
   }
 
   async send (nodeId: string, { head, payload }: NodeMessage): Promise<boolean> {

@@ -1,5 +1,5 @@
-import type { Clock, DirectoryEntry, DirectoryListener, SessionScope, Timer } from '../core/ports.js'
-import type { DirectoryStore, EntryKey, Moment } from './directory-store.js'
+import type { Clock, DirectoryEntry, DirectoryListener, RemovalCause, SessionScope, Timer } from '../core/ports.js'
+import { inBatches, type DirectoryStore, type EntryKey, type Moment } from './directory-store.js'
 import type { LinkListener, RedisLink } from './link.js'
 
 export interface KeeperOptions {
@@ -7,12 +7,13 @@ export interface KeeperOptions {
   readonly ttl: number
   /** Milliseconds within which each entry is renewed once: a third of `ttl`, or less. */
   readonly interval: number
-  /** Milliseconds without a renewal after which others may have taken the place of logins here. */
+  /**
+   * Milliseconds without a renewal after which others may have taken the place of logins here. Where logins may be alone, each is
+   * renewed once within it: the word that another has taken its place may be lost.
+   */
   readonly lease: number
 }
 
-/** Entries that one script renews, or removes. */
-const BATCH = 100
 /** Of the interval, or of the lease: after it, each partition is asked for. */
 const TURNS = 4
 /** Looks at the clock in one turn: partitions have turns of their own. */
@@ -30,6 +31,9 @@ interface Kept {
   /** When it was there the last time; `''`: never. */
   world: string
   seenAt: number
+  /** Monotonic milliseconds: when it came, and when it was asked for the last time. */
+  readonly since: number
+  askedAt: number
 }
 
 interface Partition {
@@ -43,6 +47,8 @@ interface Partition {
   /** Whether all have to be asked for, and not only those whose turn it is. */
   isBehind: boolean
   isBusy: boolean
+  /** Whether its logins were given up, as nothing could be renewed. */
+  isLost: boolean
 }
 
 /** One that could not be removed. Redis forgets it by itself at the monotonic time `until`, if not before. */
@@ -63,10 +69,9 @@ export class DirectoryKeeper implements LinkListener {
   /** Monotonic milliseconds. */
   #lookedAt: number
   #removedAt = -Infinity
-  #renewedAt = -Infinity
-  #lostAt = -Infinity
   #graceUntil = -Infinity
-  #isLost = false
+  /** Milliseconds within which each entry is renewed once. */
+  #interval: number
 
   constructor (store: DirectoryStore, link: RedisLink, partitions: number, clock: Clock, listener: DirectoryListener, options: KeeperOptions) {
     this.#store = store
@@ -74,9 +79,10 @@ export class DirectoryKeeper implements LinkListener {
     this.#clock = clock
     this.#listener = listener
     this.#options = options
+    this.#interval = options.interval
     this.#turn = Math.max(LOOKS, Math.floor(Math.min(options.interval, options.lease) / TURNS))
     this.#partitions = Array.from({ length: partitions }, (_, number) => ({
-      number, kept: new Map<string, Kept>(), world: '', askedAt: 0, renewedAt: 0, isBehind: false, isBusy: false
+      number, kept: new Map<string, Kept>(), world: '', askedAt: 0, renewedAt: 0, isBehind: false, isBusy: false, isLost: false
     }))
     this.#lookedAt = clock.monotonic()
     link.listen(this)
@@ -90,16 +96,17 @@ export class DirectoryKeeper implements LinkListener {
    */
   add (entry: DirectoryEntry, scope: SessionScope, place: Place | null, askedAt: number): void {
     const partition = this.#partitionOf(entry)
+    if (mayBeAlone(entry, scope)) this.#interval = Math.min(this.#options.interval, this.#options.lease)
     if (partition.kept.size === 0) {
       partition.askedAt = this.#phase(partition)
       partition.renewedAt = this.#clock.monotonic()
     }
     if (place === null) {
       partition.isBehind = true
-      partition.kept.set(entry.id, { entry, scope, fence: 0, world: '', seenAt: 0 })
+      partition.kept.set(entry.id, { entry, scope, fence: 0, world: '', seenAt: 0, since: askedAt, askedAt })
     } else {
       this.#renewed(partition, askedAt)
-      partition.kept.set(entry.id, { entry, scope, fence: place.fence, world: this.#see(partition, place.world), seenAt: place.now })
+      partition.kept.set(entry.id, { entry, scope, fence: place.fence, world: this.#see(partition, place.world), seenAt: place.now, since: askedAt, askedAt })
     }
   }
 
@@ -152,10 +159,10 @@ export class DirectoryKeeper implements LinkListener {
   async #ask (partition: Partition, now: number): Promise<void> {
     const { kept, isBehind, askedAt, renewedAt } = partition
     const isAll = isBehind || now - renewedAt > this.#options.lease
-    const count = isAll ? kept.size : Math.ceil(kept.size * (now - askedAt) / this.#options.interval)
+    const count = isAll ? kept.size : kept.size * (now - askedAt) / this.#interval
     partition.isBehind = false
     partition.askedAt = now
-    for (const batch of inBatches(first(kept.values(), count))) await this.#refresh(partition, batch)
+    for (const batch of inBatches(first(kept.values(), count, now - this.#interval + this.#turn))) await this.#refresh(partition, batch)
   }
 
   async #refresh (partition: Partition, batch: readonly Kept[]): Promise<void> {
@@ -163,47 +170,60 @@ export class DirectoryKeeper implements LinkListener {
     const answer = await this.#store.refresh(partition.number, batch.map(({ entry }) => entry))
     this.#renewed(partition, askedAt)
     const world = this.#see(partition, answer.world)
-    const removed: string[] = []
+    const removed: Kept[] = []
     const lost: Kept[] = []
     for (const [i, kept] of batch.entries()) {
       const { id } = kept.entry
       // It has left meanwhile.
       if (partition.kept.get(id) !== kept) continue
       partition.kept.delete(id)
-      if (answer.missing.has(i) && kept.world === world && answer.now < kept.seenAt + this.#options.ttl) {
-        removed.push(id)
-        continue
-      }
       partition.kept.set(id, kept)
+      kept.askedAt = askedAt
       if (answer.missing.has(i)) {
-        lost.push(kept)
+        const isLost = kept.world !== world || answer.now >= kept.seenAt + this.#options.ttl
+        ;(isLost ? lost : removed).push(kept)
       } else {
         kept.world = world
         kept.seenAt = answer.now
       }
     }
-    this.#tell(removed)
-    if (lost.length > 0) await this.#enter(partition, lost)
+    await Promise.all([this.#findCauses(partition, removed), this.#enter(partition, lost)])
+  }
+
+  /** What was there, and is not. Without a kick that is behind it, a newer login has taken its place. */
+  async #findCauses (partition: Partition, removed: readonly Kept[]): Promise<void> {
+    const results = await Promise.allSettled(removed.map(async (kept) => {
+      const { entry: { id, user }, fence } = kept
+      const cause = user !== null && await this.#store.kickOf(user) < fence ? 'login' : 'kick'
+      if (partition.kept.get(id) !== kept) return
+      partition.kept.delete(id)
+      this.#tell([id], cause)
+    }))
+    this.#check(partition, results)
   }
 
   async #enter (partition: Partition, batch: readonly Kept[]): Promise<void> {
-    const removed: string[] = []
     const results = await Promise.allSettled(batch.map(async (kept) => {
-      const answer = await this.#store.enter(kept.entry, kept.scope, kept.fence)
-      const { id } = kept.entry
+      const { entry, scope, fence, since } = kept
+      const answer = await this.#store.enter(entry, scope, fence, this.#clock.monotonic() - since)
+      const { id } = entry
       if (partition.kept.get(id) !== kept) {
         // It has left meanwhile, and its removal may have come first.
-        this.leave(kept.entry)
-      } else if (answer === null) {
+        this.leave(entry)
+      } else if (typeof answer === 'string') {
         partition.kept.delete(id)
-        removed.push(id)
+        this.#tell([id], answer)
       } else {
         kept.fence = answer.fence
         kept.world = this.#see(partition, answer.world)
         kept.seenAt = answer.now
       }
     }))
-    this.#tell(removed)
+    this.#check(partition, results)
+  }
+
+  /** Where Redis has gone in the midst of it, it is asked for all once more. */
+  #check (partition: Partition, results: ReadonlyArray<PromiseSettledResult<unknown>>): void {
     if (results.some(({ status }) => status === 'rejected')) partition.isBehind = true
   }
 
@@ -215,27 +235,40 @@ export class DirectoryKeeper implements LinkListener {
     this.#removedAt = now
     const entries: Leaving[][] = this.#partitions.map(() => [])
     for (const leaving of this.#leaving.values()) entries[this.#store.partitionOf(leaving)]?.push(leaving)
-    for (const batch of entries.flatMap(inBatches)) {
+    for (const list of entries) {
       // Else once more in the next turn.
-      this.#store.remove(batch).then(() => { this.#left(batch) }, () => {})
+      this.#removeAll(inBatches(list)).catch(() => {})
+    }
+  }
+
+  async #removeAll (batches: readonly Leaving[][]): Promise<void> {
+    for (const batch of batches) {
+      await this.#store.remove(batch)
+      this.#left(batch)
     }
   }
 
   /** They are gone for certain: whoever asked for it and was told that it failed has what he asked for. */
   #left (entries: readonly EntryKey[]): void {
-    this.#tell(entries.filter(({ id }) => this.#leaving.delete(id)).map(({ id }) => id))
+    this.#tell(entries.filter(({ id }) => this.#leaving.delete(id)).map(({ id }) => id), 'kick')
   }
 
   #judge (now: number): void {
-    const { lease } = this.#options
-    if (this.#partitions.some(({ kept, renewedAt }) => kept.size > 0 && now - renewedAt >= lease)) {
-      if (this.#isLost || now < this.#graceUntil) return
-      this.#isLost = true
-      this.#lostAt = now
-      this.#listener.onLeaseLost()
-    } else if (this.#renewedAt > this.#lostAt) {
-      this.#isLost = false
+    const ids: string[] = []
+    for (const partition of this.#partitions) {
+      if (now - partition.renewedAt < this.#options.lease) partition.isLost = false
+      if (partition.isLost || now < this.#graceUntil || now - partition.renewedAt < this.#options.lease) continue
+      partition.isLost = true
+      for (const { entry, scope } of partition.kept.values()) if (mayBeAlone(entry, scope)) ids.push(entry.id)
     }
+    this.#loseLease(inBatches(ids))
+  }
+
+  /** Each batch in a turn of its own: there may be tens of thousands, and others are served meanwhile. */
+  #loseLease ([batch, ...rest]: string[][]): void {
+    if (batch === undefined) return
+    this.#listener.onLeaseLost(batch)
+    this.#clock.defer(() => { this.#loseLease(rest) })
   }
 
   /* ---- both ---- */
@@ -249,7 +282,6 @@ export class DirectoryKeeper implements LinkListener {
 
   #renewed (partition: Partition, askedAt: number): void {
     partition.renewedAt = Math.max(partition.renewedAt, askedAt)
-    this.#renewedAt = Math.max(this.#renewedAt, askedAt)
   }
 
   /** @returns the same string for the same world: there are as many as entries */
@@ -263,15 +295,18 @@ export class DirectoryKeeper implements LinkListener {
     return world
   }
 
-  #tell (removed: readonly string[]): void { if (removed.length > 0) this.#listener.onRemoved(removed) }
+  #tell (removed: readonly string[], cause: RemovalCause): void { if (removed.length > 0) this.#listener.onRemoved(removed, cause) }
 }
 
-function first<T> (values: Iterable<T>, count: number): T[] {
-  const list: T[] = []
-  for (const value of values) if (list.push(value) >= count) break
+/** Whether a login may be the only one of its user, or device. */
+function mayBeAlone ({ user }: DirectoryEntry, scope: SessionScope): boolean { return scope !== 'none' && user !== null }
+
+/** So many, that all have their turn in time, though there were more of them before; and those that were not asked for since that time. */
+function first (kept: Iterable<Kept>, count: number, since: number): Kept[] {
+  const list: Kept[] = []
+  for (const one of kept) {
+    if (list.length >= count && one.askedAt > since) break
+    list.push(one)
+  }
   return list
-}
-
-function inBatches<T> (list: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(list.length / BATCH) }, (_, i) => list.slice(i * BATCH, (i + 1) * BATCH))
 }

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { DirectoryEntry, Removal, SessionScope } from '../core/ports.js'
+import type { DirectoryEntry, Removal, RemovalCause, SessionScope } from '../core/ports.js'
 import type { Keys } from './keys.js'
 import type { Argument, RedisLink, Reply } from './link.js'
 import { Script } from './script.js'
+
+/** Entries that one script renews, or removes. */
+const BATCH = 100
 
 /** By which an entry is found. */
 export type EntryKey = Pick<DirectoryEntry, 'id' | 'user'>
@@ -14,6 +17,9 @@ export interface Moment {
   /** Milliseconds since the Unix epoch, by the clock of Redis. */
   readonly now: number
 }
+
+/** Milliseconds for which a kick is known to those who did not hear of it: a node may be cut off from Redis for long. */
+const KICK_MS = 86_400_000
 
 const scripts = {
   claim: new Script('directory-shared', 'directory-claim'),
@@ -53,16 +59,23 @@ export class DirectoryStore {
   /**
    * Enters it once more.
    * @param fence that it had; 0: none yet
-   * @returns null when a newer login has taken its place
+   * @param age milliseconds since it came
+   * @returns why it was not entered, where that is so
    */
-  async enter (entry: DirectoryEntry, scope: SessionScope, fence: number): Promise<{ fence: number } & Moment | null> {
+  async enter (entry: DirectoryEntry, scope: SessionScope, fence: number, age: number): Promise<{ fence: number } & Moment | RemovalCause> {
     const partition = this.partitionOf(entry)
-    const [text, world, now] = await this.#link.run(scripts.enter, this.#keysOfOne(partition, entry), [
-      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), fence, ...fieldsOf(entry)
+    const keys = this.#keysOfOne(partition, entry)
+    if (entry.user !== null) keys.push(this.#keys.kick(entry.user))
+    const [text, world, now] = await this.#link.run(scripts.enter, keys, [
+      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), fence, age, ...fieldsOf(entry)
     ]) as readonly [Buffer, Buffer, number]
-    if (text.length === 0) return null
+    const why = String(text)
+    if (why === 'kick' || why === 'login') return why
     return { fence: this.#saw(partition, text), world: String(world), now }
   }
+
+  /** The place of the latest kick of a user; 0: none. */
+  async kickOf (user: string): Promise<number> { return Number(String(await this.#link.call('GET', this.#keys.kick(user)) ?? 0)) }
 
   /** Renews entries of one partition. @returns also the indexes of those that are not there */
   async refresh (partition: number, entries: readonly DirectoryEntry[]): Promise<{ missing: ReadonlySet<number> } & Moment> {
@@ -78,8 +91,8 @@ export class DirectoryStore {
     return { world: String(world), now, missing: new Set(missing.map((number) => number - 1)) }
   }
 
-  /** Removes entries of one partition. @returns how many were there */
-  async remove (entries: readonly EntryKey[]): Promise<number> {
+  /** Removes entries of one partition. @returns which of them were there */
+  async remove (entries: readonly EntryKey[]): Promise<boolean[]> {
     const keys: string[] = []
     const args: Argument[] = []
     for (const entry of entries) {
@@ -87,13 +100,13 @@ export class DirectoryStore {
       keys.push(...own)
       args.push(entry.id, own.length)
     }
-    return await this.#link.run(scripts.remove, keys, args) as number
+    return (await this.#link.run(scripts.remove, keys, args) as readonly number[]).map((count) => count > 0)
   }
 
   async removeUser (user: string): Promise<Removal> {
     const partition = this.#keys.partitionOf(user)
-    const [fence, removed] = await this.#link.run(scripts.removeUser, [this.#keys.fence(partition), this.#keys.connection(user, ''), this.#keys.user(user)], [
-      this.#fence(partition)
+    const [fence, removed] = await this.#link.run(scripts.removeUser, [this.#keys.fence(partition), this.#keys.connection(user, ''), this.#keys.user(user), this.#keys.kick(user)], [
+      this.#fence(partition), KICK_MS
     ]) as readonly [Buffer, ReadonlyArray<readonly Reply[]>]
     return { fence: this.#saw(partition, fence), removed: removed.map(toEntry) }
   }
@@ -120,6 +133,11 @@ export class DirectoryStore {
     if (fence > this.#fence(partition)) this.#fences[partition] = fence
     return fence
   }
+}
+
+/** What one script does at once. */
+export function inBatches<T> (list: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(list.length / BATCH) }, (_, i) => list.slice(i * BATCH, (i + 1) * BATCH))
 }
 
 /** What the hash of a connection holds beside its fence; what is null has no field. */

@@ -1,6 +1,7 @@
 import type { Clock, Directory, DirectoryEntry, DirectoryListener, Removal, SessionScope } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { DirectoryKeeper, type KeeperOptions } from './directory-keeper.js'
+import { DirectoryRemovals } from './directory-removals.js'
 import { DirectoryStore, type EntryKey } from './directory-store.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
@@ -10,12 +11,14 @@ export class RedisDirectory implements Directory {
   readonly #clock: Clock
   readonly #store: DirectoryStore
   readonly #keeper: DirectoryKeeper
+  readonly #removals: DirectoryRemovals
   /** Claims whose answer has not come. */
   readonly #claims = new Set<Promise<unknown>>()
 
   constructor (link: RedisLink, keys: Keys, clock: Clock, listener: DirectoryListener, options: KeeperOptions) {
     this.#clock = clock
     this.#store = new DirectoryStore(link, keys, options.ttl)
+    this.#removals = new DirectoryRemovals(this.#store, clock)
     this.#keeper = new DirectoryKeeper(this.#store, link, keys.partitions, clock, listener, options)
   }
 
@@ -38,7 +41,7 @@ export class RedisDirectory implements Directory {
   async remove (entry: EntryKey): Promise<boolean> {
     this.#keeper.drop(entry)
     try {
-      return await this.#store.remove([entry]) > 0
+      return await this.#removals.remove(entry)
     } catch (error) {
       this.#keeper.leave(entry)
       throw error
@@ -49,6 +52,7 @@ export class RedisDirectory implements Directory {
 
   /** Removes what this node has entered. */
   async close (): Promise<void> {
+    this.#removals.flush()
     await Promise.allSettled([...this.#claims])
     await this.#keeper.close()
   }

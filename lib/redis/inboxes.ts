@@ -1,5 +1,5 @@
 import type { NodeMessageHead } from '../core/cluster/messages.js'
-import type { Clock, InboxListener, Inboxes, NodeMessage, Timer } from '../core/ports.js'
+import type { Clock, InboxListener, Inboxes, Living, NodeMessage, Timer } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
@@ -24,7 +24,7 @@ const PATIENCE_MS = 15_000
 /** Who lives, as the nodes of a cluster tell each other. */
 export interface LivingNodes {
   /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
-  living (): Promise<readonly string[]>
+  living (): Promise<Living>
 }
 
 /** What Inboxes on Redis are made of. */
@@ -67,10 +67,7 @@ export class RedisInboxes implements Inboxes, StreamListener {
     if (!this.#isClosed) this.#probes ??= this.#parts.clock.every(PROBE_MS, () => { this.#probe() })
   }
 
-  async nodes (): Promise<readonly string[]> {
-    const living = await this.#parts.nodes.living()
-    return living.includes(this.#nodeId) ? living : [...living, this.#nodeId]
-  }
+  async nodes (): Promise<Living> { return await this.#parts.nodes.living() }
 
   async send (nodeId: string, { head, payload }: NodeMessage): Promise<boolean> {
     const { link, keys } = this.#parts

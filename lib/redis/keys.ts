@@ -55,6 +55,9 @@ export class Keys {
   /** String: random, set by whoever finds none. Another one means that Redis has lost the data of this partition. */
   mark (partition: number): string { return this.#key(partition, 'mark') }
 
+  /** String with TTL: the place of the latest kick of a user. */
+  kick (user: string): string { return this.#key(this.partitionOf(user), 'kick', user) }
+
   /** Sorted set with TTL, as those that follow: who is in a room, by the time at which they are forgotten. */
   presence (room: string): string { return this.#key(this.partitionOf(room), 'presence', room) }
 

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../core/ports.js'
+import type { Clock, Living, Timer } from '../core/ports.js'
 import { FST_HUB_INVALID_OPTIONS } from '../errors.js'
 import type { Keys } from './keys.js'
 import { isReply, type LinkListener, type RedisLink } from './link.js'
@@ -47,6 +47,8 @@ export class RedisNodes implements LinkListener {
   #renewal: Promise<void> | null = null
   /** In a row and in time, after the first; null: the last one failed. */
   #renewals: number | null = null
+  /** Whether the others have had the time to enter themselves. Not behind a break: Redis has lost them, or each comes back in its own time. */
+  #isSettled = true
   /** Of Redis, at the last renewal: milliseconds since the Unix epoch. */
   #now = 0
 
@@ -76,10 +78,14 @@ export class RedisNodes implements LinkListener {
     ]
   }
 
-  /** Ids of the nodes that live, this one included. @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
-  async living (): Promise<readonly string[]> {
+  /**
+   * The nodes that live. These may not be all where this node itself does not seem to live, or has just come to life again: others may not have yet.
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
+   */
+  async living (): Promise<Living> {
     const ids = (await this.#link.run(scripts.living, [this.#keys.nodes], [this.#dead]) as readonly Buffer[]).map(String)
-    return ids.includes(this.#nodeId) ? ids : [...ids, this.#nodeId]
+    const isHere = ids.includes(this.#nodeId)
+    return { ids: isHere ? ids : [...ids, this.#nodeId], complete: isHere && this.#isSettled }
   }
 
   /**
@@ -132,6 +138,7 @@ export class RedisNodes implements LinkListener {
     this.#now = now
     const isInTime = before > 0 && now - before < this.#dead
     this.#renewals = isInTime && this.#renewals !== null ? this.#renewals + 1 : 0
+    if (this.#timers.length > 0) this.#isSettled = isInTime
     return before > 0
   }
 

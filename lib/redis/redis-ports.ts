@@ -21,6 +21,8 @@ const RENEWAL_MS = 30_000
 const LEASE_MS = 10_000
 /** Milliseconds after which a reader that hears nothing is told of: Redis answers every two seconds, also with nothing. */
 const SILENCE_MS = 10_000
+/** Milliseconds for all that a node takes out of Redis when it closes. */
+const PARTING_MS = 1_500
 
 /** What Redis says when it is there, and can not do what it is asked for; other refusals are answers to questions of ours. */
 const REFUSAL = /^(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|BUSY|LOADING|CLUSTERDOWN|NOPERM|NOAUTH) /
@@ -104,7 +106,7 @@ export class RedisPorts implements Backend {
 
   /**
    * Connects, and enters this node.
-   * @param isPatient whether what fails is logged, and tried again; otherwise everything ends
+   * @param isPatient whether what fails is logged, and tried again; otherwise all is to be closed
    * @throws FST_HUB_BROKER_UNAVAILABLE; FST_HUB_INVALID_OPTIONS when other nodes have another number of partitions (as rejections)
    */
   async begin (isPatient: boolean): Promise<void> {
@@ -114,7 +116,6 @@ export class RedisPorts implements Backend {
     } catch (error) {
       if (!this.#link.isReady) this.#awaySince ??= this.#clock.monotonic()
       if (isPatient) return this.#log.error({ err: error }, 'Redis is not there yet: nodes do not hear of each other')
-      await this.close()
       throw error
     }
   }
@@ -130,12 +131,25 @@ export class RedisPorts implements Backend {
 
   counters (): HubStats['bus'] { return { waiting: this.#broker?.waiting ?? 0, trimmed: this.#trimmed, parked: this.#bus.counters.parked } }
 
-  /** After the ports have been closed. */
-  async close (): Promise<void> {
+  /**
+   * Closes all. What is to be said to Redis before has one deadline for all of it: others find out by themselves that this node is gone.
+   * @param closePorts closes the ports
+   */
+  async close (closePorts: () => Promise<void>): Promise<void> {
     this.#isClosed = true
-    await this.#reader.close()
-    await this.#nodes.close()
-    await this.#link.close()
+    // Without a link, nothing of it waits for Redis any longer.
+    let cut: Promise<unknown> | undefined
+    const deadline = setTimeout(() => { cut = Promise.all([this.#link.close(), this.#reader.close()]) }, PARTING_MS)
+    try {
+      await closePorts()
+    } finally {
+      await this.#reader.close()
+      // A node that is just being entered would stay there.
+      await this.#started?.catch(() => {})
+      await this.#nodes.close()
+      clearTimeout(deadline)
+      await (cut ?? this.#link.close())
+    }
   }
 
   async #start (): Promise<void> {
@@ -159,6 +173,7 @@ export class RedisPorts implements Backend {
   #onReady (): void {
     if (this.#awaySince !== null) this.#log.info({ ms: this.#clock.monotonic() - this.#awaySince }, 'Redis is back')
     this.#awaySince = null
+    if (this.#isClosed) return
     this.#start().catch((error: unknown) => { this.#log.error({ err: error }, 'this node could not be entered') })
   }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
 import { systemClock } from '../../lib/core/clock.js'
-import type { Clock, DirectoryEntry, DirectoryListener } from '../../lib/core/ports.js'
+import type { Clock, DirectoryEntry, DirectoryListener, RemovalCause } from '../../lib/core/ports.js'
 import { connectionsTo } from '../../lib/redis/connections.js'
 import { RedisDirectory } from '../../lib/redis/directory.js'
 import type { KeeperOptions } from '../../lib/redis/directory-keeper.js'
@@ -25,9 +25,11 @@ export class DirectoryNode implements DirectoryListener {
   readonly clock = new TestClock()
   readonly link: RedisLink
   readonly directory: RedisDirectory
-  /** Ids that it was told of. */
+  /** Ids that it was told of, and by what they were removed. */
   readonly removed: string[] = []
-  leasesLost = 0
+  readonly causes: RemovalCause[] = []
+  /** Ids of logins that it was told to give up, one list for each time. */
+  readonly lost: Array<readonly string[]> = []
 
   private constructor (link: RedisLink, keys: Keys, options: NodeOptions, clock: Clock | undefined) {
     this.link = link
@@ -62,7 +64,10 @@ export class DirectoryNode implements DirectoryListener {
     }
   }
 
-  onRemoved (ids: readonly string[]): void { this.removed.push(...ids) }
+  onRemoved (ids: readonly string[], cause: RemovalCause): void {
+    this.removed.push(...ids)
+    this.causes.push(...ids.map(() => cause))
+  }
 
-  onLeaseLost (): void { this.leasesLost++ }
+  onLeaseLost (ids: readonly string[]): void { this.lost.push(ids) }
 }

@@ -22,6 +22,8 @@ export class FakeCluster {
   /** Failures of the next calls, in order. */
   readonly sendFailures: Error[] = []
   readonly nodesFailures: Error[] = []
+  /** Whether the nodes that live are known for certain. */
+  isCertain = true
   readonly #options: FakeHubOptions
   readonly #listeners = new Map<string, InboxListener>()
 
@@ -63,7 +65,7 @@ export class FakeCluster {
       nodes: async () => {
         const failure = this.nodesFailures.shift()
         if (failure !== undefined) throw failure
-        return await inner.nodes()
+        return { ...await inner.nodes(), complete: this.isCertain }
       },
       send: async (nodeId, message) => {
         const failure = this.sendFailures.shift()

@@ -32,7 +32,7 @@ export class RedisInboxWorld {
       onTrimmed: (_key, count) => { this.trimmed += count },
       onFailure: (key) => { this.failures.push(key) }
     })
-    const inboxes = new RedisInboxes({ link, keys: this.keys, reader, clock: systemClock, nodes: { living: async () => [...this.living] } }, id, listener)
+    const inboxes = new RedisInboxes({ link, keys: this.keys, reader, clock: systemClock, nodes: { living: async () => ({ ids: [...this.living], complete: true }) } }, id, listener)
     await inboxes.start()
     this.living.add(id)
     this.#ends.push(async () => {

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { systemClock } from '../../lib/core/clock.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../lib/errors.js'
 import { Keys } from '../../lib/redis/keys.js'
 import { DirectoryNode } from '../helpers/directory-node.js'
 import { ownPrefix, RedisServer } from '../helpers/redis-server.js'
@@ -36,16 +38,36 @@ t.test('the lease is lost when nothing could be renewed for so long: once for ea
   for (const count of [1, 2]) {
     await stop(server, node)
     await node.clock.advance(LEASE_MS - TURN_MS)
-    t.equal(node.leasesLost, count - 1, 'not yet')
+    t.equal(node.lost.length, count - 1, 'not yet')
     await node.clock.advance(TURN_MS)
-    t.equal(node.leasesLost, count)
+    t.equal(node.lost.length, count)
     await node.clock.advance(10 * LEASE_MS)
-    t.equal(node.leasesLost, count)
+    t.equal(node.lost.length, count)
     await start(server, node)
     await node.pass(TURN_MS)
-    t.equal(node.leasesLost, count)
+    t.equal(node.lost.length, count)
   }
   t.same(node.removed, [])
+})
+
+t.test('only logins that may be alone lose it, of partitions that were not renewed; many in turns of their own', async (t) => {
+  const keys = ownKeys()
+  const node = await DirectoryNode.start(t, (await RedisServer.start(t)).url, keys)
+  const users = Array.from({ length: 1_000 }, (_, i) => `user ${i}`)
+  const entries = users.map((user) => node.entry(user))
+  await Promise.all(entries.map(async (entry) => await node.directory.claim(entry, 'user')))
+  for (let i = 0; i < 4; i++) await node.directory.claim(node.entry(null), 'user')
+  await node.pass(TURN_MS)
+  const run = node.link.run.bind(node.link)
+  node.link.run = async (script, [key = '', ...more], args) => {
+    if (key.startsWith(`${keys.prefix}:{0}:`)) throw new FST_HUB_BROKER_UNAVAILABLE('one of several servers is away')
+    return await run(script, [key, ...more], args)
+  }
+  await node.pass(2 * LEASE_MS)
+  const expected = entries.filter(({ user }) => keys.partitionOf(user as string) === 0).map(({ id }) => id)
+  t.same(node.lost.flat().sort(), expected.sort())
+  t.ok(expected.length > 200)
+  for (const { length } of node.lost) t.ok(length <= 100)
 })
 
 t.test('the same where Redis takes commands and answers none', async (t) => {
@@ -59,10 +81,10 @@ t.test('the same where Redis takes commands and answers none', async (t) => {
     // For its answers Redis has real time.
     await sleep(TIMEOUT_MS)
   }
-  t.equal(node.leasesLost, 1)
+  t.equal(node.lost.length, 1)
   server.signal('SIGCONT')
   await node.pass(LEASE_MS)
-  t.equal(node.leasesLost, 1)
+  t.equal(node.lost.length, 1)
 })
 
 t.test('who has nothing in the directory has no lease to lose; who begins has time', async (t) => {
@@ -70,10 +92,10 @@ t.test('who has nothing in the directory has no lease to lose; who begins has ti
   const node = await DirectoryNode.start(t, server.url, ownKeys())
   await stop(server, node)
   await node.clock.advance(3 * LEASE_MS)
-  t.equal(node.leasesLost, 0)
+  t.equal(node.lost.length, 0)
   await t.rejects(node.directory.claim(node.entry('ann'), 'none'), UNAVAILABLE)
   await node.clock.advance(TURN_MS)
-  t.equal(node.leasesLost, 0)
+  t.equal(node.lost.length, 0)
 })
 
 t.test('a process that stood still for longer than the lease asks before it gives up its logins, and finds out what it has missed', async (t) => {
@@ -89,13 +111,13 @@ t.test('a process that stood still for longer than the lease asks before it give
   await node.pass(250)
   t.same(node.removed.sort(), taken.map(({ id }) => id).sort(), 'at once, and not within the interval')
   await node.pass(LEASE_MS)
-  t.equal(node.leasesLost, 0)
+  t.equal(node.lost.length, 0)
 
   await stop(server, node)
   node.clock.stall(6 * LEASE_MS)
-  t.equal(node.leasesLost, 0)
+  t.equal(node.lost.length, 0)
   await node.clock.advance(TURN_MS)
-  t.equal(node.leasesLost, 1, 'there is nobody to ask')
+  t.equal(node.lost.length, 1, 'there is nobody to ask')
 })
 
 t.test('a claim while Redis is away is rejected; who takes nobody\'s place is entered when it is back, unless it has left by then', async (t) => {
@@ -119,6 +141,28 @@ t.test('a claim while Redis is away is rejected; who takes nobody\'s place is en
   await node.pass(INTERVAL_MS)
   t.same(await node.ids('many'), [many.id])
   t.equal((await node.directory.removeUser('many')).removed.length, 1)
+})
+
+t.test('FAULTS 66: a kick ends those who came before it and could not be entered yet, and nobody who came behind it', async (t) => {
+  const server = await RedisServer.start(t)
+  const keys = ownKeys()
+  // On real time, by which the two are told from each other.
+  const node = await DirectoryNode.start(t, server.url, keys, { interval: 200 }, systemClock)
+  const other = await DirectoryNode.start(t, server.url, keys)
+  const run = node.link.run.bind(node.link)
+  node.link.run = async () => { throw new FST_HUB_BROKER_UNAVAILABLE('it is away') }
+  const [before, behind] = [node.entry('ann'), node.entry('ann')]
+  await t.rejects(node.directory.claim(before, 'none'), UNAVAILABLE)
+  await sleep(20)
+  await other.directory.removeUser('ann')
+  await sleep(20)
+  await t.rejects(node.directory.claim(behind, 'none'), UNAVAILABLE)
+  node.link.run = run
+  await until(() => node.removed.length > 0, 'news of the kick')
+  // They were asked about together.
+  await node.link.call('PING')
+  t.same([node.removed, node.causes], [[before.id], ['kick']])
+  t.same(await other.ids('ann'), [behind.id])
 })
 
 t.test('a claim that was done, but not answered in time: found, and not entered twice', async (t) => {

@@ -107,9 +107,43 @@ for (const order of ['newer', 'older'] as const) {
     for (const node of order === 'newer' ? [other, one] : [one, other]) await node.pass(2 * TURN_MS)
     t.same(await one.ids('ann'), [newer.id, phone.id].sort())
     await one.pass(INTERVAL_MS)
-    t.same([one.removed, other.removed], [[older.id], []])
+    t.same([one.removed, other.removed, one.causes], [[older.id], [], ['login']])
   })
 }
+
+t.test('FAULTS 66: a kick that comes before those who were lost have been entered again ends them, and nobody who comes later', async (t) => {
+  const keys = ownKeys()
+  const url = await redisUrl(t)
+  const [one, other] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)]
+  const [ann, bob] = [one.entry('ann'), one.entry('bob')]
+  for (const entry of [ann, bob]) await one.directory.claim(entry, 'none')
+  await one.pass(TURN_MS)
+  await loseAll(one, keys)
+  t.same((await other.directory.removeUser('ann')).removed, [])
+  const later = one.entry('ann')
+  await one.directory.claim(later, 'none')
+  await one.pass(2 * TURN_MS)
+  t.same([one.removed, one.causes], [[ann.id], ['kick']])
+  t.same(await other.ids('ann'), [later.id])
+  await loseAll(one, keys)
+  await one.pass(2 * TURN_MS)
+  t.same([await other.ids('ann'), await other.ids('bob')], [[later.id], [bob.id]])
+  t.same(one.removed, [ann.id])
+})
+
+t.test('FAULTS 66: a kick reaches those of a node that was away for longer than they were known', async (t) => {
+  const keys = ownKeys()
+  const url = await redisUrl(t)
+  const away = await DirectoryNode.start(t, url, keys, { ttl: 1_000, interval: 1_000 })
+  const other = await DirectoryNode.start(t, url, keys)
+  const [ann, bob] = [away.entry('ann'), away.entry('bob')]
+  for (const entry of [ann, bob]) await away.directory.claim(entry, 'none')
+  await sleep(1_100)
+  t.same((await other.directory.removeUser('ann')).removed, [])
+  await away.pass(2_500)
+  t.same([away.removed, away.causes], [[ann.id], ['kick']])
+  t.same([await other.ids('ann'), await other.ids('bob')], [[], [bob.id]])
+})
 
 t.test('forgotten before it could be renewed: entered again; where a newer login is there by then, told', async (t) => {
   const keys = ownKeys()

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { systemClock } from '../../lib/core/clock.js'
 import type { DirectoryEntry } from '../../lib/core/ports.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../lib/errors.js'
 import { Keys } from '../../lib/redis/keys.js'
 import { DirectoryNode } from '../helpers/directory-node.js'
 import { ownPrefix, RedisServer, redisUrl } from '../helpers/redis-server.js'
@@ -9,6 +10,7 @@ import { until } from '../helpers/until.js'
 /** Each partition has been asked for. */
 const TURN_MS = 2_750
 const INTERVAL_MS = 30_000
+const LEASE_MS = 10_000
 
 const url = await redisUrl(t)
 const ownKeys = (): Keys => new Keys(ownPrefix(), 4)
@@ -70,12 +72,49 @@ t.test('FAULTS 66: a kick whose word is lost is noticed by the node itself, and 
   t.same((await other.directory.removeUser('ann')).removed.map(({ id }) => id), [ann.id])
   t.equal(await other.directory.remove(anonymous), true)
   await one.pass(INTERVAL_MS)
-  t.same(one.removed.sort(), [ann.id, anonymous.id].sort())
+  t.same([one.removed.sort(), one.causes], [[ann.id, anonymous.id].sort(), ['kick', 'kick']])
   await one.pass(INTERVAL_MS)
   t.equal(one.removed.length, 2, 'told once')
   t.same(await other.ids('ann'), [])
   t.same(await other.ids('bob'), [bob.id])
   t.equal(await other.link.call('EXISTS', keys.connection('ann', ann.id)), 0)
+})
+
+t.test('FAULTS 67: a newer login whose word is lost is noticed by the node itself within the lease, and told as such; also where its own answer was lost', async (t) => {
+  const keys = ownKeys()
+  const [one, other] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)]
+  const users = Array.from({ length: 40 }, (_, i) => `user ${i}`)
+  const entries = users.map((user) => one.entry(user))
+  for (const entry of entries) await one.directory.claim(entry, 'user')
+  await one.pass(TURN_MS)
+  for (const user of users) {
+    await other.directory.claim(other.entry(user), 'user')
+    t.same((await other.directory.claim(other.entry(user), 'user')).removed.length, 1, 'of the first one nobody is told again')
+  }
+  // Who was kicked after he had been replaced has been kicked.
+  await other.directory.removeUser('user 0')
+  await one.pass(LEASE_MS + TURN_MS)
+  t.same(one.removed.sort(), entries.map(({ id }) => id).sort())
+  t.same(one.causes.sort(), ['kick', ...users.slice(1).map(() => 'login')])
+})
+
+t.test('Redis goes between the news that an entry is missing and the answer to why: it is asked for both again', async (t) => {
+  const keys = ownKeys()
+  const [one, other] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)]
+  const [ann, bob] = [one.entry('ann'), one.entry('bob')]
+  for (const entry of [ann, bob]) await one.directory.claim(entry, 'user')
+  await one.pass(TURN_MS)
+  await other.directory.claim(other.entry('ann'), 'user')
+  await other.directory.removeUser('bob')
+  const call = one.link.call.bind(one.link)
+  let failures = 0
+  one.link.call = async (command, ...args) => {
+    if (command === 'GET' && failures++ < 2) throw new FST_HUB_BROKER_UNAVAILABLE('it has gone')
+    return await call(command, ...args)
+  }
+  await one.pass(LEASE_MS + 2 * TURN_MS)
+  t.ok(failures > 2)
+  t.same(one.removed.map((id, i) => [id, one.causes[i]]).sort(), [[ann.id, 'login'], [bob.id, 'kick']].sort())
 })
 
 t.test('what a node has removed itself, or was told of, is no news to it', async (t) => {
@@ -129,6 +168,23 @@ t.test('each entry is renewed once in an interval, a hundred at once at most, an
   t.ok(count <= 60, `in batches, not one by one: ${count}`)
   t.ok(most <= 4, `never many at once: ${most}`)
   t.same(node.removed, [])
+})
+
+t.test('those that end in one turn are removed together: each call is told of its own, also where they come to the end of the node', async (t) => {
+  const keys = ownKeys()
+  const node = await DirectoryNode.start(t, (await RedisServer.start(t)).url, keys, {}, systemClock)
+  const entries = Array.from({ length: 900 }, (_, i) => node.entry(i % 3 === 0 ? null : `user ${i % 7}`))
+  await Promise.all(entries.map(async (entry) => await node.directory.claim(entry, 'none')))
+  const calls = async (): Promise<number> => Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await node.link.call('INFO', 'commandstats')))?.[1])
+  await node.directory.remove(node.entry(null))
+  const before = await calls()
+  const results = await Promise.all([...entries.slice(0, 800), ...entries.slice(0, 10)].map(async (entry) => await node.directory.remove(entry)))
+  t.equal(results.filter(Boolean).length, 800)
+  t.ok(results.slice(0, 800).every(Boolean))
+  t.ok(await calls() - before <= 12)
+  const last = Promise.all(entries.slice(800).map(async (entry) => await node.directory.remove(entry)))
+  await node.directory.close()
+  t.ok((await last).every(Boolean))
 })
 
 t.test('FAULTS 63: clocks of nodes that are an hour apart change nothing', async (t) => {

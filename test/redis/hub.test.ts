@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import fastifyHub, { type Connection, type Hub } from '../../lib/index.js'
-import { connect, type TestPeer } from '../../lib/testing/index.js'
+import { connect, TestClock, type TestPeer } from '../../lib/testing/index.js'
 import { RedisServer, redisUrl } from '../helpers/redis-server.js'
 import { redisApps } from '../helpers/redis-apps.js'
 import { until } from '../helpers/until.js'
@@ -135,7 +135,9 @@ t.test('register fails when Redis can not be reached, or refuses', async (t) => 
   const attempts = [['redis://127.0.0.1:1', /ECONNREFUSED/], [`redis://:wrong@127.0.0.1:${server.port}`, /WRONGPASS/], [server.url, /NOAUTH/]] as const
   for (const [url, message] of attempts) {
     const app = Fastify()
-    await t.rejects(async () => await app.register(fastifyHub, { redis: { url } }), { code: 'FST_HUB_BROKER_UNAVAILABLE', message }, url)
+    const clock = new TestClock()
+    await t.rejects(async () => await app.register(fastifyHub, { clock, redis: { url } }), { code: 'FST_HUB_BROKER_UNAVAILABLE', message }, url)
+    t.equal(clock.timers, 0, 'nothing of it goes on')
     await app.close()
   }
 })

@@ -21,6 +21,12 @@ async function nodes (t: Test, count: number, options: Partial<RegistryNodeOptio
 
 const idsOf = (list: readonly RegistryNode[]): string[] => list.map(({ id }) => id).sort()
 
+/** For certain. */
+async function living (node: RegistryNode): Promise<string[]> {
+  const { ids, complete } = await node.nodes.living()
+  return complete ? [...ids].sort() : []
+}
+
 /** Time of Redis in which each node renews itself, so that it lives. */
 async function live (list: readonly RegistryNode[], ms: number): Promise<void> {
   for (const end = performance.now() + ms; performance.now() < end;) {
@@ -32,11 +38,12 @@ async function live (list: readonly RegistryNode[], ms: number): Promise<void> {
 t.test('who is there: all that have started and not closed', async (t) => {
   const list = await nodes(t, 3, { dead: 10_000 })
   const [one, , last] = list as [RegistryNode, RegistryNode, RegistryNode]
-  for (const node of list) t.same([...await node.nodes.living()].sort(), idsOf(list))
+  for (const node of list) t.same(await living(node), idsOf(list))
   await last.nodes.close()
-  t.same([...await one.nodes.living()].sort(), idsOf(list.slice(0, 2)))
+  t.same(await living(one), idsOf(list.slice(0, 2)))
   t.equal(last.clock.timers, 0)
-  t.ok((await last.nodes.living()).includes(last.id), 'for itself it is there')
+  const { ids, complete } = await last.nodes.living()
+  t.same([[...ids].sort(), complete], [idsOf(list), false], 'for itself it is there')
 })
 
 t.test('another number of partitions is an error at the start, and leaves nothing behind', async (t) => {
@@ -53,7 +60,7 @@ t.test('FAULTS 61: what a dead node has left is cleared away', async (t) => {
   t.equal(await one.tracesOf(dead.id), all)
   await live([one, other], 2 * DEAD_MS)
   t.same(await one.entered(), idsOf([one, other]))
-  t.same([...await one.nodes.living()].sort(), idsOf([one, other]))
+  t.same(await living(one), idsOf([one, other]))
   t.equal(await one.tracesOf(dead.id), 0)
   for (const node of [one, other]) t.equal(await one.tracesOf(node.id), all)
   t.same([one.reaped, other.reaped], [0, 0])
@@ -135,7 +142,7 @@ t.test('FAULTS 62: a reaper dies of it: another one finishes', async (t) => {
   }
   await live([one], 1.5 * DEAD_MS)
   t.ok((await one.entered()).includes(dead.id), 'it is still there')
-  t.not((await one.nodes.living()).includes(dead.id), 'as a dead one')
+  t.not((await one.nodes.living()).ids.includes(dead.id), 'as a dead one')
   t.ok(await one.tracesOf(dead.id) > 0)
   await live([other], 3 * DEAD_MS)
   for (const { id } of [one, dead]) t.equal(await other.tracesOf(id), 0)
@@ -222,7 +229,11 @@ t.test('FAULTS 52: Redis restarts empty: each enters itself again at once, and i
   for (const node of list) await node.clock.advance(30_000)
   await server.start()
   await until(() => list.every(({ reaped }) => reaped === 1), 'the nodes to enter themselves again')
-  t.same([...await other.nodes.living()].sort(), idsOf(list))
+  for (const node of list) {
+    t.equal((await node.nodes.living()).complete, false, 'others may not have done so yet')
+    await node.renew()
+  }
+  t.same(await living(other), idsOf(list))
   t.equal(String(await one.link.call('HGET', one.keys.config, 'partitions')), '4')
   t.same(list.map(({ errors }) => errors), [[], []])
 })
@@ -237,6 +248,22 @@ t.test('Redis lost its data, and somebody with another number of partitions came
   t.equal(one.errors.length, 1)
 })
 
+t.test('FAULTS 55: Redis is full: nodes live on. It refuses that, too: who lives is not known then, rather than that nobody does', async (t) => {
+  const server = await RedisServer.start(t)
+  const list = await nodes(t, 2, { target: server.url })
+  const [one] = list as [RegistryNode]
+  await one.link.call('CONFIG', 'SET', 'maxmemory', 1)
+  await live(list, 2 * DEAD_MS)
+  t.same(await living(one), idsOf(list))
+  await one.link.call('CONFIG', 'SET', 'min-replicas-to-write', 1)
+  await live(list, 2 * DEAD_MS)
+  t.same(await one.nodes.living(), { ids: [one.id], complete: false })
+  await one.link.call('CONFIG', 'SET', 'min-replicas-to-write', 0)
+  await live(list, DEAD_MS)
+  t.same(await living(one), idsOf(list))
+  t.same(list.map(({ reaped }) => reaped), [0, 0])
+})
+
 t.test('FAULTS 63: clocks of nodes that are an hour apart change nothing', async (t) => {
   const list = await nodes(t, 2, { dead: 60_000 })
   const [one, other] = list as [RegistryNode, RegistryNode]
@@ -244,7 +271,7 @@ t.test('FAULTS 63: clocks of nodes that are an hour apart change nothing', async
   other.clock.setWallClock(Date.now() + 3_600_000)
   for (const node of [...list, ...list]) {
     await node.renew(3)
-    t.same([...await node.nodes.living()].sort(), idsOf(list))
+    t.same(await living(node), idsOf(list))
   }
   t.same(list.map(({ reaped }) => reaped), [0, 0])
 })
@@ -284,6 +311,6 @@ t.test('on Redis Cluster: the same', async (t) => {
   const [one, dead, other] = list as [RegistryNode, RegistryNode, RegistryNode]
   await dead.leaveTraces()
   await live([one, other], 2 * DEAD_MS)
-  t.same([...await one.nodes.living()].sort(), idsOf([one, other]))
+  t.same(await living(one), idsOf([one, other]))
   t.equal(await one.tracesOf(dead.id), 0)
 })

@@ -1,5 +1,5 @@
 import type { Payload } from '../../protocol/frame.js'
-import type { InboxListener, Inboxes, NodeMessage } from '../ports.js'
+import type { InboxListener, Inboxes, Living, NodeMessage } from '../ports.js'
 import { Timeout, type TimingWheel } from '../timing-wheel.js'
 import type { HubStats } from '../types.js'
 import type { AnswerTo, NodeAnswers, NodeRequest } from './messages.js'
@@ -44,9 +44,10 @@ export class NodeCalls implements InboxListener {
     this.#inboxes = inboxes(host.nodeId, this)
   }
 
-  /** The other nodes that live. @throws what the inboxes throw (as a rejection) */
-  async others (): Promise<string[]> {
-    return (await this.#inboxes.nodes()).filter((nodeId) => nodeId !== this.#host.nodeId)
+  /** The nodes that live, without this one. @throws what the inboxes throw (as a rejection) */
+  async others (): Promise<Living> {
+    const { ids, complete } = await this.#inboxes.nodes()
+    return { ids: ids.filter((id) => id !== this.#host.nodeId), complete }
   }
 
   /**

@@ -1,5 +1,6 @@
 import { FST_HUB_INVALID_ARGUMENT } from '../../errors.js'
 import { describe } from '../describe.js'
+import type { Living } from '../ports.js'
 import type { ClusterStats, ClusterStatsOptions, HubStats } from '../types.js'
 import { ANSWER_MS, type NodeCalls } from './node-calls.js'
 
@@ -9,14 +10,14 @@ const MAX_MS = 2_147_483_647
 /** Asks all nodes for their figures. @param own those of this node. @throws FST_HUB_INVALID_ARGUMENT (as a rejection) */
 export async function survey (calls: NodeCalls, own: () => HubStats, options: ClusterStatsOptions): Promise<ClusterStats> {
   const { timeout = ANSWER_MS } = checkOptions(options)
-  let others: string[]
+  let others: Living
   try {
     others = await calls.others()
   } catch {
     return clusterStats([own()], true)
   }
-  const { answers, complete } = await calls.ask(others, { op: 'stats' }, null, timeout)
-  return clusterStats([own(), ...answers.values()], !complete)
+  const { answers, complete } = await calls.ask(others.ids, { op: 'stats' }, null, timeout)
+  return clusterStats([own(), ...answers.values()], !complete || !others.complete)
 }
 
 function checkOptions (options: unknown): ClusterStatsOptions {

@@ -5,12 +5,12 @@
 
   ARGV     of each connection: its id, and the number of its keys
 
-  Output   how many of them were there
+  Output   of each, whether it was there: 1 or 0
 ]]
-local removed = 0
+local removed = {}
 local key = 1
 for i = 1, #ARGV, 2 do
-  removed = removed + redis.call('DEL', KEYS[key])
+  table.insert(removed, redis.call('DEL', KEYS[key]))
   if ARGV[i + 1] == '2' then redis.call('ZREM', KEYS[key + 1], ARGV[i]) end
   key = key + ARGV[i + 1]
 end

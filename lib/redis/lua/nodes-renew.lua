@@ -1,5 +1,6 @@
+#!lua flags=allow-oom
 --[[
-  A node lives.
+  A node lives, also while there is no memory: for those who live already this takes none.
 
   KEYS[1]  nodes by their last sign of life: sorted set
 

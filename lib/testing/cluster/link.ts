@@ -4,6 +4,8 @@ import { FST_HUB_BROKER_UNAVAILABLE } from '../../errors.js'
 
 /** What may wait for a node. Beyond, the oldest is lost. */
 export const MAX_WAITING = 10_000
+/** Milliseconds after which a node that is cut off has to think that others have taken the place of its logins. */
+const LEASE_MS = 10_000
 
 /** Something on its way to a node. */
 interface Arrival {
@@ -38,6 +40,8 @@ export class Link {
   /** Whether there will be a delivery at the end of this turn. */
   #isPlanned = false
   #timer: Timer | null = null
+  #lease: Timer | null = null
+  #onLeaseLost: (() => void) | null = null
 
   constructor (clock: Clock, onClose: () => void) {
     this.#clock = clock
@@ -49,7 +53,15 @@ export class Link {
   /* ---- for the test ---- */
 
   cut (): void {
+    if (this.#isCut) return
     this.#isCut = true
+    const onLeaseLost = this.#onLeaseLost
+    if (onLeaseLost !== null) {
+      this.#lease = this.#clock.every(LEASE_MS, () => {
+        this.#stopLease()
+        onLeaseLost()
+      })
+    }
     this.#stopTimer()
     for (const { onHeld } of this.#queue) onHeld()
   }
@@ -57,6 +69,7 @@ export class Link {
   heal (): void {
     if (!this.#isCut) return
     this.#isCut = false
+    this.#stopLease()
     this.#pay()
     this.#plan()
   }
@@ -68,6 +81,9 @@ export class Link {
   double (on: boolean): void { this.#isDouble = on }
 
   /* ---- for the ports ---- */
+
+  /** @param fn is called when the node has been cut off for so long that others may have taken the place of its logins */
+  leaseLost (fn: () => void): void { this.#onLeaseLost = fn }
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE */
   check (): void {
@@ -113,6 +129,7 @@ export class Link {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#stopTimer()
+    this.#stopLease()
     this.#pay()
     for (const topic of [...this.#waiting.keys()]) this.drop(topic)
     this.#onClose()
@@ -167,6 +184,11 @@ export class Link {
       if (!isOnce || this.#seen.add(id)) deliver()
     }
     this.#plan()
+  }
+
+  #stopLease (): void {
+    this.#lease?.cancel()
+    this.#lease = null
   }
 
   #stopTimer (): void {

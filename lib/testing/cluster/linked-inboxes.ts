@@ -1,4 +1,4 @@
-import type { InboxListener, Inboxes, NodeMessage } from '../../core/ports.js'
+import type { InboxListener, Inboxes, Living, NodeMessage } from '../../core/ports.js'
 import { MemoryInboxes, type MemoryMesh } from '../../memory/inboxes.js'
 import type { Link } from './link.js'
 
@@ -14,7 +14,7 @@ export class LinkedInboxes implements Inboxes {
     })
   }
 
-  async nodes (): Promise<readonly string[]> {
+  async nodes (): Promise<Living> {
     this.#link.check()
     return await this.#inner.nodes()
   }

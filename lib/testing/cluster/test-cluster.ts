@@ -11,7 +11,7 @@ import { MemoryMesh } from '../../memory/inboxes.js'
 import { MemoryPresenceStore } from '../../memory/presence.js'
 import { Link } from './link.js'
 import { LinkedBroker } from './linked-broker.js'
-import { LinkedDirectory } from './linked-directory.js'
+import { LinkedDirectory, type Kicks } from './linked-directory.js'
 import { LinkedInboxes } from './linked-inboxes.js'
 import { LinkedOfflineStore, SharedOfflineStore } from './linked-offline-store.js'
 import { LinkedPresence } from './linked-presence.js'
@@ -22,6 +22,7 @@ interface Shared {
   readonly terms: string
   readonly bus: MemoryBus
   readonly directory: MemoryDirectory
+  readonly kicks: Kicks
   readonly presence: MemoryPresenceStore
   readonly offline: SharedOfflineStore
   readonly mesh: MemoryMesh
@@ -75,7 +76,7 @@ export class TestCluster implements HubCluster {
     const link = new Link(this.clock, () => { this.#leave(shared, link, id) })
     shared.links.add(link)
     return {
-      directory: () => new LinkedDirectory(link, shared.directory),
+      directory: (listener) => new LinkedDirectory(link, shared.directory, shared.kicks, listener),
       presence: (listener) => new LinkedPresence(link, shared.presence, listener),
       broker: (listener) => new LinkedBroker(link, shared.bus, listener),
       offlineStore: (listener) => new LinkedOfflineStore(link, shared.offline, listener),
@@ -93,6 +94,7 @@ export class TestCluster implements HubCluster {
       terms: JSON.stringify(terms),
       bus: new MemoryBus(clock, historyPolicies(terms.history)),
       directory: new MemoryDirectory(),
+      kicks: new Map(),
       presence: new MemoryPresenceStore(clock, terms.presenceInterval),
       offline: new SharedOfflineStore(clock, terms.maxOffline),
       mesh: new MemoryMesh(clock),

@@ -11,7 +11,7 @@ function tagOf (key: string): string {
 
 /** Every key that is made of one name. */
 const ofName = (keys: Keys, name: string): string[] =>
-  [keys.meta(name), keys.log(name), keys.connection(name, `of ${name}`), keys.user(name), keys.presence(name), keys.presenceIndex(name), keys.states(name), keys.watchers(name), keys.offline(name), keys.offlineExpiry(name)]
+  [keys.meta(name), keys.log(name), keys.connection(name, `of ${name}`), keys.user(name), keys.kick(name), keys.presence(name), keys.presenceIndex(name), keys.states(name), keys.watchers(name), keys.offline(name), keys.offlineExpiry(name)]
 
 t.test('FAULTS 69: no two keys are the same, whatever the names are', async (t) => {
   const keys = new Keys('hub', 4)

@@ -46,7 +46,7 @@ t.test('each node is asked once, and its answer told', async (t) => {
       return i
     })
   }
-  t.same((await me.others()).sort(), ['a', 'b', 'c'])
+  t.same((await me.others()).ids.slice().sort(), ['a', 'b', 'c'])
   const outcome = me.ask(['a', 'c'], FETCH, 'payload', ANSWER_MS)
   await world.clock.settle()
   const { answers, complete } = await outcome

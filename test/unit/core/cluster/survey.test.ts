@@ -94,3 +94,10 @@ t.test('wrong options are refused', async (t) => {
     await t.rejects(hub.stats(options as { cluster: true }), { code: 'FST_HUB_INVALID_ARGUMENT' }, JSON.stringify(options))
   }
 })
+
+t.test('others may live, too: partial', async (t) => {
+  const { cluster, nodes: [one, two] } = await start(t, 2)
+  cluster.isCertain = false
+  const { partial, nodes } = await ask(cluster, one)
+  t.same([partial, nodes.map(({ nodeId }) => nodeId)], [true, [one, two].map(({ hub }) => hub.nodeId)])
+})
