@@ -38,6 +38,8 @@ class Mirror implements Due, InTurn {
   completeAt = -Infinity
   /** Whether Redis may have been told that it is watched, and may have answered that it had forgotten. */
   isUnsure = false
+  /** Whether that answer has to come before a snapshot: from one of a Redis that has forgotten nobody is missing. */
+  isAsking = false
   readonly #onDone: (mirror: Mirror, isNew: boolean) => void
 
   constructor (room: string, partition: number, onDone: (mirror: Mirror, isNew: boolean) => void) {
@@ -52,8 +54,9 @@ class Mirror implements Due, InTurn {
   }
 
   done (isNew: boolean): void {
-    this.#onDone(this, isNew || this.isUnsure)
-    this.isUnsure = false
+    const isUnsure = this.isUnsure
+    this.isUnsure = this.isAsking = false
+    this.#onDone(this, isNew || isUnsure)
   }
 
   failed (): void { this.isUnsure = true }
@@ -129,6 +132,7 @@ export class PresenceMirrors {
     for (const mirror of this.#mirrors.values()) {
       if (partition !== undefined && mirror.partition !== partition) continue
       mirror.staleAt = this.#clock.monotonic()
+      mirror.isAsking = true
       this.#host.laneOf(mirror.room).add(mirror)
     }
   }
@@ -177,12 +181,14 @@ export class PresenceMirrors {
   #renewed (mirror: Mirror, isNew: boolean): void {
     if (mirror.isOver) return
     if (isNew) {
-      // Redis has lost what it had, or this node was away for long. Who lives has entered again when a renewal has passed.
       mirror.staleAt = this.#clock.monotonic()
-      mirror.completeAt = mirror.staleAt + this.#renewal
+      this.#doubt(mirror)
     }
     this.#readIfStale(mirror)
   }
+
+  /** Redis has lost what it had, or this node was away for long. Who lives has entered again when a renewal has passed. */
+  #doubt (mirror: Mirror): void { mirror.completeAt = this.#clock.monotonic() + this.#renewal }
 
   #readIfStale (mirror: Mirror): void {
     if (!this.#isStale(mirror)) return
@@ -197,7 +203,7 @@ export class PresenceMirrors {
     this.#readStale(partition).catch(() => {}).finally(() => { this.#stale.delete(partition) })
   }
 
-  #isStale (mirror: Mirror): boolean { return mirror.staleAt <= this.#clock.monotonic() && mirror.waiting === null && mirror.isFilled && !mirror.isOver }
+  #isStale (mirror: Mirror): boolean { return mirror.staleAt <= this.#clock.monotonic() && !mirror.isAsking && mirror.waiting === null && mirror.isFilled && !mirror.isOver }
 
   /** There may be thousands: neither Redis nor the event loop is asked for all at once. */
   async #readStale (partition: number): Promise<void> {
@@ -211,11 +217,16 @@ export class PresenceMirrors {
 
   async #read (mirror: Mirror): Promise<void> {
     const waiting: NonNullable<Mirror['waiting']> = mirror.waiting = []
-    const isComplete = this.#clock.monotonic() >= mirror.completeAt
-    mirror.staleAt = isComplete ? Infinity : mirror.completeAt
+    const startedAt = this.#clock.monotonic()
+    mirror.staleAt = Infinity
     try {
       const snapshot = await this.#host.read(mirror.room)
-      if (!mirror.isOver) this.#replace(mirror, snapshot, isComplete)
+      if (mirror.isOver) return
+      // It has lost the latest, if not all, and perhaps nobody has noticed yet.
+      if (snapshot.number < mirror.number) this.#doubt(mirror)
+      const isComplete = startedAt >= mirror.completeAt
+      if (!isComplete) mirror.staleAt = Math.min(mirror.staleAt, mirror.completeAt)
+      this.#replace(mirror, snapshot, isComplete)
     } catch (error) {
       mirror.staleAt = this.#clock.monotonic()
       throw error

@@ -21,8 +21,11 @@ const ROUND = 10
 
 const ALL: ReadonlySet<Part> = new Set(['members', 'states'])
 
-/** Who is in a room, each with its connections, and what they are doing. */
-interface Answer { readonly users: ReadonlyMap<string, number>, readonly states: PresenceSnapshot['states'] }
+/** Who is in a room, and what they are doing. One for all who ask at once, be it thousands. */
+interface Answer {
+  readonly users: ReadonlyArray<{ user: string, connections: number }>
+  readonly states: ReadonlyArray<{ user: string, key: string }>
+}
 
 /** What a RedisPresence is made of. All nodes have the same times. */
 export interface RedisPresenceOptions {
@@ -81,8 +84,7 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
   async list (room: string): Promise<ReadonlyArray<{ user: string, connections: number }>> {
-    const { users } = await this.#questions.ask(room, 'members')
-    return Array.from(users, ([user, connections]) => ({ user, connections }))
+    return (await this.#questions.ask(room, 'members')).users
   }
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE; then it is lost, as what nobody waits for (as a rejection) */
@@ -92,8 +94,7 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
   async states (room: string): Promise<ReadonlyArray<{ user: string, key: string }>> {
-    const { states } = await this.#questions.ask(room, 'states')
-    return states.map(({ user, key }) => ({ user, key }))
+    return (await this.#questions.ask(room, 'states')).states
   }
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE; then it is not watched (as a rejection) */
@@ -142,7 +143,7 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
       if (parts.has('members')) mirror.listed(this.#listener, users)
       if (parts.has('states')) mirror.statesListed(this.#listener, states)
     })
-    return { users, states }
+    return { users: Array.from(users, ([user, connections]) => ({ user, connections })), states: states.map(({ user, key }) => ({ user, key })) }
   }
 
   #renewSome (): void {

@@ -197,6 +197,31 @@ t.test('when Redis has lost its data, who is missing has not left before every n
   t.same(world.story(), ['-bob', 'ann:typing off'])
 })
 
+t.test('it is not read before Redis has said whether it had forgotten', async (t) => {
+  const world = await watching('ann')
+  world.mirrors.renewAll()
+  world.mirrors.renewSome()
+  await settled()
+  t.equal(world.reads.length, 1)
+  await world.renewed(true)
+  await world.last.answer(1, [])
+  t.same(world.story(), [])
+})
+
+t.test('a snapshot is older than what was known: Redis has lost something, and who is missing may enter again', async (t) => {
+  const world = await watching('ann', 'bob')
+  world.mirrors.renewAll()
+  await world.renewed(false)
+  await world.last.answer(9, ['carl'])
+  t.same(world.story(), ['+carl'])
+  world.entry(10, '+ann')
+  world.clock.advanceSync(RENEWAL)
+  world.mirrors.renewSome()
+  await settled()
+  await world.last.answer(11, ['ann', 'carl'])
+  t.same(world.story(), ['-bob'])
+})
+
 t.test('a renewal tells that Redis had forgotten: it is read again', async (t) => {
   const world = await watching('ann')
   for (let i = 0; i < 10; i++) world.mirrors.renewSome()
