@@ -67,14 +67,14 @@ interface Flying {
  * comes meanwhile is the next. So nothing overtakes, not even where Redis has to be given the script again.
  *
  * Who enters is there for as long as this node lives: Redis has a number for that, which is renewed. When Redis finds that it is over, be
- * it that nobody has renewed it or that the data are lost, the node goes on under another one, and all enter again.
+ * it that nobody has renewed it or that the data are lost, the node goes on under another one.
  */
 export class PresenceLane {
   readonly #link: Pick<RedisLink, 'run'>
   readonly #keys: Keys
   readonly #partition: number
   readonly #options: LaneOptions
-  readonly #onOver: (lane: PresenceLane) => void
+  readonly #enterAgain: (lane: PresenceLane) => void
   #life = newLife()
   /** Whether Redis has said that it has begun, and whether it is due to be renewed. */
   #isAlive = false
@@ -85,13 +85,13 @@ export class PresenceLane {
   #work: Promise<void> | null = null
   #latest: Promise<void> = Promise.resolve()
 
-  /** @param onOver Redis has none of those any more who have entered: they are to be due again */
-  constructor (link: Pick<RedisLink, 'run'>, keys: Keys, partition: number, options: LaneOptions, onOver: (lane: PresenceLane) => void) {
+  /** @param enterAgain has all who have entered due again */
+  constructor (link: Pick<RedisLink, 'run'>, keys: Keys, partition: number, options: LaneOptions, enterAgain: (lane: PresenceLane) => void) {
     this.#link = link
     this.#keys = keys
     this.#partition = partition
     this.#options = options
-    this.#onOver = onOver
+    this.#enterAgain = enterAgain
   }
 
   /**
@@ -116,6 +116,15 @@ export class PresenceLane {
   /** Does what is due, unless it is at it already. */
   kick (): void {
     if (this.#calls.length > 0 || this.#due.size > 0 || this.#isLifeDue) this.#work ??= this.#run()
+  }
+
+  /**
+   * Goes on under another number, because Redis may have lost something: when all have entered again, who is still there and should not
+   * be goes with the old number, as soon as the time of that is over.
+   */
+  beginAgain (): void {
+    this.#life = newLife()
+    this.#isAlive = this.#isLifeDue = false
   }
 
   /** That this node lives is due, if Redis knows of it. */
@@ -171,6 +180,7 @@ export class PresenceLane {
   /** @returns whether Redis has answered */
   async #fly (batch: readonly Flying[], isRenewed: boolean): Promise<boolean> {
     let replies: readonly Reply[]
+    const life = this.#life
     try {
       replies = await this.#send(batch.map(({ step }) => step), isRenewed ? 'goes on' : null)
     } catch (error) {
@@ -183,10 +193,16 @@ export class PresenceLane {
     const [time, isMore, isOver, ...changed] = replies
     this.#options.contact.kept(time as number)
     if (isOver === 1) {
-      this.#beginAgain(batch)
+      // Nothing of it was done.
+      this.#calls.unshift(...batch.filter(({ due }) => due === null))
+      for (const { due } of batch) if (due !== null) this.#due.add(due)
+      if (life === this.#life) {
+        this.beginAgain()
+        this.#enterAgain(this)
+      }
       return true
     }
-    if (isRenewed) {
+    if (isRenewed && life === this.#life) {
       this.#isAlive = true
       this.#isLifeDue = false
     }
@@ -196,15 +212,6 @@ export class PresenceLane {
       if (isMore === 1 && step.kind === 'watch' && due !== null) this.#due.add(due)
     }
     return true
-  }
-
-  /** Under another number, with what was not done for the sake of the old one. */
-  #beginAgain (batch: readonly Flying[]): void {
-    this.#life = newLife()
-    this.#isAlive = this.#isLifeDue = false
-    this.#calls.unshift(...batch.filter(({ due }) => due === null))
-    for (const { due } of batch) if (due !== null) this.#due.add(due)
-    this.#onOver(this)
   }
 
   /** @param life what becomes of it; null: nothing */

@@ -120,6 +120,7 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
   onLost (partition: number): void {
     const lane = this.#lanes[partition] as PresenceLane
     this.#mirrors.renewAll(partition)
+    lane.beginAgain()
     this.#members.renewAll(lane)
     lane.kick()
   }
@@ -162,6 +163,9 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
     if (this.#isClosed) return
     this.#mirrors.renewAll()
     this.#members.renewAll()
-    for (const lane of this.#lanes) lane.kick()
+    for (const lane of this.#lanes) {
+      lane.beginAgain()
+      lane.kick()
+    }
   }
 }

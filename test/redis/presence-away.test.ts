@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { pack } from '../../lib/redis/presence-codec.js'
 import { counts, hears, presenceCluster, untilCounts } from '../helpers/redis-presence.js'
 import { freePort, RedisServer } from '../helpers/redis-server.js'
 import { TcpProxy } from '../helpers/tcp-proxy.js'
@@ -134,6 +135,27 @@ t.test('somebody has emptied Redis: all enter again, without a word of it', asyn
   await one.presence.enter('watched', 'carl', '3')
   await until(() => other.listener.story('watched').includes('+carl'), 'what comes after')
   t.same(other.listener.story('watched').sort(), ['+ann', '+bob', '+carl'])
+})
+
+t.test('Redis comes back behind: who left in what it has lost is there for no longer than a dead node', async (t) => {
+  const { server, start } = await setup(t)
+  const proxy = await TcpProxy.start(t, () => server.port)
+  const times = { renewal: 500, ttl: 1_500 }
+  const [one, other] = [await start({ ...times, url: `redis://127.0.0.1:${proxy.port}` }), await start(times)]
+  await other.presence.watch('room')
+  await one.presence.enter('room', 'ann', '1')
+  await one.presence.enter('room', 'bob', '2')
+  const { link, keys } = other
+  const pair = pack('ann', '1')
+  const score = await link.call('ZSCORE', keys.presence('room'), pair) as Buffer
+  await one.presence.leave('room', 'ann', '1')
+  await link.call('ZADD', keys.presence('room'), score, pair)
+  await link.call('ZADD', keys.presenceIndex('room'), 0, `c${pair}`)
+  t.equal(await counts(other, 'room'), 'ann 1,bob 1')
+  proxy.cut()
+  await untilCounts(other, 'room', 'bob 1')
+  await until(() => other.listener.story('room').at(-1) === '-ann', 'the end of who had left')
+  t.equal(await counts(one, 'room'), 'bob 1')
 })
 
 t.test('Redis is not there: who enters meanwhile is there when it is', async (t) => {
