@@ -79,6 +79,22 @@ t.test('everybody is renewed once in a round', async (t) => {
   t.equal(redis.steps, 40)
 })
 
+t.test('those who come and go in a room are spread over the round as those who stay', async (t) => {
+  const { redis, members, lane } = setup()
+  const [here, turns] = [640, [] as number[]]
+  for (let i = 0; i < 3 * here; i++) {
+    await members.enter('room', 'ann', `${i}`)
+    if (i >= here) await members.leave('room', 'ann', `${i - here}`)
+  }
+  for (let i = 0; i < TURNS; i++) {
+    redis.steps = 0
+    members.renewSome()
+    await lane.drain()
+    turns.push(redis.steps)
+  }
+  t.same(turns, Array(TURNS).fill(64))
+})
+
 t.test('who enters while Redis is away enters later; who left meanwhile does not, and is forgotten', async (t) => {
   const { redis, members, lane } = setup()
   redis.state = 'away'
