@@ -119,9 +119,9 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
   /** With what the bus has lost Redis may have lost more. */
   onLost (partition: number): void {
     const lane = this.#lanes[partition] as PresenceLane
-    this.#mirrors.renewAll(partition)
     lane.beginAgain()
     this.#members.renewAll(lane)
+    this.#mirrors.renewAll(partition)
     lane.kick()
   }
 
@@ -158,11 +158,11 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
     }
   }
 
-  /** Redis is back: with what it had, or without. */
+  /** Redis is back: with what it had, or without. First who is there, of whom then nobody has to be told. */
   #renewAll (): void {
     if (this.#isClosed) return
-    this.#mirrors.renewAll()
     this.#members.renewAll()
+    this.#mirrors.renewAll()
     for (const lane of this.#lanes) {
       lane.beginAgain()
       lane.kick()
