@@ -16,7 +16,7 @@ const COST = {
   // npm run bench:redis, on Redis 7.0.15 and 2 cores of an AMD EPYC, one of which the script itself kept busy.
   node: { micros: 117 },
   connection: { bytes: 606, heap: 147, claim: 31, renewal: 11, removal: 10 },
-  member: { bytes: 141, heap: 319, enter: 14, renewal: 7, leave: 11 },
+  member: { bytes: 141, heap: 324, enter: 15, renewal: 9, leave: 11 },
   room: { heap: 1_097, subscribe: 13, audit: 7 },
   bus: { alone: 211, batched: 2_076 },
   // A room with a log of 20: a stream takes 4 KB at once.
@@ -29,7 +29,7 @@ const COST = {
 }
 
 /** What nodes do, whether anybody asks or not: seconds, and entries per script. As in lib/redis. */
-const RHYTHM = { renewal: 30, audit: 600, turn: 2.5, batch: 100, presenceBatch: 256, presenceTurn: 1, streamTtl: 300, streamLength: 100_000 }
+const RHYTHM = { renewal: 30, audit: 600, turn: 2.5, batch: 100, presenceRound: 300, presenceBatch: 256, presenceTurn: 1, life: 5, streamTtl: 300, streamLength: 100_000 }
 
 /** The application that the tables are about. */
 const APP = { connectionsPerNode: 50_000, rooms: 3, members: 100, publishers: 0.01 }
@@ -119,12 +119,12 @@ function clusterOf (connections, partitions) {
   const perNode = connections / nodes
   const publications = connections * APP.publishers
   const scripts = {
-    directory: nodes * scriptsPerSecond(perNode, partitions, RHYTHM.turn, RHYTHM.batch),
-    presence: nodes * scriptsPerSecond(perNode * APP.rooms, partitions, RHYTHM.presenceTurn, RHYTHM.presenceBatch)
+    directory: nodes * scriptsPerSecond(perNode, partitions, RHYTHM.turn, RHYTHM.renewal, RHYTHM.batch),
+    presence: nodes * (partitions / RHYTHM.life + scriptsPerSecond(perNode * APP.rooms, partitions, RHYTHM.presenceTurn, RHYTHM.presenceRound, RHYTHM.presenceBatch))
   }
   const load = {
     directory: (connections / RHYTHM.renewal * connection.renewal + scripts.directory * script.micros) / 1e6,
-    presence: (members / RHYTHM.renewal * member.renewal + scripts.presence * script.micros) / 1e6,
+    presence: (members / RHYTHM.presenceRound * member.renewal + scripts.presence * script.micros) / 1e6,
     rooms: (rooms * onNodes / RHYTHM.audit * room.audit + nodes * node.micros) / 1e6,
     publications: publications * costOf(COST.publication.alone, nodes) / 1e6
   }
@@ -153,8 +153,8 @@ function roomsOf (connections) {
 }
 
 /** Of one node: each partition in its turn, as many scripts as its share needs. */
-function scriptsPerSecond (entries, partitions, turn, batch) {
-  return partitions / turn * Math.ceil(entries / partitions * turn / RHYTHM.renewal / batch)
+function scriptsPerSecond (entries, partitions, turn, round, batch) {
+  return partitions / turn * Math.ceil(entries / partitions * turn / round / batch)
 }
 
 function nodesFor (connections) { return Math.max(2, Math.ceil(connections / APP.connectionsPerNode)) }

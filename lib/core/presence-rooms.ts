@@ -1,6 +1,11 @@
 import type { Clock, Timer } from './ports.js'
 import { PresenceRoom } from './presence-room.js'
 
+/** Milliseconds after which the event loop looks at sockets and timers before the next room is told of. */
+const SLICE_MS = 5
+/** Rooms whose listeners are told before the time is looked at. */
+const AT_ONCE = 16
+
 /** Rooms whose listeners are told what has changed: of each room once per interval at most. */
 export class PresenceRooms {
   readonly #clock: Clock
@@ -10,6 +15,8 @@ export class PresenceRooms {
   readonly #pending = new Set<string>()
   /** Runs while a room is pending. */
   #timer: Timer | null = null
+  /** Those of them of whom the listeners are still to be told for this interval. */
+  #names: Iterator<string> | null = null
 
   /** @param interval milliseconds between two diffs of a room; a state that is over is noticed no later than this */
   constructor (clock: Clock, interval: number) {
@@ -62,15 +69,39 @@ export class PresenceRooms {
   }
 
   #tick (): void {
+    // Still at it: what has changed since then is told with it, or in the next interval.
+    if (this.#names !== null) return
+    this.#names = [...this.#pending].values()
+    this.#tellSome()
+  }
+
+  #tellSome (): void {
+    const end = this.#clock.monotonic() + SLICE_MS
+    do {
+      if (!this.#tell(this.#names as Iterator<string>)) {
+        this.#names = null
+        return
+      }
+    } while (this.#clock.monotonic() < end)
+    this.#clock.defer(() => { this.#tellSome() })
+  }
+
+  /** @returns whether there may be more */
+  #tell (names: Iterator<string>): boolean {
     const tell: Array<() => void> = []
-    for (const name of [...this.#pending]) {
+    let next = names.next()
+    for (let i = 1; next.done !== true; i++) {
+      const name = next.value
       this.change(name, (room) => {
         room.expire(this.now)
         for (const { listener, diff } of room.take()) tell.push(() => { listener.onPresence(name, diff) })
       })
+      if (i === AT_ONCE) break
+      next = names.next()
     }
     // A listener may change rooms: that is told the next time.
     for (const fn of tell) fn()
+    return next.done !== true
   }
 
   #settle (): void {

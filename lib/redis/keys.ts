@@ -58,7 +58,10 @@ export class Keys {
   /** String with TTL: the place of the latest kick of a user. */
   kick (user: string): string { return this.#key(this.partitionOf(user), 'kick', user) }
 
-  /** Sorted set with TTL, as those that follow: who is in a room, by the time at which they are forgotten. */
+  /** Sorted set with TTL: the numbers under which nodes have members of rooms of this partition, by the time at which those are forgotten. */
+  lives (partition: number): string { return this.#key(partition, 'lives') }
+
+  /** Sorted set with TTL, as those that follow: who is in a room, by the number of its node. */
   presence (room: string): string { return this.#key(this.partitionOf(room), 'presence', room) }
 
   /** Sorted set with equal scores, so in the order of names: `c` and who is in a room, `s` and its states. Those of one user are beside each other. */

@@ -8,8 +8,9 @@ interface LocalRoom {
   readonly lane: PresenceLane
   /** By packed pair of user and connection. */
   readonly members: Map<string, Member>
-  /** Place of the first of them in the rota. */
+  /** Place of the first of them in the rota, and how many there have been. */
   readonly start: number
+  entered: number
 }
 
 /** A connection of this node in a room: whether it should be there, and what Redis may think of it. */
@@ -53,15 +54,15 @@ export interface MembersHost {
 }
 
 /**
- * Who is in which room through this node. They are entered again and again, by which they stay; and what Redis could not be told
- * it is told later. Of those that have left, only those are kept that Redis may still think are there.
+ * Who is in which room through this node. They are entered again now and then, so that what Redis may have lost of them does not
+ * stay lost; and what Redis could not be told it is told later. Of those that have left, only those are kept that Redis may still think are there.
  */
 export class PresenceMembers {
   readonly #host: MembersHost
   readonly #rooms = new Map<string, LocalRoom>()
   readonly #rota: Rota<Member>
 
-  /** @param turns in how many parts they are renewed */
+  /** @param turns in how many parts they are entered again */
   constructor (host: MembersHost, turns: number) {
     this.#host = host
     this.#rota = new Rota(turns)
@@ -97,9 +98,12 @@ export class PresenceMembers {
   /** Those whose turn it is are due. */
   renewSome (): void { for (const member of this.#rota.next()) member.room.lane.add(member) }
 
-  /** All are due: nobody knows what Redis knows. */
-  renewAll (): void {
-    for (const { lane, members } of this.#rooms.values()) for (const member of members.values()) lane.add(member)
+  /** All are due, or those of one lane: nobody knows what Redis knows. */
+  renewAll (only?: PresenceLane): void {
+    for (const { lane, members } of this.#rooms.values()) {
+      if (only !== undefined && lane !== only) continue
+      for (const member of members.values()) lane.add(member)
+    }
   }
 
   /** All have left, and that is due. */
@@ -134,13 +138,13 @@ export class PresenceMembers {
   #ensure (name: string, pair: string): Member {
     let room = this.#rooms.get(name)
     if (room === undefined) {
-      room = { name, lane: this.#host.laneOf(name), members: new Map(), start: this.#rota.start() }
+      room = { name, lane: this.#host.laneOf(name), members: new Map(), start: this.#rota.start(), entered: 0 }
       this.#rooms.set(name, room)
     }
     let member = room.members.get(pair)
     if (member === undefined) {
       member = new Member(room, pair, this.#host, (member) => { this.#settle(member) })
-      this.#rota.add(member, room.start, room.members.size)
+      this.#rota.add(member, room.start, room.entered++)
       room.members.set(pair, member)
     }
     return member

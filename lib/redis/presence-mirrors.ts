@@ -1,10 +1,11 @@
 import type { Clock, PresenceListener } from '../core/ports.js'
 import type { PresenceRooms } from '../core/presence-rooms.js'
-import type { Bus, BusListener } from './bus.js'
+import type { Bus } from './bus.js'
 import { readEntry, type PresenceChange } from './presence-codec.js'
 import type { Due, PresenceLane, Step } from './presence-lane.js'
 import type { PresenceSnapshot } from './presence-snapshot.js'
 import { Rota, type InTurn } from './rota.js'
+import { Turns } from './turns.js'
 
 /** What the mirrors of a node need of it. */
 export interface MirrorsHost {
@@ -26,6 +27,8 @@ class Mirror implements Due, InTurn {
   /** Whether there was a snapshot. */
   isFilled = false
   isOver = false
+  /** Whether nobody will watch this room here again. */
+  isLast = false
   /** Number of the entry of the bus up to which a snapshot has told everything. */
   number = 0
   /** What came while a snapshot was asked for; null: none is. */
@@ -35,6 +38,8 @@ class Mirror implements Due, InTurn {
   completeAt = -Infinity
   /** Whether Redis may have been told that it is watched, and may have answered that it had forgotten. */
   isUnsure = false
+  /** Whether that answer has to come before a snapshot: from one of a Redis that has forgotten nobody is missing. */
+  isAsking = false
   readonly #onDone: (mirror: Mirror, isNew: boolean) => void
 
   constructor (room: string, partition: number, onDone: (mirror: Mirror, isNew: boolean) => void) {
@@ -43,11 +48,15 @@ class Mirror implements Due, InTurn {
     this.#onDone = onDone
   }
 
-  step (): Step | null { return this.isOver ? null : { kind: 'watch', room: this.room } }
+  step (): Step | null {
+    if (this.isOver && !this.isLast) return null
+    return { kind: this.isLast ? 'unwatch' : 'watch', room: this.room }
+  }
 
   done (isNew: boolean): void {
-    this.#onDone(this, isNew || this.isUnsure)
-    this.isUnsure = false
+    const isUnsure = this.isUnsure
+    this.isUnsure = this.isAsking = false
+    this.#onDone(this, isNew || isUnsure)
   }
 
   failed (): void { this.isUnsure = true }
@@ -57,7 +66,7 @@ class Mirror implements Due, InTurn {
  * The rooms that this node watches, as Redis has them: a snapshot, and then what the bus tells. Of each, Redis is told again and
  * again that it is watched, or nobody would write to the bus what happens there.
  */
-export class PresenceMirrors implements BusListener {
+export class PresenceMirrors {
   readonly #host: MirrorsHost
   readonly #bus: Bus
   readonly #clock: Clock
@@ -66,6 +75,9 @@ export class PresenceMirrors implements BusListener {
   readonly #renewal: number
   readonly #mirrors = new Map<string, Mirror>()
   readonly #rota: Rota<Mirror>
+  readonly #turns = new Turns()
+  /** By partition, those that are to be read: one after the other. */
+  readonly #stale = new Map<number, Set<Mirror>>()
 
   /** @param renewal milliseconds within which every node renews what is there @param turns in how many parts that is done */
   constructor (host: MirrorsHost, bus: Bus, clock: Clock, rooms: PresenceRooms, listener: PresenceListener, renewal: number, turns: number) {
@@ -100,8 +112,13 @@ export class PresenceMirrors implements BusListener {
     await this.#host.laneOf(room).push({ kind: 'unwatch', room }).catch(() => {})
   }
 
-  async unwatchAll (): Promise<void> {
-    await Promise.all([...this.#mirrors.keys()].map(async (room) => { await this.unwatch(room) }))
+  /** Nothing is watched any more, and that is due. */
+  unwatchAll (): void {
+    for (const mirror of this.#mirrors.values()) {
+      this.#end(mirror)
+      mirror.isLast = true
+      this.#host.laneOf(mirror.room).add(mirror)
+    }
   }
 
   /** Those whose turn it is are due, and Redis is asked where it has to be asked again. */
@@ -110,28 +127,25 @@ export class PresenceMirrors implements BusListener {
     for (const mirror of this.#mirrors.values()) this.#readIfStale(mirror)
   }
 
-  /** All are due, and are read again then: nobody knows what has happened. */
-  renewAll (): void {
-    for (const mirror of this.#mirrors.values()) this.#renew(mirror)
+  /** All are due, or those of one partition, and are read again then: nobody knows what has happened. */
+  renewAll (partition?: number): void {
+    for (const mirror of this.#mirrors.values()) {
+      if (partition !== undefined && mirror.partition !== partition) continue
+      mirror.staleAt = this.#clock.monotonic()
+      mirror.isAsking = true
+      this.#host.laneOf(mirror.room).add(mirror)
+    }
   }
 
   /** @throws Error for an entry that cannot be read: then it is lost */
-  onEntry (_partition: number, _node: string, rest: readonly Buffer[]): void {
+  onEntry (fields: readonly Buffer[]): void {
     if (this.#mirrors.size === 0) return
-    const { number, changes } = readEntry(rest)
+    const { number, changes } = readEntry(fields)
     for (const change of changes) {
       const mirror = this.#mirrors.get(change.room)
       if (mirror === undefined || !mirror.isHeld) continue
       if (mirror.waiting === null) this.#apply(mirror, number, change)
       else mirror.waiting.push({ number, change })
-    }
-  }
-
-  onLost (partition: number): void {
-    for (const mirror of this.#mirrors.values()) {
-      if (mirror.partition !== partition) continue
-      this.#renew(mirror)
-      this.#host.laneOf(mirror.room).kick()
     }
   }
 
@@ -164,34 +178,55 @@ export class PresenceMirrors implements BusListener {
     if (mirror.isHeld) this.#bus.release(mirror.partition)
   }
 
-  #renew (mirror: Mirror): void {
-    mirror.staleAt = this.#clock.monotonic()
-    this.#host.laneOf(mirror.room).add(mirror)
-  }
-
   #renewed (mirror: Mirror, isNew: boolean): void {
     if (mirror.isOver) return
     if (isNew) {
-      // Redis has lost what it had, or this node was away for long. Who lives has entered again when a renewal has passed.
       mirror.staleAt = this.#clock.monotonic()
-      mirror.completeAt = mirror.staleAt + this.#renewal
+      this.#doubt(mirror)
     }
     this.#readIfStale(mirror)
   }
 
+  /** Redis has lost what it had, or this node was away for long. Who lives has entered again when a renewal has passed. */
+  #doubt (mirror: Mirror): void { mirror.completeAt = this.#clock.monotonic() + this.#renewal }
+
   #readIfStale (mirror: Mirror): void {
-    if (mirror.staleAt > this.#clock.monotonic() || mirror.waiting !== null || !mirror.isFilled) return
-    // It stays stale.
-    this.#read(mirror).catch(() => {})
+    if (!this.#isStale(mirror)) return
+    const { partition } = mirror
+    const stale = this.#stale.get(partition)
+    if (stale !== undefined) {
+      stale.add(mirror)
+      return
+    }
+    this.#stale.set(partition, new Set([mirror]))
+    // What fails stays stale, and waits for the next renewal with the others.
+    this.#readStale(partition).catch(() => {}).finally(() => { this.#stale.delete(partition) })
+  }
+
+  #isStale (mirror: Mirror): boolean { return mirror.staleAt <= this.#clock.monotonic() && !mirror.isAsking && mirror.waiting === null && mirror.isFilled && !mirror.isOver }
+
+  /** There may be thousands: neither Redis nor the event loop is asked for all at once. */
+  async #readStale (partition: number): Promise<void> {
+    const stale = this.#stale.get(partition) ?? new Set()
+    for (const mirror of stale) {
+      stale.delete(mirror)
+      await this.#turns.next()
+      if (this.#isStale(mirror)) await this.#read(mirror)
+    }
   }
 
   async #read (mirror: Mirror): Promise<void> {
     const waiting: NonNullable<Mirror['waiting']> = mirror.waiting = []
-    const isComplete = this.#clock.monotonic() >= mirror.completeAt
-    mirror.staleAt = isComplete ? Infinity : mirror.completeAt
+    const startedAt = this.#clock.monotonic()
+    mirror.staleAt = Infinity
     try {
       const snapshot = await this.#host.read(mirror.room)
-      if (!mirror.isOver) this.#replace(mirror, snapshot, isComplete)
+      if (mirror.isOver) return
+      // It has lost the latest, if not all, and perhaps nobody has noticed yet.
+      if (snapshot.number < mirror.number) this.#doubt(mirror)
+      const isComplete = startedAt >= mirror.completeAt
+      if (!isComplete) mirror.staleAt = Math.min(mirror.staleAt, mirror.completeAt)
+      this.#replace(mirror, snapshot, isComplete)
     } catch (error) {
       mirror.staleAt = this.#clock.monotonic()
       throw error

@@ -25,8 +25,9 @@ const READ = new Script('presence-read')
  * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
  */
 export async function readRoom (link: Pick<RedisLink, 'run'>, keys: Keys, room: string, parts: ReadonlySet<Part>): Promise<PresenceSnapshot> {
-  const roomKeys = [keys.presence(room), keys.presenceIndex(room), keys.states(room), keys.batches(keys.partitionOf(room))]
-  const [number, members, states] = await link.run(READ, roomKeys, [Array.from(parts, (part) => WHAT[part]).join('')]) as [number, readonly Buffer[], readonly Reply[]]
+  const partition = keys.partitionOf(room)
+  const roomKeys = [keys.presence(room), keys.presenceIndex(room), keys.states(room), keys.batches(partition), keys.lives(partition)]
+  const [number, members, states] = await link.run(READ, roomKeys, [Array.from(parts, (part) => WHAT[part]).join('')]) as [number, ReadonlyArray<readonly Buffer[]>, readonly Reply[]]
   const read: Array<{ user: string, key: string, ttl: number }> = []
   for (let i = 0; i < states.length; i += 2) {
     const [user, key] = unpack(states[i] as Buffer)
@@ -34,7 +35,7 @@ export async function readRoom (link: Pick<RedisLink, 'run'>, keys: Keys, room: 
   }
   return {
     number,
-    members: members.map((pair) => {
+    members: members.flat().map((pair) => {
       const [user, connectionId] = unpack(pair)
       return { user, connectionId }
     }),

@@ -1,6 +1,6 @@
 import type { Clock, Presence, PresenceListener, Timer } from '../core/ports.js'
 import { PresenceRooms } from '../core/presence-rooms.js'
-import type { Bus } from './bus.js'
+import type { Bus, BusListener } from './bus.js'
 import { Contact } from './contact.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
@@ -10,14 +10,22 @@ import { PresenceMembers, type MembersHost } from './presence-members.js'
 import { PresenceMirrors, type MirrorsHost } from './presence-mirrors.js'
 import { PresenceQuestions } from './presence-questions.js'
 import { readRoom, type Part, type PresenceSnapshot } from './presence-snapshot.js'
+import { Turns } from './turns.js'
 
-/** In how many parts everything is renewed. */
+/** In how many parts is done what has to be done within a renewal. */
 const TURNS = 30
+/** In so many turns this node says once that it lives, by partition: by that it also learns that Redis has lost its data. */
+const LIFE_TURNS = 5
+/** Renewals within which everybody is entered again, against what Redis may have lost without telling. */
+const ROUND = 10
 
 const ALL: ReadonlySet<Part> = new Set(['members', 'states'])
 
-/** Who is in a room, each with its connections, and what they are doing. */
-interface Answer { readonly users: ReadonlyMap<string, number>, readonly states: PresenceSnapshot['states'] }
+/** Who is in a room, and what they are doing. One for all who ask at once, be it thousands. */
+interface Answer {
+  readonly users: ReadonlyArray<{ user: string, connections: number }>
+  readonly states: ReadonlyArray<{ user: string, key: string }>
+}
 
 /** What a RedisPresence is made of. All nodes have the same times. */
 export interface RedisPresenceOptions {
@@ -28,19 +36,19 @@ export interface RedisPresenceOptions {
   readonly clock: Clock
   /** Milliseconds between two diffs of a room. */
   readonly interval: number
-  /** Milliseconds after which Redis forgets who was not renewed: the node has died. */
+  /** Milliseconds after which a node that has not said that it lives is dead. */
   readonly ttl: number
-  /** Milliseconds within which everybody is renewed once. A third of `ttl`, so that two may fail. */
+  /** Milliseconds within which it does, and within which Redis is told once what this node watches. A third of `ttl`, so that two may fail. */
   readonly renewal: number
   /** Entries of the bus of a partition, about as many as are kept (XADD MAXLEN ~). */
   readonly busLength: number
 }
 
 /**
- * Presence on Redis. Everybody in a room has an expiry there, and is renewed by its own node; who watches a room has a mirror of
- * it, which the bus keeps up to date. What Redis could not be told while it was away it is told later.
+ * Presence on Redis. Everybody in a room is there for as long as its node lives, which that renews; who watches a room has a mirror
+ * of it, which the bus keeps up to date. What Redis could not be told while it was away it is told later.
  */
-export class RedisPresence implements Presence, MembersHost, MirrorsHost {
+export class RedisPresence implements Presence, BusListener, MembersHost, MirrorsHost {
   readonly #options: RedisPresenceOptions
   readonly #listener: PresenceListener
   readonly #rooms: PresenceRooms
@@ -49,20 +57,21 @@ export class RedisPresence implements Presence, MembersHost, MirrorsHost {
   readonly #mirrors: PresenceMirrors
   readonly #questions: PresenceQuestions<Answer>
   readonly #timer: Timer
+  #turn = 0
   #isClosed = false
 
   /** It listens to the bus and to the link, which are the caller's to end after it. */
   constructor (options: RedisPresenceOptions, listener: PresenceListener) {
-    const { link, bus, keys, clock, interval, renewal } = options
+    const { link, bus, keys, clock, interval, ttl, renewal } = options
     this.#options = options
     this.#listener = listener
     this.#rooms = new PresenceRooms(clock, interval)
-    const laneOptions = { ...options, contact: new Contact(renewal) }
-    this.#lanes = Array.from({ length: keys.partitions }, (_, partition) => new PresenceLane(link, keys, partition, laneOptions))
-    this.#members = new PresenceMembers(this, TURNS)
+    const laneOptions = { ...options, kept: 2 * (ROUND * renewal + ttl), contact: new Contact(renewal), turns: new Turns() }
+    this.#lanes = Array.from({ length: keys.partitions }, (_, partition) => new PresenceLane(link, keys, partition, laneOptions, (lane) => { this.#members.renewAll(lane) }))
+    this.#members = new PresenceMembers(this, ROUND * TURNS)
     this.#mirrors = new PresenceMirrors(this, bus, clock, this.#rooms, listener, renewal, TURNS)
     this.#questions = new PresenceQuestions((room) => this.laneOf(room), async (room, parts) => await this.#answer(room, parts))
-    bus.listen('presence', this.#mirrors)
+    bus.listen('presence', this)
     link.listen({ onReady: () => { this.#renewAll() }, onAway: () => {} })
     this.#timer = clock.every(Math.ceil(renewal / TURNS), () => { this.#renewSome() })
   }
@@ -75,8 +84,7 @@ export class RedisPresence implements Presence, MembersHost, MirrorsHost {
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
   async list (room: string): Promise<ReadonlyArray<{ user: string, connections: number }>> {
-    const { users } = await this.#questions.ask(room, 'members')
-    return Array.from(users, ([user, connections]) => ({ user, connections }))
+    return (await this.#questions.ask(room, 'members')).users
   }
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE; then it is lost, as what nobody waits for (as a rejection) */
@@ -86,8 +94,7 @@ export class RedisPresence implements Presence, MembersHost, MirrorsHost {
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
   async states (room: string): Promise<ReadonlyArray<{ user: string, key: string }>> {
-    const { states } = await this.#questions.ask(room, 'states')
-    return states.map(({ user, key }) => ({ user, key }))
+    return (await this.#questions.ask(room, 'states')).states
   }
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE; then it is not watched (as a rejection) */
@@ -100,9 +107,22 @@ export class RedisPresence implements Presence, MembersHost, MirrorsHost {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#timer.cancel()
-    const unwatched = this.#mirrors.unwatchAll()
+    this.#mirrors.unwatchAll()
     this.#members.leaveAll()
-    await Promise.all([unwatched, ...this.#lanes.map(async (lane) => { await lane.drain() })])
+    await Promise.all(this.#lanes.map(async (lane) => { await lane.close() }))
+  }
+
+  /* ---- BusListener ---- */
+
+  onEntry (_partition: number, _node: string, rest: readonly Buffer[]): void { this.#mirrors.onEntry(rest) }
+
+  /** With what the bus has lost Redis may have lost more. */
+  onLost (partition: number): void {
+    const lane = this.#lanes[partition] as PresenceLane
+    lane.beginAgain()
+    this.#members.renewAll(lane)
+    this.#mirrors.renewAll(partition)
+    lane.kick()
   }
 
   /* ---- MembersHost, MirrorsHost ---- */
@@ -124,21 +144,28 @@ export class RedisPresence implements Presence, MembersHost, MirrorsHost {
       if (parts.has('members')) mirror.listed(this.#listener, users)
       if (parts.has('states')) mirror.statesListed(this.#listener, states)
     })
-    return { users, states }
+    return { users: Array.from(users, ([user, connections]) => ({ user, connections })), states: states.map(({ user, key }) => ({ user, key })) }
   }
 
   #renewSome (): void {
     if (!this.isReady) return
     this.#members.renewSome()
     this.#mirrors.renewSome()
-    for (const lane of this.#lanes) lane.kick()
+    this.#turn++
+    for (const [i, lane] of this.#lanes.entries()) {
+      if ((this.#turn + i) % LIFE_TURNS === 0) lane.renewLife()
+      lane.kick()
+    }
   }
 
-  /** Redis is back: with what it had, or without. */
+  /** Redis is back: with what it had, or without. First who is there, of whom then nobody has to be told. */
   #renewAll (): void {
     if (this.#isClosed) return
-    this.#mirrors.renewAll()
     this.#members.renewAll()
-    for (const lane of this.#lanes) lane.kick()
+    this.#mirrors.renewAll()
+    for (const lane of this.#lanes) {
+      lane.beginAgain()
+      lane.kick()
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { pack } from '../../lib/redis/presence-codec.js'
 import { counts, hears, presenceCluster, untilCounts } from '../helpers/redis-presence.js'
 import { freePort, RedisServer } from '../helpers/redis-server.js'
 import { TcpProxy } from '../helpers/tcp-proxy.js'
@@ -42,7 +43,7 @@ t.test('Redis comes back empty: all enter again, who left is gone, and nobody is
   t.equal(await outcome(one.presence.enter('room', 'dan', 'dan 1')), UNAVAILABLE)
   t.equal(await outcome(one.presence.enter('room', 'eve', 'eve 1')), UNAVAILABLE)
   t.equal(await outcome(one.presence.leave('room', 'eve', 'eve 1')), UNAVAILABLE)
-  for (const call of [one.presence.list('room'), one.presence.states('room'), one.presence.setState('room', 'bob', 'typing', 1_000), one.presence.watch('another')]) t.equal(await outcome(call), UNAVAILABLE)
+  t.same(await Promise.all([one.presence.list('room'), one.presence.states('room'), one.presence.setState('room', 'bob', 'typing', 1_000), one.presence.watch('another')].map(outcome)), Array(4).fill(UNAVAILABLE))
   port = refusing
   await server.start()
   // The others are back first, and Redis has nothing of this one.
@@ -93,6 +94,68 @@ t.test('a link is cut for a while: both sides are right in the end', async (t) =
   await cut.presence.leave('room', 'dan', 'dan 1')
   await cut.presence.leave('room', 'bob', 'bob 1')
   t.equal(await counts(other, 'room'), 'bob 1,eve 1')
+})
+
+t.test('a node comes back after its time: also who watches since then is told, and nobody is told otherwise', async (t) => {
+  const { server, start } = await setup(t)
+  const refusing = await freePort()
+  let { port } = server
+  const proxy = await TcpProxy.start(t, () => port)
+  const times = { renewal: 500, ttl: 1_500 }
+  const cut = await start({ ...times, url: `redis://127.0.0.1:${proxy.port}` })
+  await cut.presence.enter('room', 'ann', '1')
+  port = refusing
+  proxy.cut()
+  const since = await start(times)
+  await untilCounts(since, 'room', '')
+  // Before it may take anybody for dead.
+  await since.presence.watch('room')
+  port = server.port
+  await untilCounts(since, 'room', 'ann 1')
+  await cut.presence.enter('room', 'bob', '2')
+  await until(() => since.listener.story('room').includes('+bob'), 'what comes after')
+  await sleep(2 * times.renewal)
+  t.equal(await counts(since, 'room'), 'ann 1,bob 1')
+  t.same(since.listener.story('room').filter((line) => line.startsWith('-')), [])
+  t.ok(since.listener.story('room').includes('+ann'))
+})
+
+t.test('somebody has emptied Redis: all enter again, without a word of it', async (t) => {
+  const { start } = await setup(t)
+  // Nobody is entered again by itself meanwhile.
+  const times = { renewal: 3_000, ttl: 9_000 }
+  const [one, other] = [await start(times), await start(times)]
+  await other.presence.watch('watched')
+  for (const room of ['room', 'watched']) {
+    await one.presence.enter(room, 'ann', '1')
+    await other.presence.enter(room, 'bob', '2')
+  }
+  await other.link.call('FLUSHALL')
+  for (const room of ['room', 'watched']) await untilCounts(other, room, 'ann 1,bob 1')
+  await one.presence.enter('watched', 'carl', '3')
+  await until(() => other.listener.story('watched').includes('+carl'), 'what comes after')
+  t.same(other.listener.story('watched').sort(), ['+ann', '+bob', '+carl'])
+})
+
+t.test('Redis comes back behind: who left in what it has lost is there for no longer than a dead node', async (t) => {
+  const { server, start } = await setup(t)
+  const proxy = await TcpProxy.start(t, () => server.port)
+  const times = { renewal: 500, ttl: 1_500 }
+  const [one, other] = [await start({ ...times, url: `redis://127.0.0.1:${proxy.port}` }), await start(times)]
+  await other.presence.watch('room')
+  await one.presence.enter('room', 'ann', '1')
+  await one.presence.enter('room', 'bob', '2')
+  const { link, keys } = other
+  const pair = pack('ann', '1')
+  const score = await link.call('ZSCORE', keys.presence('room'), pair) as Buffer
+  await one.presence.leave('room', 'ann', '1')
+  await link.call('ZADD', keys.presence('room'), score, pair)
+  await link.call('ZADD', keys.presenceIndex('room'), 0, `c${pair}`)
+  t.equal(await counts(other, 'room'), 'ann 1,bob 1')
+  proxy.cut()
+  await untilCounts(other, 'room', 'bob 1')
+  await until(() => other.listener.story('room').at(-1) === '-ann', 'the end of who had left')
+  t.equal(await counts(one, 'room'), 'bob 1')
 })
 
 t.test('Redis is not there: who enters meanwhile is there when it is', async (t) => {

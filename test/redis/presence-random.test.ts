@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { PresenceView } from '../helpers/presence-view.js'
 import { presenceCluster, untilCounts, type PresenceNode } from '../helpers/redis-presence.js'
-import { RedisServer } from '../helpers/redis-server.js'
+import { freePort, RedisServer } from '../helpers/redis-server.js'
 import { TcpProxy } from '../helpers/tcp-proxy.js'
 import { until } from '../helpers/until.js'
 
@@ -25,34 +25,55 @@ const step = fc.record({
   )
 })
 
-/** @param isCut whether the networks of the nodes are cut now and then @param isLost whether Redis forgets everything in the middle */
-function randomly (name: string, { isCut, isLost }: { isCut: boolean, isLost: boolean }): void {
+interface Faults {
+  /** Whether the networks of the nodes are cut now and then. */
+  readonly isCut?: boolean
+  /** Whether Redis forgets everything in the middle. */
+  readonly isLost?: boolean
+  /** Whether nodes die and others take their place, and some are away for longer than a node that is not heard of lives. */
+  readonly isDying?: boolean
+}
+
+function randomly (name: string, { isCut = false, isLost = false, isDying = false }: Faults): void {
   t.test(name, async (t) => {
     const seed = Number(process.env['PRESENCE_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
     t.comment(`PRESENCE_SEED=${seed}`)
     const steps = fc.sample(step, { seed, numRuns: STEPS })
     const server = await RedisServer.start(t)
-    const start = presenceCluster(t, { url: server.url, renewal: 1_500, ttl: 60_000 })
-    const proxies = await Promise.all([0, 1, 2].map(async () => await TcpProxy.start(t, () => server.port)))
-    const nodes = await Promise.all(proxies.map(async ({ port }) => await start({ url: `redis://127.0.0.1:${port}` })))
+    const refusing = await freePort()
+    const start = presenceCluster(t, { url: server.url, ...isDying ? { renewal: 200, ttl: 600 } : { renewal: 1_500, ttl: 60_000 } })
+    const isAway = [false, false, false]
+    const proxies = await Promise.all(isAway.map(async (_, n) => await TcpProxy.start(t, () => isAway[n] === true ? refusing : server.port)))
+    const nodes: PresenceNode[] = []
     const asks = await start()
     /** By node and room, as those who asked there see it. */
-    const views = nodes.map(() => new Map(ROOMS.map((room): [string, PresenceView[]] => [room, []])))
+    const views = proxies.map(() => new Map(ROOMS.map((room): [string, PresenceView[]] => [room, []])))
     const inside = new Map<string, boolean>()
     const calls: Array<Promise<unknown>> = []
     const watch = async ({ presence }: PresenceNode, room: string): Promise<void> => {
       while (!await presence.watch(room).then(() => true, () => false)) await sleep(20)
     }
-    for (const [i, node] of nodes.entries()) {
-      node.listener.then = (room, diff) => { for (const view of views[i]?.get(room) ?? []) view.apply(diff) }
+    const begin = async (n: number): Promise<void> => {
+      const node = nodes[n] = await start({ url: `redis://127.0.0.1:${proxies[n]?.port}` })
+      node.listener.then = (room, diff) => { for (const view of views[n]?.get(room) ?? []) view.apply(diff) }
       for (const room of ROOMS) await watch(node, room)
     }
+    const die = async (n: number): Promise<void> => {
+      const { listener, vanish } = nodes[n] as PresenceNode
+      listener.then = null
+      await vanish()
+      for (const room of ROOMS) views[n]?.set(room, [])
+      for (const key of inside.keys()) if ((JSON.parse(key) as unknown[])[2] === n) inside.delete(key)
+      await begin(n)
+    }
+    for (const n of isAway.keys()) await begin(n)
     for (const [i, { node: n, room, user, what }] of steps.entries()) {
       const node = nodes[n] as PresenceNode
       const { presence } = node
       if (what.do === 'wait') {
         await sleep(what.ms)
       } else if (what.do === 'again') {
+        if (isAway[n] === true) continue
         await presence.unwatch(room)
         views[n]?.set(room, [])
         await watch(node, room)
@@ -68,7 +89,17 @@ function randomly (name: string, { isCut, isLost }: { isCut: boolean, isLost: bo
       calls.at(-1)?.catch(() => { /* Its network is cut. */ })
       if (isCut && i % 60 === 30) proxies[n]?.cut()
       if (isLost && i === STEPS / 2) await asks.link.call('FLUSHALL')
+      if (isDying && i % 80 === 20) {
+        isAway[n] = true
+        proxies[n]?.cut()
+      }
+      if (isDying && i % 80 === 70) {
+        isAway.fill(false)
+        await die(n)
+        await sleep(300)
+      }
     }
+    isAway.fill(false)
     await Promise.allSettled(calls)
     for (const room of ROOMS) {
       const expected = new Map<string, number>()
@@ -88,7 +119,8 @@ function randomly (name: string, { isCut, isLost }: { isCut: boolean, isLost: bo
   })
 }
 
-t.jobs = 3
-randomly('whatever nodes do, whoever asked and applied the diffs sees the rooms as they are', { isCut: false, isLost: false })
-randomly('also when their networks are cut', { isCut: true, isLost: false })
+t.jobs = 4
+randomly('whatever nodes do, whoever asked and applied the diffs sees the rooms as they are', {})
+randomly('also when their networks are cut', { isCut: true })
 randomly('also when Redis forgets everything', { isCut: true, isLost: true })
+randomly('also when nodes die, or are away for longer than their time', { isDying: true })

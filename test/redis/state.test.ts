@@ -27,7 +27,7 @@ t.test('after the last node has closed, Redis has what docs/state.md says: no co
   await hubs[0]?.room('lobby').setEphemeral('ann', 'typing', 60_000)
   const kinds = async (): Promise<string[]> => (await redis.keys(`${prefix}:*`)).map((key) => key.slice(prefix.length + 1).replace('{0}:', '').replace(/[0-9a-f-]{36}/, '<id>')).sort()
   t.same(await kinds(), [
-    'batches', 'bus', 'config', 'conn:<id>', 'conn:<id>', 'fence', 'log:lobby', 'mark', 'meta:lobby', 'nodes', 'offline-expiry:bob', 'offline:bob',
+    'batches', 'bus', 'config', 'conn:<id>', 'conn:<id>', 'fence', 'lives', 'log:lobby', 'mark', 'meta:lobby', 'nodes', 'offline-expiry:bob', 'offline:bob',
     'presence-index:lobby', 'presence:lobby', 'states:lobby', 'user:ann', 'watch:lobby', '{inbox:<id>}', '{inbox:<id>}'
   ])
   for (const app of apps) await app.close()

@@ -17,7 +17,7 @@ t.test('FAULTS 69: no two keys are the same, whatever the names are', async (t) 
   const keys = new Keys('hub', 4)
   const all = [
     keys.nodes, keys.config,
-    ...[0, 1, 2, 3].flatMap((partition) => [keys.bus(partition), keys.batches(partition), keys.parked(partition), keys.fence(partition), keys.mark(partition)]),
+    ...[0, 1, 2, 3].flatMap((partition) => [keys.bus(partition), keys.batches(partition), keys.parked(partition), keys.fence(partition), keys.mark(partition), keys.lives(partition)]),
     ...HOSTILE_NAMES.flatMap((name) => [...ofName(keys, name), keys.inbox(name), keys.connection(null, name)])
   ]
   t.equal(new Set(all).size, all.length)
@@ -35,7 +35,7 @@ t.test('keys of one name, and those of its partition, are in one slot', async (t
     const keys = new Keys(prefix, 16)
     for (const name of HOSTILE_NAMES) {
       const partition = keys.partitionOf(name)
-      const tags = new Set([...ofName(keys, name), keys.connection(null, name), keys.bus(partition), keys.batches(partition), keys.fence(partition), keys.mark(partition), keys.parked(partition)].map(tagOf))
+      const tags = new Set([...ofName(keys, name), keys.connection(null, name), keys.bus(partition), keys.batches(partition), keys.fence(partition), keys.mark(partition), keys.lives(partition), keys.parked(partition)].map(tagOf))
       t.equal(tags.size, 1, JSON.stringify(name))
     }
   }

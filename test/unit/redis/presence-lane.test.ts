@@ -4,35 +4,48 @@ import { Keys } from '../../../lib/redis/keys.js'
 import type { Argument, Reply } from '../../../lib/redis/link.js'
 import { PresenceLane, type Due, type Step } from '../../../lib/redis/presence-lane.js'
 import type { Script } from '../../../lib/redis/script.js'
-import { settled } from '../../helpers/until.js'
+import { Turns } from '../../../lib/redis/turns.js'
+import { settled as turn } from '../../helpers/until.js'
 
 interface Batch {
   readonly keys: readonly string[]
+  /** Number of the life that is renewed, or 0; whether it may begin, and for how long it goes on. */
+  readonly life: readonly [number: number, mayBegin: number, ttl: number]
   /** How many may be removed, and until when. */
   readonly removes: readonly [most: number, till: number]
   /** As `e room pair ttl`. */
   readonly steps: string[]
   answer: (isMore?: boolean, ...changed: number[]) => Promise<void>
+  /** Redis takes this node for dead. */
+  over: () => Promise<void>
   fail: () => Promise<void>
 }
+
+/** What is due waits for a turn of its own. */
+const settled = async (): Promise<void> => { for (let i = 0; i < 2; i++) await turn() }
 
 /** The time of Redis. */
 let now = 1_700_000_000_000
 
 /** A Redis that answers when the test says so. */
-function setup (): { lane: PresenceLane, batches: Batch[] } {
+function setup (onOver = (_lane: PresenceLane): void => {}): { lane: PresenceLane, batches: Batch[] } {
   const batches: Batch[] = []
   const run = async (_script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> => await new Promise<Reply>((resolve, reject) => {
-    const count = Number(args[5])
-    const names = args.slice(6, 6 + count)
+    const count = Number(args[8])
+    const names = args.slice(9, 9 + count)
     const steps: string[] = []
-    for (let i = 6 + count; i < args.length; i += 4) steps.push([args[i], names[Number(args[i + 1]) - 1], args[i + 2], args[i + 3]].join(' '))
+    for (let i = 9 + count; i < args.length; i += 4) steps.push([args[i], names[Number(args[i + 1]) - 1], args[i + 2], args[i + 3]].join(' '))
     batches.push({
       keys,
-      removes: [Number(args[3]), Number(args[4])],
+      life: [Number(args[1]), Number(args[2]), Number(args[3])],
+      removes: [Number(args[6]), Number(args[7])],
       steps,
       answer: async (isMore = false, ...changed) => {
-        resolve([now, isMore ? 1 : 0, ...steps.map((_, i) => changed[i] ?? 1)])
+        resolve([now, isMore ? 1 : 0, 0, ...steps.map((_, i) => changed[i] ?? 1)])
+        await settled()
+      },
+      over: async () => {
+        resolve([now, 0, 1])
         await settled()
       },
       fail: async () => {
@@ -41,7 +54,7 @@ function setup (): { lane: PresenceLane, batches: Batch[] } {
       }
     })
   })
-  const lane = new PresenceLane({ run }, new Keys('hub', 1), 0, { nodeId: 'node', ttl: 90_000, busLength: 1_000, contact: new Contact(1_000) })
+  const lane = new PresenceLane({ run }, new Keys('hub', 1), 0, { nodeId: 'node', ttl: 90_000, kept: 900_000, busLength: 1_000, contact: new Contact(1_000), turns: new Turns() }, onOver)
   return { lane, batches }
 }
 
@@ -66,7 +79,7 @@ t.test('the steps of a turn go together, in their order, and what comes meanwhil
   calls.push(lane.push(enter('b')), lane.push({ kind: 'watch', room: 'room' }))
   await settled()
   t.same(batches.map(({ steps }) => steps), [['e room a 0', 's other k 5', 'l room a 0', 'u room  0']])
-  t.same(batches[0]?.keys, ['bus', 'batches', 'presence:room', 'presence-index:room', 'states:room', 'watch:room', 'presence:other', 'presence-index:other', 'states:other', 'watch:other'].map((key) => `hub:{0}:${key}`))
+  t.same(batches[0]?.keys, ['bus', 'batches', 'lives', 'presence:room', 'presence-index:room', 'states:room', 'watch:room', 'presence:other', 'presence-index:other', 'states:other', 'watch:other'].map((key) => `hub:{0}:${key}`))
   const isSettled = lane.settled
   await batches[0]?.answer(false, 1, 0, 1, 1)
   t.same(batches[1]?.steps, ['e room b 0', 'w room  0'])
@@ -166,4 +179,61 @@ t.test('nothing is removed before contact has lasted, nor when it breaks', async
   t.same(await removes(0), [500, now + 2_000])
   await batches[2]?.fail()
   t.same(await removes(0), [0, 0])
+})
+
+t.test('who enters is there under a number, which is renewed, and ends at the end', async (t) => {
+  const { lane, batches } = setup()
+  lane.renewLife()
+  lane.kick()
+  await settled()
+  t.same(batches, [], 'there is nobody')
+  lane.push({ kind: 'watch', room: 'room' }).catch(() => {})
+  await settled()
+  t.same(batches[0]?.life, [0, 1, 90_000])
+  await batches[0]?.answer()
+  lane.push(enter('a')).catch(() => {})
+  await settled()
+  const number = Number(batches[1]?.life[0])
+  t.ok(number > 0)
+  t.same(batches[1]?.life, [number, 1, 90_000])
+  await batches[1]?.fail()
+  lane.push(enter('b')).catch(() => {})
+  await settled()
+  t.same(batches[2]?.life, [number, 1, 90_000], 'it may have begun')
+  await batches[2]?.answer()
+  lane.renewLife()
+  lane.kick()
+  await settled()
+  t.same([batches[3]?.life, batches[3]?.steps], [[number, 0, 90_000], []])
+  await batches[3]?.fail()
+  t.equal(batches.length, 4, 'not by itself')
+  lane.kick()
+  await settled()
+  await batches[4]?.answer()
+  const closed = lane.close()
+  await settled()
+  t.same([batches[5]?.life, batches[5]?.steps], [[number, 0, 0], []])
+  await batches[5]?.fail()
+  await closed
+  t.equal(batches.length, 6)
+})
+
+t.test('when Redis has taken this node for dead, or has lost its data, all enter again under another number', async (t) => {
+  const again = new FakeDue(enter('a'))
+  const { lane, batches } = setup((lane) => { lane.add(again) })
+  lane.push(enter('a')).catch(() => {})
+  await settled()
+  await batches[0]?.answer()
+  const renewed = new FakeDue(enter('b'))
+  lane.add(renewed)
+  const left = lane.push({ kind: 'leave', room: 'room', pair: 'c' })
+  await settled()
+  lane.push(enter('d')).catch(() => {})
+  await batches[1]?.over()
+  t.same([renewed.told, renewed.failures], [[], 0])
+  t.same(batches[2]?.steps, ['l room c 0', 'e room d 0', 'e room b 0', 'e room a 0'])
+  t.not(batches[2]?.life[0], batches[0]?.life[0])
+  t.equal(batches[2]?.life[1], 1)
+  await batches[2]?.answer()
+  t.same([await left, renewed.told, again.told], [true, [true], [true]])
 })

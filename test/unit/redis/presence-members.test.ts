@@ -6,6 +6,7 @@ import { pack } from '../../../lib/redis/presence-codec.js'
 import { PresenceLane } from '../../../lib/redis/presence-lane.js'
 import { PresenceMembers } from '../../../lib/redis/presence-members.js'
 import type { Script } from '../../../lib/redis/script.js'
+import { Turns } from '../../../lib/redis/turns.js'
 
 const TURNS = 10
 
@@ -18,10 +19,10 @@ class FakeRedis {
   async run (_script: Script, _keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
     await Promise.resolve()
     if (this.state === 'away' || this.state === 'deaf') throw new Error(this.state)
-    const count = Number(args[5])
-    for (let i = 6 + count; i < args.length; i += 4) {
+    const count = Number(args[8])
+    for (let i = 9 + count; i < args.length; i += 4) {
       this.steps++
-      const name = `${args[5 + Number(args[i + 1])]} ${args[i + 2]}`
+      const name = `${args[8 + Number(args[i + 1])]} ${args[i + 2]}`
       if (args[i] === 'e') this.inside.add(name)
       else this.inside.delete(name)
     }
@@ -34,7 +35,7 @@ class FakeRedis {
 
 function setup (): { redis: FakeRedis, members: PresenceMembers, lane: PresenceLane } {
   const redis = new FakeRedis()
-  const lane = new PresenceLane(redis, new Keys('hub', 1), 0, { nodeId: 'node', ttl: 90_000, busLength: 1_000, contact: new Contact(1_000) })
+  const lane = new PresenceLane(redis, new Keys('hub', 1), 0, { nodeId: 'node', ttl: 90_000, kept: 900_000, busLength: 1_000, contact: new Contact(1_000), turns: new Turns() }, () => {})
   const members = new PresenceMembers({ laneOf: () => lane, get isReady () { return redis.isReady } }, TURNS)
   return { redis, members, lane }
 }
@@ -76,6 +77,22 @@ t.test('everybody is renewed once in a round', async (t) => {
     t.equal(redis.inside.size, 2 * (i + 1))
   }
   t.equal(redis.steps, 40)
+})
+
+t.test('those who come and go in a room are spread over the round as those who stay', async (t) => {
+  const { redis, members, lane } = setup()
+  const [here, turns] = [640, [] as number[]]
+  for (let i = 0; i < 3 * here; i++) {
+    await members.enter('room', 'ann', `${i}`)
+    if (i >= here) await members.leave('room', 'ann', `${i - here}`)
+  }
+  for (let i = 0; i < TURNS; i++) {
+    redis.steps = 0
+    members.renewSome()
+    await lane.drain()
+    turns.push(redis.steps)
+  }
+  t.same(turns, Array(TURNS).fill(64))
 })
 
 t.test('who enters while Redis is away enters later; who left meanwhile does not, and is forgotten', async (t) => {

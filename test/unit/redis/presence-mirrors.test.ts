@@ -84,7 +84,7 @@ class World {
       else if (ttl === undefined) fields.push('x', pack(user, key))
       else fields.push('s', pack(user, key), 't', ttl)
     }
-    this.mirrors.onEntry(0, 'node', fields.map((field) => Buffer.from(field)))
+    this.mirrors.onEntry(fields.map((field) => Buffer.from(field)))
   }
 
   /** What was told since it was asked last. */
@@ -135,10 +135,10 @@ t.test('an empty room is watched as any other', async (t) => {
 
 t.test('when something was lost, the room is read again, after Redis has been told that it is watched', async (t) => {
   const world = await watching('ann', 'bob')
-  world.mirrors.onLost(1)
+  world.mirrors.renewAll(1)
   await world.renewed(false)
   t.equal(world.reads.length, 1, 'it was another partition')
-  world.mirrors.onLost(0)
+  world.mirrors.renewAll(0)
   await world.renewed(false)
   world.entry(21, '+dan')
   await world.last.answer(20, ['bob', 'carl'], [{ user: 'bob', key: 'typing', ttl: 1_000 }])
@@ -166,9 +166,9 @@ t.test('it is read again as long as that fails', async (t) => {
 
 t.test('something is lost while it is read: it is read once more', async (t) => {
   const world = await watching('ann')
-  world.mirrors.onLost(0)
+  world.mirrors.renewAll(0)
   await world.renewed(false)
-  world.mirrors.onLost(0)
+  world.mirrors.renewAll(0)
   await world.renewed(false)
   t.equal(world.reads.length, 2)
   await world.last.answer(12, ['ann'])
@@ -195,6 +195,31 @@ t.test('when Redis has lost its data, who is missing has not left before every n
   await settled()
   await world.last.answer(3, ['carl', 'ann'])
   t.same(world.story(), ['-bob', 'ann:typing off'])
+})
+
+t.test('it is not read before Redis has said whether it had forgotten', async (t) => {
+  const world = await watching('ann')
+  world.mirrors.renewAll()
+  world.mirrors.renewSome()
+  await settled()
+  t.equal(world.reads.length, 1)
+  await world.renewed(true)
+  await world.last.answer(1, [])
+  t.same(world.story(), [])
+})
+
+t.test('a snapshot is older than what was known: Redis has lost something, and who is missing may enter again', async (t) => {
+  const world = await watching('ann', 'bob')
+  world.mirrors.renewAll()
+  await world.renewed(false)
+  await world.last.answer(9, ['carl'])
+  t.same(world.story(), ['+carl'])
+  world.entry(10, '+ann')
+  world.clock.advanceSync(RENEWAL)
+  world.mirrors.renewSome()
+  await settled()
+  await world.last.answer(11, ['ann', 'carl'])
+  t.same(world.story(), ['-bob'])
 })
 
 t.test('a renewal tells that Redis had forgotten: it is read again', async (t) => {
@@ -264,9 +289,9 @@ t.test('after unwatch nothing is told, wherever the watch was', async (t) => {
   t.same([world.held, world.mirrors.size, world.story(), world.clock.timers], [0, 0, [], 0])
   world.canPush = false
   const other = await watching('ann')
-  other.mirrors.onLost(0)
+  other.mirrors.renewAll(0)
   other.canPush = false
-  await other.mirrors.unwatchAll()
+  other.mirrors.unwatchAll()
   await other.renewed(false)
   other.entry(11, '+bob')
   for (let i = 0; i < 10; i++) other.mirrors.renewSome()
