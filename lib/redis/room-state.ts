@@ -14,6 +14,9 @@ export interface RoomState {
   heard: string
   /** Where the latest publication of this node stands that Redis has confirmed. */
   confirmed: StreamPosition
+  /** Publications of this node that Redis was sent, and that have neither gone to the members here nor failed; and whoever goes behind them. */
+  unsettled: number
+  behind: Array<() => void>
   /** Number of the entry of the bus up to which there is nothing for it: what it was when the position was asked for. */
   since: number
   /** What the bus has brought before the position was known, by number. */
@@ -40,5 +43,6 @@ export function knownOf ({ order, doubted, confirmed }: RoomState): StreamPositi
 /** This node knows where it stood. */
 export function learn (state: RoomState, { epoch }: StreamPosition, number: number): void {
   state.number = Math.max(state.number, number)
-  state.heard = epoch
+  // An earlier one is heard of late.
+  if (epoch > state.heard) state.heard = epoch
 }

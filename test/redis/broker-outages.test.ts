@@ -198,6 +198,25 @@ t.test('a stall of Redis: what has no position goes to the members here at once'
   t.same(a.listener.texts('room'), ['typing', 'here only'])
 })
 
+t.test('a room without history: what is published when Redis has gone does not overtake what it was sent before', async (t) => {
+  const { server, nodes } = await redisWorld(t, { policy: NO_HISTORY, durable: true })
+  const [a, b] = nodes as Two
+  for (const { broker } of [a, b]) await broker.subscribe('room')
+  a.proxy.hold('down')
+  const sent = a.broker.publish('room', '1', {})
+  await b.listener.atLeast(1)
+  await server.stop('SIGKILL')
+  a.proxy.cut()
+  await until(() => !a.node.link.isReady, 'the link to notice')
+  const later = range(2, 1_001).map(async (i) => await a.broker.publish('room', `${i}`, {}))
+  await t.rejects(a.broker.publish('room', 'one more', {}), { code: 'FST_HUB_BROKER_UNAVAILABLE' }, 'there is a bound')
+  await server.start()
+  t.equal((await sent).position?.offset, 1)
+  await Promise.all(later)
+  await b.listener.atLeast(1_001)
+  for (const { listener } of nodes) t.same(listener.texts('room'), range(1, 1_001).map(String))
+})
+
 t.test('a room with history: what Redis did not confirm in time is rejected, and bounded', async (t) => {
   const { server, nodes: [a] } = await redisWorld(t, { count: 1, timeout: 300 })
   const { broker, listener } = a as BrokerNode
