@@ -100,3 +100,13 @@ t.test('a log that is further than its room begins anew', async (t) => {
   t.equal((await a.broker.history('room', { epoch, offset: 1 }, 0)).recovered, false)
   t.equal((await a.broker.history('room', { epoch, offset: 2 }, 0)).recovered, true)
 })
+
+t.test('a room whose publications are kept for ever has no end from before', async (t) => {
+  const { nodes, redis } = await redisWorld(t, { policyOf: (i) => ({ size: 10, ttl: i === 0 ? 60_000 : 0, mode: 'log' }) })
+  const [a, b] = nodes as [BrokerNode, BrokerNode]
+  const kept = [a.node.keys.log('room'), a.node.keys.meta('room')]
+  await publishNumbers(a.broker, 'room', 1, 1)
+  for (const key of kept) t.ok(await redis.pttl(key) > 0, key)
+  await publishNumbers(b.broker, 'room', 2, 2)
+  for (const key of kept) t.equal(await redis.pttl(key), -1, key)
+})

@@ -95,6 +95,26 @@ t.test('many at one position are one question', async (t) => {
   t.ok(questions >= 1 && questions <= 3, `${questions} questions`)
 })
 
+t.test('an answer of before what is missed, for which others had asked, is no loss: the log is asked once more', async (t) => {
+  const late = await start(t)
+  const { broker, epoch, settle } = late
+  const slow = await fallBehind(late)
+  const history = broker.history.bind(broker)
+  const asked: unknown[] = []
+  broker.history = async (room, since, limit) => {
+    asked.push(since)
+    const offset = since?.offset ?? 0
+    return asked.length === 1 ? { position: { epoch, offset }, publications: [], recovered: true } : await history(room, since, limit)
+  }
+  slow.peer.read()
+  await settle()
+  await settle()
+  t.same(slow.log('a'), Array.from({ length: 15 }, (_, i) => i + 6))
+  t.same(slow.of('gap'), [])
+  t.ok(asked.length >= 2)
+  t.same(asked[1], asked[0], 'for the same')
+})
+
 t.test('a log that can not be asked ends the connection, which may come back; the error is reported', async (t) => {
   const late = await start(t)
   const { fake, broker, peer, settle } = late

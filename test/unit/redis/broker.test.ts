@@ -1,4 +1,5 @@
 import t from 'tap'
+import { EVERYONE } from '../../../lib/core/ports.js'
 import type { Bus } from '../../../lib/redis/bus.js'
 import { RedisBroker } from '../../../lib/redis/broker.js'
 import { Keys } from '../../../lib/redis/keys.js'
@@ -17,6 +18,10 @@ class FakeLink {
   readonly why = new Error('it has gone')
   /** The place that the next publication gets. */
   next = 1
+  /** Where the room stands: number of the bus, epoch and offset. */
+  standing = ['0', 'a', '0']
+  /** What an answer waits for. */
+  until: Promise<void> = Promise.resolve()
   readonly #listeners: LinkListener[] = []
 
   constructor (clock: TestClock) { this.#clock = clock }
@@ -30,19 +35,31 @@ class FakeLink {
   async run (script: Script): Promise<Reply> {
     if (!this.isReady) throw this.why
     if (script.source.includes('Publishes a batch')) return Buffer.from(`1 a ${this.next++}`)
-    if (script.source.includes('Where rooms stand')) return [Buffer.from('0'), Buffer.from('a'), Buffer.from('0')]
+    if (script.source.includes('Where rooms stand')) {
+      await this.until
+      return this.standing.map((text) => Buffer.from(text))
+    }
     throw new Error('the log cannot be asked')
   }
 }
 
-t.test('a publication whose turn does not come is answered in time, and goes to the members here when it does', async (t) => {
-  const clock = new TestClock()
-  const link = new FakeLink(clock)
-  const bus = { listen: () => {}, hold: async () => {}, release: () => {}, confirmed: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
+/** A broker on a bus of which the test tells it. @param hold what becomes of reading a partition */
+function rig (clock: TestClock, link: FakeLink, hold = async (): Promise<void> => {}): { broker: RedisBroker, listener: FakeListener } {
+  const bus = { listen: () => {}, hold, release: () => {}, confirmed: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
   const listener = new FakeListener()
   const broker = new RedisBroker({
     link: link as unknown as RedisLink, bus: bus as unknown as Bus, keys: new Keys('hub', 1), nodeId: 'node', clock, policyOf: () => ({ size: 0, ttl: 0, mode: 'log' }), timeout: 1_000, busLength: 100
   }, listener)
+  return { broker, listener }
+}
+
+/** What an entry of the bus has behind its kind: one publication. @param position where it stands; '' when it has no place */
+const entry = (room: string, position: string, text: string): Buffer[] => [Buffer.from('o'), Buffer.from(position), Buffer.from('b'), encodeBatch([{ room, records: [encodeRecord(text, { ephemeral: position === '' })] }]).bytes]
+
+t.test('a publication whose turn does not come is answered in time, and goes to the members here when it does', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  const { broker, listener } = rig(clock, link)
   t.teardown(async () => { await broker.close() })
   await broker.subscribe('room')
   link.next = 2
@@ -53,8 +70,46 @@ t.test('a publication whose turn does not come is answered in time, and goes to 
   t.same(listener.heard, [])
   await clock.advance(200)
   t.same(await publication, { position: { epoch: 'a', offset: 2 }, local: NOTHING })
-  const { bytes } = encodeBatch([{ room: 'room', records: [encodeRecord('before', {})] }])
   // What comes before it has not been lost: it has been late.
-  broker.onEntry(0, 'other', [Buffer.from('o'), Buffer.from('a 1'), Buffer.from('b'), bytes], 1)
+  broker.onEntry(0, 'other', entry('room', 'a 1', 'before'), 1)
   t.same(listener.texts('room'), ['before', 'behind'])
+})
+
+t.test('what the bus had before the position was asked for is no news, though it comes after the answer, and of whatever epoch', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  link.standing = ['7', 'b', '0']
+  let answer = (): void => {}
+  link.until = new Promise((resolve) => { answer = resolve })
+  const { broker, listener } = rig(clock, link)
+  t.teardown(async () => { await broker.close() })
+  const subscribed = broker.subscribe('room')
+  await clock.settle()
+  broker.onEntry(0, 'other', entry('room', 'a 9', 'of before'), 5)
+  broker.onEntry(0, 'other', entry('room', 'b 1', 'the first'), 8)
+  answer()
+  t.same(await subscribed, { epoch: 'b', offset: 0 })
+  broker.onEntry(0, 'other', entry('room', 'c 1', 'of a server that was another'), 7)
+  broker.onEntry(0, 'other', entry('room', 'b 2', 'the second'), 9)
+  t.same(listener.texts('room'), ['the first', 'the second'])
+  t.same(listener.gaps, [])
+})
+
+t.test('broadcasts that could not be heard at first are heard when Redis does not refuse it any more', async (t) => {
+  const clock = new TestClock()
+  let isRefused = true
+  let holds = 0
+  const { broker, listener } = rig(clock, new FakeLink(clock), async () => {
+    if (isRefused) throw new Error('OOM')
+    holds++
+  })
+  t.teardown(async () => { await broker.close() })
+  await t.rejects(broker.subscribe(EVERYONE), { message: 'OOM' })
+  await clock.advance(5_000)
+  isRefused = false
+  t.equal(holds, 0)
+  await clock.advance(10_000)
+  t.equal(holds, 1, 'once')
+  broker.onEntry(0, 'other', entry(EVERYONE, '', 'all'), 1)
+  t.same(listener.texts(EVERYONE), ['all'])
 })

@@ -1,0 +1,30 @@
+import t from 'tap'
+import { RecentPositions } from '../../../lib/redis/recent-positions.js'
+import { TestClock } from '../../../lib/testing/test-clock.js'
+
+t.test('what is known of rooms without members here is kept for ten seconds after the last word', async (t) => {
+  const clock = new TestClock()
+  const recent = new RecentPositions(clock)
+  recent.note('a', 0, { epoch: 'e', offset: 1 }, 1)
+  recent.note('b', 0, { epoch: 'e', offset: 5 }, 2)
+  await clock.advance(6_000)
+  recent.note('a', 0, { epoch: 'e', offset: 2 }, 3)
+  recent.sweep()
+  t.same([...recent.rooms], ['b', 'a'])
+  await clock.advance(5_000)
+  t.same(recent.get('b'), { epoch: 'e', offset: 5 }, 'as long as nobody sweeps: Redis may be away')
+  recent.sweep()
+  t.same([recent.get('a'), recent.get('b')], [{ epoch: 'e', offset: 2 }, null])
+  recent.forget('a')
+  t.equal(recent.get('a'), null)
+})
+
+t.test('FAULTS 54: of what was known by lost entries of its partition, offsets are in doubt', async (t) => {
+  const recent = new RecentPositions(new TestClock())
+  recent.note('before', 0, { epoch: 'e', offset: 1 }, 6)
+  recent.note('lost', 0, { epoch: 'e', offset: 2 }, 7)
+  recent.note('elsewhere', 1, { epoch: 'e', offset: 3 }, 9)
+  t.same(recent.rewind(0, 7), ['lost'])
+  t.same(['before', 'lost', 'elsewhere'].map((room) => recent.get(room)?.offset), [1, Number.MAX_SAFE_INTEGER, 3])
+  t.equal(recent.get('lost')?.epoch, 'e')
+})
