@@ -41,8 +41,11 @@ interface Item {
 
 interface Batch {
   readonly items: readonly Item[]
+  readonly bytes: number
+  /** As publish.lua takes them: of the batch, and of its rooms. */
   readonly keys: readonly string[]
-  readonly args: readonly Argument[]
+  readonly head: readonly Argument[]
+  readonly rooms: readonly Argument[]
   /** Those that get a position, room by room. */
   readonly groups: ReadonlyArray<readonly Item[]>
 }
@@ -97,7 +100,7 @@ export class Publisher {
     this.#timeout = timeout
     this.#busLength = busLength
     this.#termsOf = termsOf
-    link.listen({ onReady: () => { this.#go() }, onAway: () => { this.#dropEphemeral() } })
+    link.listen({ onReady: () => { this.#go(this.#lanes.values()) }, onAway: () => { this.#dropEphemeral() } })
   }
 
   /** Publications that are not confirmed yet. */
@@ -153,33 +156,69 @@ export class Publisher {
   #flush (): void {
     const dirty = [...this.#dirty]
     this.#dirty.clear()
-    for (const lane of dirty) this.#next(lane)
+    this.#go(dirty)
   }
 
-  #go (): void { for (const lane of this.#lanes.values()) this.#next(lane) }
-
-  #next (lane: Lane): void {
-    if (lane.isAsking || !this.#link.isReady || this.#isClosed) return
-    if (lane.batch === null) {
-      if (lane.waiting.length === 0) return
-      lane.batch = this.#compose(lane)
+  /** Redis answers blocked readers behind a script: what of several partitions goes in one is read at once. On a Redis Cluster it cannot. */
+  #go (lanes: Iterable<Lane>): void {
+    if (!this.#link.isReady || this.#isClosed) return
+    let together: Lane[] = []
+    let records = 0
+    let bytes = 0
+    for (const lane of lanes) {
+      if (lane.isAsking || (lane.batch === null && lane.waiting.length === 0)) continue
+      const batch = lane.batch ??= this.#compose(lane)
+      if (together.length > 0 && (this.#link.isCluster || records + batch.items.length > MAX_RECORDS || bytes + batch.bytes > MAX_BATCH_BYTES)) {
+        this.#ask(together)
+        together = []
+        records = bytes = 0
+      }
+      together.push(lane)
+      records += batch.items.length
+      bytes += batch.bytes
     }
-    const { batch } = lane
-    lane.isAsking = true
-    this.#link.run(publish, batch.keys, batch.args).then(
-      (reply) => {
-        lane.isAsking = false
-        if (lane.batch !== batch) return this.#next(lane)
-        lane.batch = null
-        // The next one leaves before the promises of this one are handled.
-        this.#next(lane)
-        this.#confirm(batch, String(reply))
+    if (together.length > 0) this.#ask(together)
+  }
+
+  #ask (lanes: readonly Lane[]): void {
+    const batches = lanes.map(({ batch }) => batch as Batch)
+    for (const lane of lanes) lane.isAsking = true
+    const args = [this.#nodeId, this.#busLength, this.newEpoch(), lanes.length, ...batches.flatMap(({ head }) => head), ...batches.flatMap(({ rooms }) => rooms)]
+    const isAsked = (lane: Lane, i: number): boolean => lane.batch === batches[i]
+    this.#link.run(publish, batches.flatMap(({ keys }) => keys), args).then(
+      (replies) => {
+        const isWaitedFor = lanes.map(isAsked)
+        for (const [i, lane] of lanes.entries()) {
+          lane.isAsking = false
+          if (isWaitedFor[i] === true) lane.batch = null
+        }
+        // The next ones leave before the promises of these are handled.
+        this.#go(lanes)
+        for (const [i, batch] of batches.entries()) if (isWaitedFor[i] === true) this.#confirm(batch, String((replies as readonly Buffer[])[i]))
       },
       (error: Error) => {
-        lane.isAsking = false
-        this.#failed(lane, batch, error)
+        for (const lane of lanes) lane.isAsking = false
+        const asked = lanes.filter(isAsked)
+        // It may have been done: the same number again, when Redis is there or at the next look, as long as somebody waits for it.
+        if (isRefusal(error)) this.#refused(asked, error)
+        this.#go(lanes.filter((lane) => !asked.includes(lane)))
       }
     )
+  }
+
+  #refused (lanes: readonly Lane[], error: Error): void {
+    if (lanes.length > 1) {
+      // Not all of it, perhaps: each says for itself.
+      for (const lane of lanes) this.#ask([lane])
+      return
+    }
+    for (const lane of lanes) {
+      // It was not done, and will not be.
+      const { items } = lane.batch as Batch
+      lane.batch = null
+      for (const item of items) this.#reject(item, error)
+    }
+    this.#go(lanes)
   }
 
   #compose (lane: Lane): Batch {
@@ -200,7 +239,7 @@ export class Publisher {
     const sections: Section[] = Array.from(byRoom, ([room, own]) => ({ room, records: own.map(({ record }) => record) }))
     const { bytes: encoded, places } = encodeBatch(sections)
     const keys = [this.#keys.bus(lane.partition), this.#keys.batches(lane.partition)]
-    const args: Argument[] = [this.#nodeId, ++lane.number, this.#busLength, this.newEpoch(), encoded]
+    const rooms: Argument[] = []
     const groups: Array<readonly Item[]> = []
     for (const [i, [room, own]] of [...byRoom].entries()) {
       const lasting = own.filter(({ record }) => !isEphemeral(record))
@@ -208,15 +247,15 @@ export class Publisher {
       groups.push(lasting)
       const { known, policy: { size, ttl, mode }, lasting: metaTtl } = this.#termsOf(room)
       keys.push(this.#keys.meta(room), this.#keys.log(room))
-      args.push(known?.epoch ?? '', known?.offset ?? 0, lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
+      rooms.push(known?.epoch ?? '', known?.offset ?? 0, lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
       if (size === 0) continue
       for (const [j, { record }] of own.entries()) {
         if (isEphemeral(record)) continue
         const [start, end] = places[i]?.[j] as readonly [number, number]
-        args.push(start + 1, end)
+        rooms.push(start + 1, end)
       }
     }
-    return { items, keys, args, groups }
+    return { items, bytes, keys, head: [++lane.number, encoded, groups.length], rooms, groups }
   }
 
   #confirm (batch: Batch, answer: string): void {
@@ -229,17 +268,6 @@ export class Publisher {
     }
   }
 
-  #failed (lane: Lane, batch: Batch, error: Error): void {
-    if (lane.batch !== batch) return this.#next(lane)
-    if (isRefusal(error)) {
-      // It was not done, and will not be.
-      lane.batch = null
-      for (const item of batch.items) this.#reject(item, error)
-      return this.#next(lane)
-    }
-    // It may have been done: the same number again, when Redis is there or at the next look, as long as somebody waits for it.
-  }
-
   #look (): void {
     const { now } = this.#link
     for (const lane of this.#lanes.values()) {
@@ -250,8 +278,8 @@ export class Publisher {
       // As long as somebody waits for it, it is tried again.
       if (lateInBatch.length === lane.batch?.items.length) lane.batch = null
       for (const item of late) this.#reject(item, new FST_HUB_BROKER_UNAVAILABLE(`the publication was not confirmed within ${this.#timeout} ms: ${this.#link.isReady ? 'Redis did not answer' : this.#link.why.message}`))
-      this.#next(lane)
     }
+    this.#go(this.#lanes.values())
     if (this.#waiting > 0) return
     for (const { waiting, batch } of this.#lanes.values()) if (waiting.length > 0 || batch !== null) return
     this.#looks?.cancel()

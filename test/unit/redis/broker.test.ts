@@ -34,7 +34,7 @@ class FakeLink {
 
   async run (script: Script): Promise<Reply> {
     if (!this.isReady) throw this.why
-    if (script.source.includes('Publishes a batch')) return Buffer.from(`1 a ${this.next++}`)
+    if (script.source.includes('Publishes batches')) return [Buffer.from(`1 a ${this.next++}`)]
     if (script.source.includes('Where rooms stand')) {
       await this.until
       return this.standing.map((text) => Buffer.from(text))

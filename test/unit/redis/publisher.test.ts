@@ -14,6 +14,7 @@ interface Asked { readonly keys: readonly string[], readonly args: ReadonlyArray
 class FakeLink {
   readonly #clock: TestClock
   isReady = true
+  isCluster = false
   readonly why = new Error('it has gone')
   readonly asked: Asked[] = []
   /** Answers at once, where it is not null. */
@@ -57,12 +58,59 @@ t.test('what one turn publishes leaves as one batch per partition, and what come
   const later = [publish('room', '3'), publish('room', '4')]
   await settled()
   t.equal(link.asked.length, 1, 'one at a time')
-  link.asked[0]?.answer(Buffer.from('7 a 2'))
+  link.asked[0]?.answer([Buffer.from('7 a 2')])
   t.same(await Promise.all(first), ['7 a 1', '7 a 2'])
   t.equal(link.asked.length, 2)
-  link.asked[1]?.answer(Buffer.from('7 a 4'))
+  link.asked[1]?.answer([Buffer.from('7 a 4')])
   t.same(await Promise.all(later), ['7 a 3', '7 a 4'])
-  t.same(link.asked.map(({ args }) => args[1]), [1, 2], 'numbered')
+  t.same(link.asked.map(({ args }) => args[4]), [1, 2], 'numbered')
+})
+
+/** Rooms of different partitions. */
+const [ONE, OTHER] = ['room 1', 'room 2'] as const
+
+t.test('batches of one turn go in one script, so that readers get them at once; on a Redis Cluster, which can not, each alone', async (t) => {
+  const keys = new Keys('hub', 4)
+  t.not(keys.partitionOf(ONE), keys.partitionOf(OTHER))
+  const { link, publish } = rig()
+  const both = [publish(ONE, '1'), publish(OTHER, '2')]
+  await settled()
+  t.equal(link.asked.length, 1)
+  t.same(link.asked[0]?.keys, [ONE, OTHER].flatMap((room) => [keys.bus(keys.partitionOf(room)), keys.batches(keys.partitionOf(room)), keys.meta(room), keys.log(room)]))
+  const next = publish(ONE, '3')
+  await settled()
+  t.equal(link.asked.length, 1, 'one at a time in each partition')
+  link.asked[0]?.answer([Buffer.from('7 a 1'), Buffer.from('9 b 1')])
+  t.same(await Promise.all(both), ['7 a 1', '9 b 1'])
+  link.asked[1]?.answer([Buffer.from('8 a 2')])
+  t.equal(await next, '8 a 2')
+
+  const big = 'x'.repeat(200 * 1024)
+  const large = [publish(ONE, big), publish(OTHER, big)]
+  await settled()
+  t.equal(link.asked.length, 4, 'within the bounds of one')
+  for (const { answer } of link.asked.slice(2)) answer([Buffer.from('9 a 3')])
+  await Promise.all(large)
+
+  link.isCluster = true
+  const apart = [publish(ONE, '4'), publish(OTHER, '5')]
+  await settled()
+  t.equal(link.asked.length, 6)
+  for (const { answer } of link.asked.slice(4)) answer([Buffer.from('10 a 4')])
+  t.same(await Promise.all(apart), ['10 a 4', '10 a 4'])
+})
+
+t.test('where one of several is refused, each says for itself whether it was done', async (t) => {
+  const { link, publish } = rig()
+  const results = [publish(ONE, '1'), publish(OTHER, '2')]
+  await settled()
+  link.asked[0]?.fail(refused('WRONGTYPE'))
+  await settled()
+  t.equal(link.asked.length, 3)
+  t.same(link.asked.slice(1).map(({ args }) => [args[3], args[4]]), [[1, 1], [1, 1]], 'alone, under its number')
+  link.asked[1]?.answer([Buffer.from('7 a 1')])
+  link.asked[2]?.fail(refused('WRONGTYPE'))
+  t.same(await Promise.all(results), ['7 a 1', 'Redis is not available: WRONGTYPE'])
 })
 
 t.test('a batch whose answer is lost is sent again under its number, when Redis is there', async (t) => {
@@ -77,8 +125,8 @@ t.test('a batch whose answer is lost is sent again under its number, when Redis 
   link.listener?.onReady()
   await settled()
   t.equal(link.asked.length, 2)
-  t.same(link.asked[1]?.args, link.asked[0]?.args)
-  link.asked[1]?.answer(Buffer.from('7 a 1'))
+  t.same(link.asked[1]?.args.slice(3), link.asked[0]?.args.slice(3))
+  link.asked[1]?.answer([Buffer.from('7 a 1')])
   t.equal(await result, '7 a 1')
 })
 
@@ -101,7 +149,7 @@ t.test('what Redis can not do now is tried again; what it will not do is not', a
   await settled()
   link.asked[0]?.fail(refused('LOADING'))
   await clock.advance(100)
-  link.asked[1]?.answer(Buffer.from('7 a 1'))
+  link.asked[1]?.answer([Buffer.from('7 a 1')])
   t.equal(await later, '7 a 1')
   const never = [publish('room', '2'), publish('room', '3')]
   await settled()
@@ -110,7 +158,7 @@ t.test('what Redis can not do now is tried again; what it will not do is not', a
   link.asked[2]?.fail(refused('OOM'))
   t.same(await Promise.all(never), ['Redis is not available: OOM', 'Redis is not available: OOM'])
   await settled()
-  link.asked[3]?.answer(Buffer.from('7 a 2'))
+  link.asked[3]?.answer([Buffer.from('7 a 2')])
   t.equal(await next, '7 a 2')
 })
 
@@ -124,10 +172,10 @@ t.test('each waits no longer than it may, be it with Redis or before it', async 
   t.match(await asked, /Redis did not answer/)
   t.equal(publisher.waiting, 1)
   // It comes all the same, and is nobody's any more.
-  link.asked[0]?.answer(Buffer.from('7 a 1'))
+  link.asked[0]?.answer([Buffer.from('7 a 1')])
   await settled()
   t.equal(link.asked.length, 2)
-  link.asked[1]?.answer(Buffer.from('7 a 2'))
+  link.asked[1]?.answer([Buffer.from('7 a 2')])
   t.equal(await waiting, '7 a 2')
   t.equal(publisher.waiting, 0)
 })
@@ -139,7 +187,7 @@ t.test('who has waited before for a batch to leave waits no longer for that', as
   const early = publish('room', '2')
   await clock.advance(900)
   const late = publish('room', '3')
-  link.asked[0]?.answer(Buffer.from('7 a 1'))
+  link.asked[0]?.answer([Buffer.from('7 a 1')])
   t.equal(await first, '7 a 1')
   t.equal(link.asked.length, 2, 'both are in one batch')
   await clock.advance(100)
@@ -147,8 +195,8 @@ t.test('who has waited before for a batch to leave waits no longer for that', as
   t.equal(publisher.waiting, 1)
   link.asked[1]?.fail(refused('LOADING'))
   await clock.advance(100)
-  t.same(link.asked[2]?.args, link.asked[1]?.args, 'the same batch once more, for the other one')
-  link.asked[2]?.answer(Buffer.from('7 a 3'))
+  t.same(link.asked[2]?.args.slice(3), link.asked[1]?.args.slice(3), 'the same batch once more, for the other one')
+  link.asked[2]?.answer([Buffer.from('7 a 3')])
   t.equal(await late, '7 a 3')
   t.equal(publisher.waiting, 0)
 })
