@@ -3,7 +3,6 @@ import { keep } from '../core/keep.js'
 import { EVERYONE, type Broker, type BrokerListener, type Clock, type FanOut, type HistoryPolicyOf, type Publication, type PublicationOptions, type Timer } from '../core/ports.js'
 import type { StreamPosition } from '../core/types.js'
 import type { Payload } from '../protocol/frame.js'
-import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Bus, BusListener } from './bus.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
@@ -15,6 +14,7 @@ import { RoomLogs } from './room-logs.js'
 import { RoomOrder } from './room-order.js'
 import { RoomRepair } from './room-repair.js'
 import { knownOf, learn, type RoomState } from './room-state.js'
+import { SendOrder } from './send-order.js'
 
 /** For how long a room keeps its position after its last use: without history, and with one; one without end is kept without end. */
 export const POSITION_TTL_MS = 3_600_000
@@ -23,8 +23,6 @@ export const HISTORY_POSITION_TTL_MS = 24 * 3_600_000
 /** How often confirmed publications are looked through for those whose turn has not come in time, and whether broadcasts are heard. */
 const LOOK_MS = 100
 const HEAR_MS = 5_000
-/** Publications of a room without history that wait for those before them. */
-const MAX_BEHIND = 1_000
 /** Milliseconds within which each room is compared with Redis: a third of the shortest life of a position. */
 const AUDIT_MS = POSITION_TTL_MS / 6
 
@@ -62,6 +60,7 @@ export class RedisBroker implements Broker, BusListener {
   readonly #publisher: Publisher
   readonly #positions: Positions
   readonly #logs: RoomLogs
+  readonly #order = new SendOrder()
   readonly #recent: RecentPositions
   readonly #repair: RoomRepair
   /** In the order in which they were confirmed, and all with the same patience. */
@@ -100,7 +99,7 @@ export class RedisBroker implements Broker, BusListener {
       missing: (isPassed) => { this.#repair.onMissing(state, isPassed) }
     })
     const begun = this.#options.link.insist(async () => await this.#begin(room, partition, order))
-    const state: RoomState = { name: room, partition, order, begun, number: 0, heard: '', confirmed: { epoch: '', offset: 0 }, unsettled: 0, behind: [], since: 0, early: [], doubted: '', missingSince: Infinity, awaited: null, verdict: null, isSought: false }
+    const state: RoomState = { name: room, partition, order, begun, number: 0, heard: '', confirmed: { epoch: '', offset: 0 }, since: 0, early: [], doubted: '', missingSince: Infinity, awaited: null, verdict: null, isSought: false }
     this.#rooms.set(room, state)
     try {
       return { ...await state.begun }
@@ -130,20 +129,9 @@ export class RedisBroker implements Broker, BusListener {
       this.#publisher.send(room, record)
       return { position: null, local }
     }
-    const isPromised = this.#options.policyOf(room).size > 0
     // Where nothing is kept, nothing is promised over an outage: whoever is here gets it all the same.
-    const isLocal = (): boolean => !isPromised && !this.#options.link.isReady
-    if (isLocal() && !this.#isBehind(room)) return { position: null, local: this.#deliverNow(room, { offset: 0, payload, options }) }
-    const kept = keep(payload)
-    if (!isPromised && this.#isBehind(room)) await this.#behind(room)
-    if (isLocal()) return { position: null, local: this.#deliverNow(room, { offset: 0, payload: kept, options }) }
-    const sender = this.#rooms.get(room)
-    if (sender !== undefined) sender.unsettled++
-    try {
-      return await this.#publish(room, kept, options, record)
-    } finally {
-      if (sender !== undefined && --sender.unsettled === 0) for (const go of sender.behind.splice(0)) go()
-    }
+    if (this.#options.policyOf(room).size === 0) return await this.#publishUnkept(room, payload, options, record)
+    return await this.#publish(room, keep(payload), options, record)
   }
 
   async history (room: string, since: StreamPosition | undefined, limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }> {
@@ -210,17 +198,17 @@ export class RedisBroker implements Broker, BusListener {
     return { position, local: await this.#goOn(state.order, position, { offset: position.offset, payload, options }) }
   }
 
-  /** Whether publications of this node must go to the members here first: Redis was sent them, and has gone since. */
-  #isBehind (room: string): boolean {
-    const state = this.#rooms.get(room)
-    return state !== undefined && state.unsettled > 0 && (state.behind.length > 0 || !this.#options.link.isReady)
-  }
-
-  /** @throws FST_HUB_BROKER_UNAVAILABLE when too many wait for that (as a rejection) */
-  async #behind (room: string): Promise<void> {
-    const state = this.#rooms.get(room) as RoomState
-    if (state.behind.length >= MAX_BEHIND) throw new FST_HUB_BROKER_UNAVAILABLE(`${MAX_BEHIND} publications wait in the room ${JSON.stringify(room)} already`)
-    await new Promise<void>((resolve) => { state.behind.push(resolve) })
+  async #publishUnkept (room: string, payload: Payload, options: PublicationOptions, record: Buffer): Promise<{ position: StreamPosition | null, local: FanOut }> {
+    const { link } = this.#options
+    const kept = keep(payload)
+    if (this.#order.isBehind(room, !link.isReady)) await this.#order.turn(room)
+    if (!link.isReady) return { position: null, local: this.#deliverNow(room, { offset: 0, payload: kept, options }) }
+    this.#order.sent(room)
+    try {
+      return await this.#publish(room, kept, options, record)
+    } finally {
+      this.#order.settled(room)
+    }
   }
 
   /** Resolves when it has gone to the members here, or never will, or is late: then it goes all the same, when what is before it has come. */

@@ -14,9 +14,6 @@ export interface RoomState {
   heard: string
   /** Where the latest publication of this node stands that Redis has confirmed. */
   confirmed: StreamPosition
-  /** Publications of this node that Redis was sent, and that have neither gone to the members here nor failed; and whoever goes behind them. */
-  unsettled: number
-  behind: Array<() => void>
   /** Number of the entry of the bus up to which there is nothing for it: what it was when the position was asked for. */
   since: number
   /** What the bus has brought before the position was known, by number. */

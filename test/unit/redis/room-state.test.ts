@@ -5,7 +5,7 @@ import { knownOf, learn, type RoomState } from '../../../lib/redis/room-state.js
 const at = (epoch: string, offset: number): RoomState => {
   const order = new RoomOrder({ deliver: () => ({ sent: 0, queued: 0, dropped: 0, rejected: 0 }), gap: () => {}, missing: () => {} })
   order.begin({ epoch, offset })
-  return { name: 'room', partition: 0, order, begun: Promise.resolve({ epoch, offset }), number: 3, heard: epoch, confirmed: { epoch: '', offset: 0 }, unsettled: 0, behind: [], since: 0, early: [], doubted: '', missingSince: Infinity, awaited: null, verdict: null, isSought: false }
+  return { name: 'room', partition: 0, order, begun: Promise.resolve({ epoch, offset }), number: 3, heard: epoch, confirmed: { epoch: '', offset: 0 }, since: 0, early: [], doubted: '', missingSince: Infinity, awaited: null, verdict: null, isSought: false }
 }
 
 t.test('a publication that Redis has confirmed is known, though what is before it has not come', async (t) => {
