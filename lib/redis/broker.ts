@@ -31,7 +31,7 @@ const [POSITIONS, BATCH] = [1, 3]
 
 /** A publication of this node that has its place, and whose turn to go to the members here has not come. */
 interface Confirmed {
-  /** Monotonic milliseconds after which nobody waits for that. */
+  /** As `now` of the link: after that nobody waits for it. */
   readonly deadline: number
   readonly resolve: (local: FanOut) => void
 }
@@ -214,7 +214,7 @@ export class RedisBroker implements Broker, BusListener {
   /** Resolves when it has gone to the members here, or never will, or is late: then it goes all the same, when what is before it has come. */
   async #goOn (order: RoomOrder, position: StreamPosition, publication: Publication): Promise<FanOut> {
     return await new Promise<FanOut>((resolve) => {
-      const confirmed = { deadline: this.#options.clock.monotonic() + this.#options.timeout, resolve }
+      const confirmed = { deadline: this.#options.link.now + this.#options.timeout, resolve }
       this.#confirmed.add(confirmed)
       order.fromReply(position, publication, (local) => {
         this.#confirmed.delete(confirmed)
@@ -290,7 +290,7 @@ export class RedisBroker implements Broker, BusListener {
   }
 
   #settleLate (): void {
-    const now = this.#options.clock.monotonic()
+    const { now } = this.#options.link
     for (const confirmed of this.#confirmed) {
       if (confirmed.deadline > now) return
       this.#confirmed.delete(confirmed)

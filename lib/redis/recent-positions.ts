@@ -10,7 +10,7 @@ interface Recent {
   /** Of the latest entry of the bus of which this is known. */
   readonly number: number
   /** Monotonic milliseconds. */
-  readonly at: number
+  at: number
 }
 
 /**
@@ -25,8 +25,6 @@ export class RecentPositions {
   constructor (clock: Clock) {
     this.#clock = clock
   }
-
-  get rooms (): Iterable<string> { return this.#rooms.keys() }
 
   /** @param number of the latest entry of the bus of which this is known */
   note (room: string, partition: number, known: StreamPosition, number: number): void {
@@ -53,7 +51,14 @@ export class RecentPositions {
     return doubted
   }
 
-  /** What is old is safe with Redis, if that has been there all the time. */
+  /** Redis is there again: it has to be told all of it, whenever that was known. @returns the rooms */
+  renew (): string[] {
+    const now = this.#clock.monotonic()
+    for (const recent of this.#rooms.values()) recent.at = now
+    return [...this.#rooms.keys()]
+  }
+
+  /** What is old is safe with Redis: while that is there. */
   sweep (): void {
     const before = this.#clock.monotonic() - KEEP_MS
     for (const [room, { at }] of this.#rooms) {

@@ -95,7 +95,7 @@ export class RoomRepair {
   /** Redis is there again, perhaps without what it had. */
   recover (): void {
     for (const state of this.#rooms.values()) this.#compare(state, false)
-    for (const room of this.#recent.rooms) this.#toTell.add(room)
+    for (const room of this.#recent.renew()) this.#toTell.add(room)
     this.#begin()
   }
 
@@ -137,7 +137,8 @@ export class RoomRepair {
       if (state.order.isLive) asked.push(this.#compareOne(state, isLost))
     }
     this.#isComparing = asked.length > 0
-    Promise.all(asked).then(() => { if (asked.length > 0) this.#compareNext() }, () => {})
+    // Whatever becomes of one of them: the others are compared.
+    if (asked.length > 0) Promise.allSettled(asked).then(() => { this.#compareNext() }, () => {})
   }
 
   async #compareOne (state: RoomState, isLost: boolean): Promise<void> {
@@ -153,12 +154,10 @@ export class RoomRepair {
     if (!order.isLive || (epoch === order.epoch && offset <= order.last)) return
     // A log that has begun anew, and has nothing, need not be asked.
     if (epoch !== order.epoch && (offset === 0 || !this.#hasLog(state))) this.#judge(state, standing)
-    else this.#await(state, standing, isLost || epoch !== order.epoch)
-  }
-
-  #await (state: RoomState, standing: Standing, isPassed: boolean): void {
-    if (state.verdict === null) state.awaited = standing
-    this.onMissing(state, isPassed)
+    else {
+      if (state.verdict === null) state.awaited = standing
+      this.onMissing(state, isLost || epoch !== order.epoch)
+    }
   }
 
   #hasLog ({ name }: RoomState): boolean { return this.#options.policyOf(name).size > 0 }
