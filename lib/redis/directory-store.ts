@@ -5,7 +5,7 @@ import type { Argument, RedisLink, Reply } from './link.js'
 import { Script } from './script.js'
 
 /** Entries that one script renews, or removes. */
-const BATCH = 100
+export const BATCH = 100
 
 /** By which an entry is found. */
 export type EntryKey = Pick<DirectoryEntry, 'id' | 'user'>

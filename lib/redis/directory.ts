@@ -1,8 +1,8 @@
 import type { Clock, Directory, DirectoryEntry, DirectoryListener, Removal, SessionScope } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { DirectoryKeeper, type KeeperOptions } from './directory-keeper.js'
-import { DirectoryRemovals } from './directory-removals.js'
-import { DirectoryStore, type EntryKey } from './directory-store.js'
+import { BATCH, DirectoryStore, type EntryKey } from './directory-store.js'
+import { Gathered } from './gathered.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
 
@@ -11,14 +11,15 @@ export class RedisDirectory implements Directory {
   readonly #clock: Clock
   readonly #store: DirectoryStore
   readonly #keeper: DirectoryKeeper
-  readonly #removals: DirectoryRemovals
+  /** Thousands of connections may end at once, and with a Redis that does not answer each call would have an end of its own. */
+  readonly #removals: Gathered<EntryKey, boolean>
   /** Claims whose answer has not come. */
   readonly #claims = new Set<Promise<unknown>>()
 
   constructor (link: RedisLink, keys: Keys, clock: Clock, listener: DirectoryListener, options: KeeperOptions) {
     this.#clock = clock
     this.#store = new DirectoryStore(link, keys, options.ttl)
-    this.#removals = new DirectoryRemovals(this.#store, clock)
+    this.#removals = new Gathered((fn) => { clock.defer(fn) }, BATCH, async (_partition, entries) => await this.#store.remove(entries))
     this.#keeper = new DirectoryKeeper(this.#store, link, keys.partitions, clock, listener, options)
   }
 
@@ -41,7 +42,7 @@ export class RedisDirectory implements Directory {
   async remove (entry: EntryKey): Promise<boolean> {
     this.#keeper.drop(entry)
     try {
-      return await this.#removals.remove(entry)
+      return await this.#removals.ask(this.#store.partitionOf(entry), entry)
     } catch (error) {
       this.#keeper.leave(entry)
       throw error

@@ -1,4 +1,5 @@
 import type { StreamPosition } from '../core/types.js'
+import { Gathered } from './gathered.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
 import type { Publisher, RoomTerms } from './publisher.js'
@@ -15,19 +16,13 @@ export interface Standing {
   readonly sequence: number
 }
 
-interface Question {
-  readonly room: string
-  readonly resolve: (standing: Standing) => void
-  readonly reject: (error: Error) => void
-}
-
 /** Where rooms stand: one question to Redis for all of one turn of the event loop and one partition. */
 export class Positions {
   readonly #link: RedisLink
   readonly #keys: Keys
   readonly #termsOf: (room: string) => RoomTerms
   readonly #newEpoch: Publisher['newEpoch']
-  readonly #questions = new Map<number, Question[]>()
+  readonly #questions = new Gathered<string, Standing>(queueMicrotask, AT_ONCE, async (partition, rooms) => await this.#ask(partition, rooms))
 
   constructor (link: RedisLink, keys: Keys, termsOf: (room: string) => RoomTerms, newEpoch: Publisher['newEpoch']) {
     this.#link = link
@@ -37,36 +32,16 @@ export class Positions {
   }
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
-  async ask (room: string): Promise<Standing> {
-    return await new Promise<Standing>((resolve, reject) => {
-      const partition = this.#keys.partitionOf(room)
-      const questions = this.#questions.get(partition)
-      if (questions !== undefined) {
-        questions.push({ room, resolve, reject })
-        return
-      }
-      this.#questions.set(partition, [{ room, resolve, reject }])
-      queueMicrotask(() => { this.#send(partition) })
-    })
-  }
+  async ask (room: string): Promise<Standing> { return await this.#questions.ask(this.#keys.partitionOf(room), room) }
 
-  #send (partition: number): void {
-    const questions = this.#questions.get(partition) as Question[]
-    this.#questions.delete(partition)
-    for (let i = 0; i < questions.length; i += AT_ONCE) {
-      const asked = questions.slice(i, i + AT_ONCE)
-      this.#ask(partition, asked).catch((error: unknown) => { for (const { reject } of asked) reject(error as Error) })
-    }
-  }
-
-  async #ask (partition: number, questions: readonly Question[]): Promise<void> {
-    const keys = [this.#keys.batches(partition), ...questions.flatMap(({ room }) => [this.#keys.meta(room), this.#keys.log(room)])]
-    const args = questions.flatMap(({ room }) => {
+  async #ask (partition: number, rooms: readonly string[]): Promise<Standing[]> {
+    const keys = [this.#keys.batches(partition), ...rooms.flatMap((room) => [this.#keys.meta(room), this.#keys.log(room)])]
+    const args = rooms.flatMap((room) => {
       const { known, lasting } = this.#termsOf(room)
       return [known?.epoch ?? '', known?.offset ?? 0, lasting]
     })
     const reply = await this.#link.run(position, keys, [this.#newEpoch(), ...args]) as readonly Buffer[]
     const sequence = Number(String(reply[0]))
-    for (const [i, { resolve }] of questions.entries()) resolve({ position: { epoch: String(reply[2 * i + 1]), offset: Number(String(reply[2 * i + 2])) }, sequence })
+    return rooms.map((_room, i) => ({ position: { epoch: String(reply[2 * i + 1]), offset: Number(String(reply[2 * i + 2])) }, sequence }))
   }
 }
