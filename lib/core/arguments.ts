@@ -3,7 +3,8 @@ import { FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_N
 import { isSendableCloseCode } from '../protocol/disconnect.js'
 import { isName } from '../protocol/names.js'
 import { describe } from './describe.js'
-import type { Except, Overflow } from './types.js'
+import type { PublicationOptions } from './ports.js'
+import type { Except, Overflow, PublishOptions } from './types.js'
 
 export { isName }
 
@@ -45,6 +46,19 @@ export function exceptIds (except: Except | undefined): ReadonlySet<string> | un
     if (typeof id !== 'string') throw new FST_HUB_INVALID_ARGUMENT('except', 'connections or their ids', describe(item))
     return id
   }))
+}
+
+const NO_OPTIONS: PublicationOptions = {}
+
+/** @throws FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_NAME */
+export function toPublicationOptions (options: PublishOptions | undefined): PublicationOptions {
+  if (options === undefined) return NO_OPTIONS
+  const { overflow, ephemeral, except, key } = options
+  checkOverflow(overflow)
+  if (ephemeral !== undefined && typeof ephemeral !== 'boolean') throw new FST_HUB_INVALID_ARGUMENT('ephemeral', 'a boolean', typeof ephemeral)
+  checkKey(key)
+  if (key !== undefined && ephemeral !== true) throw new FST_HUB_INVALID_ARGUMENT('key', "none, or 'ephemeral: true' beside it: replacing a publication that has an offset would leave a hole", describe(key))
+  return { except: exceptIds(except), overflow, ephemeral, key }
 }
 
 /** Whole milliseconds since the Unix epoch; null for Infinity, which is never; undefined for what can be no expiry. */

@@ -1,13 +1,11 @@
-import { FST_HUB_INVALID_ARGUMENT } from '../errors.js'
 import { disconnects } from '../protocol/disconnect.js'
 import { hubCodecOf } from '../protocol/hub-v1/codecs.js'
-import { checkKey, checkName, checkOverflow, exceptIds } from './arguments.js'
+import { checkName, toPublicationOptions } from './arguments.js'
 import { Admission } from './admission.js'
 import { Cluster, type ClusterHost } from './cluster/cluster.js'
 import { Compression } from './compression.js'
 import { HubConnection } from './connection.js'
 import type { ConnectionHost, ConnectionInfo, ConnectionSettings } from './connection-host.js'
-import { describe } from './describe.js'
 import { drainConnections } from './drain.js'
 import { HubEmitter } from './events.js'
 import { disconnectFor } from './failure.js'
@@ -205,14 +203,10 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
 
   /* ---- for rooms and users ---- */
 
-  async publish (room: string, data: unknown, options: PublishOptions = {}): Promise<PublishResult> {
-    const { overflow, ephemeral, except, key } = options
-    checkOverflow(overflow)
-    if (ephemeral !== undefined && typeof ephemeral !== 'boolean') throw new FST_HUB_INVALID_ARGUMENT('ephemeral', 'a boolean', typeof ephemeral)
-    checkKey(key)
-    if (key !== undefined && ephemeral !== true) throw new FST_HUB_INVALID_ARGUMENT('key', "none, or 'ephemeral: true' beside it: replacing a publication that has an offset would leave a hole", describe(key))
-    const { position, local } = await this.broker.publish(room, toPayload(data), { except: exceptIds(except), overflow, ephemeral, key })
-    return { ...position, ...local }
+  /** @throws FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_NAME (not as a rejection) */
+  publish (room: string, data: unknown, options?: PublishOptions): Promise<PublishResult> {
+    const checked = toPublicationOptions(options)
+    return this.broker.publish(room, toPayload(data), checked)
   }
 
   /* ---- BrokerListener ---- */

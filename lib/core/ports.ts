@@ -1,6 +1,6 @@
 import type { Payload } from '../protocol/frame.js'
 import type { NodeMessageHead } from './cluster/messages.js'
-import type { Awaitable, StreamPosition } from './types.js'
+import type { Awaitable, PublishResult, StreamPosition } from './types.js'
 
 /*
  * What the hub needs from the outside. Every implementation of a port passes the one contract suite of that port in
@@ -130,11 +130,11 @@ export interface Broker {
   unsubscribe (room: string): Promise<void>
   /**
    * Resolves after the fan-out on this node. The memory broker fans out before it returns, so that the order of
-   * calls is the order of delivery. `position` is null for an ephemeral publication. A payload that is bytes, or a message of a
+   * calls is the order of delivery. An ephemeral publication has no position. A payload that is bytes, or a message of a
    * peer, is the application's to change again when this has returned: what is kept of it longer MUST be a copy.
    * As many are kept as the room's HistoryPolicy says; its position outlives them, so that a quiet room recovers.
    */
-  publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }>
+  publish (room: string, payload: Payload, options: PublicationOptions): Promise<PublishResult>
   /**
    * Publications above `since`, oldest first, and the position of the room; without `since`, all that are kept.
    * `recovered` is whether they are complete: false for a `since` of another epoch, from the future, or older than what is kept.

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
+import { noFanOut } from '../core/fan-out.js'
+import { keep } from '../core/keep.js'
 import type { Broker, BrokerListener, Clock, FanOut, HistoryPolicyOf, Publication, PublicationOptions, Timer } from '../core/ports.js'
-import type { StreamPosition } from '../core/types.js'
+import type { PublishResult, StreamPosition } from '../core/types.js'
 import type { Payload } from '../protocol/frame.js'
 import { HistoryLog } from './history-log.js'
-import { keep } from '../core/keep.js'
 
 /** How long a room without history and subscribers keeps its position after its last publication, question or subscriber. */
 export const POSITION_TTL_MS = 5 * 60_000
@@ -23,8 +24,6 @@ interface RoomLog {
   /** Monotonic milliseconds: when it was last published to, asked for, subscribed to or left. That is now, for whoever does it. */
   lastUsed: number
 }
-
-const NOTHING: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
 
 /** What the hubs of one process share: the order of each room, and its history. Publications are fanned out inside `publish`. */
 export class MemoryBus {
@@ -112,21 +111,21 @@ export class MemoryBroker implements Broker {
     if (this.#bus.peek(room)?.subscribers.delete(this.#listener) === true) this.#bus.room(room)
   }
 
-  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }> {
+  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<PublishResult> {
     const ephemeral = options.ephemeral === true
     const log = ephemeral ? this.#bus.peek(room) : this.#bus.room(room)
-    if (log === undefined) return { position: null, local: { ...NOTHING } }
+    if (log === undefined) return noFanOut()
     const offset = ephemeral ? 0 : ++log.offset
-    const position = ephemeral ? null : positionOf(log)
     let publication: Publication = { offset, payload, options }
     if (!ephemeral && log.history !== null) publication = retain(log.history, publication, log.lastUsed)
     const publications = [publication]
-    let local = NOTHING
+    let local: FanOut | null = null
     for (const subscriber of log.subscribers) {
       const counts = subscriber.onPublications(room, publications)
       if (subscriber === this.#listener) local = counts
     }
-    return { position, local: { ...local } }
+    const { sent, queued, dropped, rejected } = local ?? noFanOut()
+    return ephemeral ? { sent, queued, dropped, rejected } : { epoch: log.epoch, offset, sent, queued, dropped, rejected }
   }
 
   async history (room: string, since: StreamPosition | undefined, limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }> {

@@ -1,13 +1,14 @@
 import { noFanOut } from '../core/fan-out.js'
 import { keep } from '../core/keep.js'
 import { EVERYONE, type Broker, type BrokerListener, type Clock, type FanOut, type HistoryPolicyOf, type Publication, type PublicationOptions, type Timer } from '../core/ports.js'
-import type { StreamPosition } from '../core/types.js'
+import type { PublishResult, StreamPosition } from '../core/types.js'
 import type { Payload } from '../protocol/frame.js'
 import type { Bus, BusListener } from './bus.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
-import { Positions } from './positions.js'
-import { decodeRecord, encodeRecord, isEphemeral, sectionsOf } from './publication-codec.js'
+import { Outgoing } from './outgoing.js'
+import { Positions, type Standing } from './positions.js'
+import { decodeRecord, isEphemeral, sectionsOf } from './publication-codec.js'
 import { Publisher, type RoomTerms } from './publisher.js'
 import { RecentPositions } from './recent-positions.js'
 import { RoomLogs } from './room-logs.js'
@@ -28,13 +29,6 @@ const AUDIT_MS = POSITION_TTL_MS / 6
 
 /** Where the values of a bus entry of publications are, behind what all entries begin with. */
 const [POSITIONS, BATCH] = [1, 3]
-
-/** A publication of this node that has its place, and whose turn to go to the members here has not come. */
-interface Confirmed {
-  /** As `now` of the link: after that nobody waits for it. */
-  readonly deadline: number
-  readonly resolve: (local: FanOut) => void
-}
 
 export interface RedisBrokerOptions {
   readonly link: RedisLink
@@ -63,8 +57,9 @@ export class RedisBroker implements Broker, BusListener {
   readonly #order = new SendOrder()
   readonly #recent: RecentPositions
   readonly #repair: RoomRepair
-  /** In the order in which they were confirmed, and all with the same patience. */
-  readonly #confirmed = new Set<Confirmed>()
+  /** Those that have their place, and whose turn to go to the members here had not come when they got it. */
+  #confirmed: Outgoing[] = []
+  readonly #onUnkeptSettled = (room: string): void => { this.#order.settled(room) }
   readonly #timers: Timer[]
   /** Whether this node wants broadcasts, and whether those of others come. */
   #isEveryoneWanted = false
@@ -75,7 +70,9 @@ export class RedisBroker implements Broker, BusListener {
     this.#options = options
     this.#listener = listener
     const termsOf = (room: string): RoomTerms => this.#termsOf(room)
-    this.#publisher = new Publisher(link, { keys, nodeId, clock, timeout, busLength, termsOf })
+    this.#publisher = new Publisher(link, {
+      keys, nodeId, clock, timeout, busLength, termsOf, onConfirmed: (room, standing, own) => { this.#onConfirmed(room, standing, own) }
+    })
     this.#positions = new Positions(link, keys, termsOf, () => this.#publisher.newEpoch())
     this.#logs = new RoomLogs({ link, keys, policyOf, lastingOf: (room) => termsOf(room).lasting, newEpoch: () => this.#publisher.newEpoch() })
     this.#recent = new RecentPositions(clock)
@@ -122,16 +119,8 @@ export class RedisBroker implements Broker, BusListener {
     state.begun.then(() => { this.#options.bus.release(state.partition) }, () => {})
   }
 
-  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }> {
-    const record = encodeRecord(payload, options)
-    if (options.ephemeral === true || room === EVERYONE) {
-      const local = this.#deliverNow(room, { offset: 0, payload, options })
-      this.#publisher.send(room, record)
-      return { position: null, local }
-    }
-    // Where nothing is kept, nothing is promised over an outage: whoever is here gets it all the same.
-    if (this.#options.policyOf(room).size === 0) return await this.#publishUnkept(room, payload, options, record)
-    return await this.#publish(room, keep(payload), options, record)
+  publish (room: string, payload: Payload, options: PublicationOptions): Promise<PublishResult> {
+    return new Promise((resolve, reject) => { this.#publish(room, payload, options, resolve, reject) })
   }
 
   async history (room: string, since: StreamPosition | undefined, limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }> {
@@ -151,10 +140,12 @@ export class RedisBroker implements Broker, BusListener {
 
   onEntry (_partition: number, node: string, rest: readonly Buffer[], number: number): void {
     const positions = String(rest[POSITIONS]).split(' ')
+    const batch = rest[BATCH] as Buffer
     let next = 0
     const isOwn = node === this.#options.nodeId
-    for (const { room, records } of sectionsOf(rest[BATCH] as Buffer)) {
-      const bound = records.reduce((count, record) => isEphemeral(record) ? count : count + 1, 0)
+    for (const { room, places } of sectionsOf(batch)) {
+      let bound = 0
+      for (let i = 0; i < places.length; i += 2) if (!isEphemeral(batch, places[i])) bound++
       const epoch = bound > 0 ? positions[next] as string : ''
       let offset = bound > 0 ? Number(positions[next + 1]) - bound : 0
       if (bound > 0) next += 2
@@ -164,10 +155,10 @@ export class RedisBroker implements Broker, BusListener {
       const list: Publication[] = []
       // Its answer was faster than the bus: what is its own has been delivered.
       const isKnown = isOwn && state?.order.epoch === epoch && offset + bound <= state.order.last
-      if (isKnown) offset += bound
-      for (const record of isKnown ? [] : records) {
-        if (!isEphemeral(record)) list.push({ offset: ++offset, ...decodeRecord(record) })
-        else if (!isOwn) this.#deliverNow(room, { offset: 0, ...decodeRecord(record) })
+      for (let i = isKnown ? places.length : 0; i < places.length; i += 2) {
+        const start = places[i] as number
+        if (!isEphemeral(batch, start)) list.push(decodeRecord(++offset, batch, start, places[i + 1]))
+        else if (!isOwn) this.#deliverNow(room, decodeRecord(0, batch, start, places[i + 1]))
       }
       // Of an earlier epoch, perhaps: who begins does not know that.
       if (state === undefined || bound === 0 || number <= state.since) continue
@@ -183,44 +174,47 @@ export class RedisBroker implements Broker, BusListener {
 
   /* ---- */
 
-  async #publish (room: string, payload: Payload, options: PublicationOptions, record: Buffer): Promise<{ position: StreamPosition, local: FanOut }> {
-    const { bus, keys } = this.#options
-    const { position, sequence } = await this.#publisher.publish(room, record)
+  #publish (room: string, payload: Payload, options: PublicationOptions, resolve: (result: PublishResult) => void, reject: (error: unknown) => void): void {
+    if (options.ephemeral === true || room === EVERYONE) {
+      const outgoing = new Outgoing(room, payload, options, resolve, reject)
+      outgoing.done(this.#deliverNow(room, outgoing.publication))
+      this.#publisher.send(outgoing)
+      return
+    }
+    const outgoing = new Outgoing(room, keep(payload), options, resolve, reject)
+    // Where nothing is kept, nothing is promised over an outage: whoever is here gets it all the same.
+    if (this.#options.policyOf(room).size > 0) this.#publisher.publish(outgoing)
+    else if (this.#order.isBehind(room, !this.#options.link.isReady)) this.#order.turn(room).then(() => { this.#publishUnkept(outgoing) }, (error: unknown) => { outgoing.failed(error) })
+    else this.#publishUnkept(outgoing)
+  }
+
+  #publishUnkept (outgoing: Outgoing): void {
+    const { room } = outgoing
+    if (!this.#options.link.isReady) return outgoing.done(this.#deliverNow(room, outgoing.publication))
+    this.#order.sent(room)
+    outgoing.onSettled = this.#onUnkeptSettled
+    this.#publisher.publish(outgoing)
+  }
+
+  #onConfirmed (room: string, { position, sequence }: Standing, own: readonly Outgoing[]): void {
+    const { bus, keys, link, timeout } = this.#options
     const partition = keys.partitionOf(room)
     bus.confirmed(partition, sequence)
     const state = this.#rooms.get(room)
     if (state === undefined) {
       this.#recent.note(room, partition, position, sequence)
-      return { position, local: noFanOut() }
+      for (const outgoing of own) outgoing.done(noFanOut())
+      return
     }
     learn(state, position, sequence)
     state.confirmed = position
-    return { position, local: await this.#goOn(state.order, position, { offset: position.offset, payload, options }) }
-  }
-
-  async #publishUnkept (room: string, payload: Payload, options: PublicationOptions, record: Buffer): Promise<{ position: StreamPosition | null, local: FanOut }> {
-    const { link } = this.#options
-    const kept = keep(payload)
-    if (this.#order.isBehind(room, !link.isReady)) await this.#order.turn(room)
-    if (!link.isReady) return { position: null, local: this.#deliverNow(room, { offset: 0, payload: kept, options }) }
-    this.#order.sent(room)
-    try {
-      return await this.#publish(room, kept, options, record)
-    } finally {
-      this.#order.settled(room)
+    state.order.fromReply(position.epoch, own)
+    const deadline = link.now + timeout
+    for (const outgoing of own) {
+      if (outgoing.isSettled) continue
+      outgoing.deadline = deadline
+      this.#confirmed.push(outgoing)
     }
-  }
-
-  /** Resolves when it has gone to the members here, or never will, or is late: then it goes all the same, when what is before it has come. */
-  async #goOn (order: RoomOrder, position: StreamPosition, publication: Publication): Promise<FanOut> {
-    return await new Promise<FanOut>((resolve) => {
-      const confirmed = { deadline: this.#options.link.now + this.#options.timeout, resolve }
-      this.#confirmed.add(confirmed)
-      order.fromReply(position, publication, (local) => {
-        this.#confirmed.delete(confirmed)
-        resolve(local)
-      })
-    })
   }
 
   async #begin (room: string, partition: number, order: RoomOrder): Promise<StreamPosition> {
@@ -290,11 +284,9 @@ export class RedisBroker implements Broker, BusListener {
   }
 
   #settleLate (): void {
+    if (this.#confirmed.length === 0) return
     const { now } = this.#options.link
-    for (const confirmed of this.#confirmed) {
-      if (confirmed.deadline > now) return
-      this.#confirmed.delete(confirmed)
-      confirmed.resolve(noFanOut())
-    }
+    for (const outgoing of this.#confirmed) if (outgoing.deadline <= now) outgoing.late()
+    this.#confirmed = this.#confirmed.filter(({ isSettled }) => !isSettled)
   }
 }

@@ -4,6 +4,7 @@ import type { StreamPosition } from '../core/types.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Keys } from './keys.js'
 import { isRefusal, type Argument, type RedisLink } from './link.js'
+import type { Outgoing } from './outgoing.js'
 import type { Standing } from './positions.js'
 import { encodeBatch, isEphemeral, type Section } from './publication-codec.js'
 import { Script } from './script.js'
@@ -28,26 +29,15 @@ export interface RoomTerms {
   readonly lasting: number
 }
 
-interface Item {
-  readonly room: string
-  readonly record: Buffer
-  /** Null for one whose room has no place for it, and for which nobody waits. */
-  readonly promise: { resolve: (standing: Standing) => void, reject: (error: Error) => void } | null
-  /** As `now` of the link. */
-  readonly deadline: number
-  /** Whether nobody waits any more. */
-  isSettled: boolean
-}
-
 interface Batch {
-  readonly items: readonly Item[]
+  readonly items: readonly Outgoing[]
   readonly bytes: number
   /** As publish.lua takes them: of the batch, and of its rooms. */
   readonly keys: readonly string[]
   readonly head: readonly Argument[]
   readonly rooms: readonly Argument[]
   /** Those that get a position, room by room. */
-  readonly groups: ReadonlyArray<readonly Item[]>
+  readonly groups: ReadonlyArray<readonly Outgoing[]>
 }
 
 /** The way to one partition: one batch at a time, so that calls take effect in their order, and what comes meanwhile is the next batch. */
@@ -55,7 +45,7 @@ interface Lane {
   readonly partition: number
   /** Of the latest batch: an id of a node is of one process, so there was none before. */
   number: number
-  waiting: Item[]
+  waiting: Outgoing[]
   batch: Batch | null
   /** Whether the batch is with Redis now. */
   isAsking: boolean
@@ -71,6 +61,8 @@ export interface PublisherOptions {
   readonly busLength: number
   /** Asked when a batch leaves. */
   readonly termsOf: (room: string) => RoomTerms
+  /** Redis has confirmed publications of one room: where the last one of its batch stands, and those, in order, for which somebody waits. */
+  readonly onConfirmed: (room: string, standing: Standing, outgoing: readonly Outgoing[]) => void
 }
 
 /** Brings publications to Redis in batches: each once, also when an answer is lost. */
@@ -81,7 +73,8 @@ export class Publisher {
   readonly #clock: Clock
   readonly #timeout: number
   readonly #busLength: number
-  readonly #termsOf: (room: string) => RoomTerms
+  readonly #termsOf: PublisherOptions['termsOf']
+  readonly #onConfirmed: PublisherOptions['onConfirmed']
   readonly #lanes = new Map<number, Lane>()
   /** Lanes with something to send, at the end of this turn. */
   readonly #dirty = new Set<Lane>()
@@ -92,7 +85,7 @@ export class Publisher {
   #looks: Timer | null = null
   #isClosed = false
 
-  constructor (link: RedisLink, { keys, nodeId, clock, timeout, busLength, termsOf }: PublisherOptions) {
+  constructor (link: RedisLink, { keys, nodeId, clock, timeout, busLength, termsOf, onConfirmed }: PublisherOptions) {
     this.#link = link
     this.#keys = keys
     this.#nodeId = nodeId
@@ -100,6 +93,7 @@ export class Publisher {
     this.#timeout = timeout
     this.#busLength = busLength
     this.#termsOf = termsOf
+    this.#onConfirmed = onConfirmed
     link.listen({ onReady: () => { this.#go(this.#lanes.values()) }, onAway: () => { this.#dropEphemeral() } })
   }
 
@@ -110,18 +104,22 @@ export class Publisher {
   newEpoch (): string { return `${this.#epochs}${(this.#epoch++).toString(36)}` }
 
   /**
-   * Publishes, and answers where it stands in its room, and the number of its entry of the bus.
-   * @throws FST_HUB_BROKER_UNAVAILABLE: Redis refused it; or it did not confirm it in time, and may have done it (as a rejection)
+   * Publishes what takes an offset. It fails with FST_HUB_BROKER_UNAVAILABLE: Redis has refused it; or has not confirmed it in time, and
+   * may have done it.
    */
-  async publish (room: string, record: Buffer): Promise<Standing> {
-    if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
-    if (this.#waiting >= MAX_WAITING || this.#waitingBytes + record.length > MAX_WAITING_BYTES) throw new FST_HUB_BROKER_UNAVAILABLE(`${this.#waiting} publications wait for it already`)
-    return await new Promise<Standing>((resolve, reject) => { this.#add(room, record, { resolve, reject }) })
+  publish (outgoing: Outgoing): void {
+    if (this.#isClosed) return outgoing.failed(new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed'))
+    const { length } = outgoing.record
+    if (this.#waiting >= MAX_WAITING || this.#waitingBytes + length > MAX_WAITING_BYTES) return outgoing.failed(new FST_HUB_BROKER_UNAVAILABLE(`${this.#waiting} publications wait for it already`))
+    this.#waiting++
+    this.#waitingBytes += length
+    this.#add(outgoing)
   }
 
-  /** Publishes what has no place in its room: lost while Redis is away. */
-  send (room: string, record: Buffer): void {
-    if (this.#link.isReady && !this.#isClosed) this.#add(room, record, null)
+  /** Publishes what has no place in its room, and for which nobody waits: lost while Redis is away. */
+  send (outgoing: Outgoing): void {
+    outgoing.isAnswered = true
+    if (this.#link.isReady && !this.#isClosed) this.#add(outgoing)
   }
 
   close (): void {
@@ -135,13 +133,10 @@ export class Publisher {
     }
   }
 
-  #add (room: string, record: Buffer, promise: Item['promise']): void {
-    const lane = this.#laneOf(this.#keys.partitionOf(room))
-    lane.waiting.push({ room, record, promise, deadline: this.#link.now + this.#timeout, isSettled: promise === null })
-    if (promise !== null) {
-      this.#waiting++
-      this.#waitingBytes += record.length
-    }
+  #add (outgoing: Outgoing): void {
+    outgoing.deadline = this.#link.now + this.#timeout
+    const lane = this.#laneOf(this.#keys.partitionOf(outgoing.room))
+    lane.waiting.push(outgoing)
     this.#looks ??= this.#clock.every(LOOK_MS, () => { this.#look() })
     if (this.#dirty.size === 0) this.#clock.defer(() => { this.#flush() })
     this.#dirty.add(lane)
@@ -230,7 +225,7 @@ export class Publisher {
       count++
     }
     const items = lane.waiting.splice(0, count)
-    const byRoom = new Map<string, Item[]>()
+    const byRoom = new Map<string, Outgoing[]>()
     for (const item of items) {
       const own = byRoom.get(item.room)
       if (own === undefined) byRoom.set(item.room, [item])
@@ -240,7 +235,7 @@ export class Publisher {
     const { bytes: encoded, places } = encodeBatch(sections)
     const keys = [this.#keys.bus(lane.partition), this.#keys.batches(lane.partition)]
     const rooms: Argument[] = []
-    const groups: Array<readonly Item[]> = []
+    const groups: Array<readonly Outgoing[]> = []
     for (const [i, [room, own]] of [...byRoom].entries()) {
       const lasting = own.filter(({ record }) => !isEphemeral(record))
       if (lasting.length === 0) continue
@@ -251,20 +246,26 @@ export class Publisher {
       if (size === 0) continue
       for (const [j, { record }] of own.entries()) {
         if (isEphemeral(record)) continue
-        const [start, end] = places[i]?.[j] as readonly [number, number]
-        rooms.push(start + 1, end)
+        const of = places[i] as readonly number[]
+        rooms.push(of[2 * j] as number + 1, of[2 * j + 1] as number)
       }
     }
     return { items, bytes, keys, head: [++lane.number, encoded, groups.length], rooms, groups }
   }
 
-  #confirm (batch: Batch, answer: string): void {
+  #confirm ({ groups }: Batch, answer: string): void {
     const [number, ...positions] = answer.split(' ')
     const sequence = Number(number)
-    for (const [i, group] of batch.groups.entries()) {
+    for (const [i, group] of groups.entries()) {
       const epoch = positions[2 * i] as string
       const last = Number(positions[2 * i + 1])
-      for (const [j, item] of group.entries()) this.#resolve(item, { position: { epoch, offset: last - group.length + 1 + j }, sequence })
+      let offset = last - group.length
+      const waitedFor: Outgoing[] = []
+      for (const outgoing of group) {
+        outgoing.confirmed(epoch, ++offset)
+        if (this.#answered(outgoing)) waitedFor.push(outgoing)
+      }
+      this.#onConfirmed((group[0] as Outgoing).room, { position: { epoch, offset: last }, sequence }, waitedFor)
     }
   }
 
@@ -287,23 +288,19 @@ export class Publisher {
   }
 
   #dropEphemeral (): void {
-    for (const lane of this.#lanes.values()) lane.waiting = lane.waiting.filter(({ promise }) => promise !== null)
+    for (const lane of this.#lanes.values()) lane.waiting = lane.waiting.filter(({ record }) => !isEphemeral(record))
   }
 
-  #resolve (item: Item, standing: Standing): void {
-    if (this.#settle(item)) item.promise?.resolve(standing)
+  #reject (outgoing: Outgoing, error: Error): void {
+    if (this.#answered(outgoing)) outgoing.failed(error)
   }
 
-  #reject (item: Item, error: Error): void {
-    if (this.#settle(item)) item.promise?.reject(error)
-  }
-
-  /** @returns whether somebody waited */
-  #settle (item: Item): boolean {
-    if (item.isSettled) return false
-    item.isSettled = true
+  /** @returns whether somebody waited for that */
+  #answered (outgoing: Outgoing): boolean {
+    if (outgoing.isAnswered) return false
+    outgoing.isAnswered = true
     this.#waiting--
-    this.#waitingBytes -= item.record.length
+    this.#waitingBytes -= outgoing.record.length
     return true
   }
 }

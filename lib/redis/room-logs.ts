@@ -51,7 +51,7 @@ export class RoomLogs {
     const [epoch, offset, complete, entries, sequence] = await link.run(history, [keys.meta(room), keys.log(room), keys.batches(keys.partitionOf(room))], args) as Reply
     return {
       position: { epoch: String(epoch), offset: Number(String(offset)) },
-      publications: entries.map(([id, [, record]]) => ({ offset: Number.parseInt(id.toString('latin1'), 10), ...decodeRecord(record) })),
+      publications: entries.map(([id, [, record]]) => decodeRecord(Number.parseInt(id.toString('latin1'), 10), record)),
       recovered: complete === 1,
       sequence: Number(String(sequence))
     }

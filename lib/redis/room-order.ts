@@ -14,9 +14,12 @@ export interface OrderListener {
 
 interface Held {
   readonly publication: Publication
-  /** Told what became of it here; null for one of another node. */
-  readonly done: ((local: FanOut) => void) | null
+  /** Told what became of it here; not where nobody asks. */
+  readonly done?: (local: FanOut) => void
 }
+
+/** A publication of this node. It is told once, when it has gone on or never will. */
+export type OwnPublication = Required<Held>
 
 /** Counts that wait for the answer to their publication. */
 const MAX_COUNTS = 1_024
@@ -82,27 +85,35 @@ export class RoomOrder {
     for (const publication of publications) {
       const { offset } = publication
       if (offset <= this.last) continue
-      if (!this.#held.has(offset)) this.#held.set(offset, { publication, done: isOwn ? (local) => { this.#keepCounts(offset, local) } : null })
+      if (!this.#held.has(offset)) this.#held.set(offset, isOwn ? { publication, done: (local) => { this.#keepCounts(offset, local) } } : { publication })
       this.#drain()
     }
     // The stream has them in order: what is not there was trimmed.
     if (this.isHolding) this.#listener.missing(true)
   }
 
-  /** A publication of this node that Redis has confirmed. @param done told once, when it has gone on or never will */
-  fromReply ({ epoch, offset }: StreamPosition, publication: Publication, done: (local: FanOut) => void): void {
-    if (this.#isOver) return done(noFanOut())
-    if (!this.isLive) {
-      this.#early.push(() => { this.fromReply({ epoch, offset }, publication, done) })
+  /** Publications of this node that Redis has confirmed: with ascending offsets. */
+  fromReply (epoch: string, own: readonly OwnPublication[]): void {
+    const [first] = own
+    if (first === undefined) return
+    if (!this.isLive && !this.#isOver) {
+      this.#early.push(() => { this.fromReply(epoch, own) })
       return
     }
-    if (!this.#isCurrent(epoch, offset) || offset <= this.last) {
-      done(this.#counts.get(offset) ?? noFanOut())
-      this.#counts.delete(offset)
-      return
+    const isCurrent = !this.#isOver && this.#isCurrent(epoch, first.publication.offset)
+    for (const one of own) {
+      const { offset } = one.publication
+      if (!isCurrent || this.#isOver || offset <= this.last) {
+        one.done(this.#counts.get(offset) ?? noFanOut())
+        this.#counts.delete(offset)
+      } else if (offset === this.last + 1) {
+        this.last = offset
+        one.done(this.#listener.deliver([one.publication]))
+        this.#drain()
+      } else {
+        this.#held.set(offset, one)
+      }
     }
-    this.#held.set(offset, { publication, done })
-    this.#drain()
     if (this.isHolding) this.#listener.missing(false)
   }
 
@@ -113,7 +124,7 @@ export class RoomOrder {
   fill (position: StreamPosition, publications: readonly Publication[]): void {
     if (!this.isLive || !this.#isCurrent(position.epoch, publications[0]?.offset ?? position.offset + 1)) return
     for (const publication of publications) {
-      if (publication.offset > this.last && !this.#held.has(publication.offset)) this.#held.set(publication.offset, { publication, done: null })
+      if (publication.offset > this.last && !this.#held.has(publication.offset)) this.#held.set(publication.offset, { publication })
     }
     this.#drain()
   }
@@ -147,7 +158,7 @@ export class RoomOrder {
     for (let held = this.#held.get(this.last + 1); held !== undefined; held = this.#held.get(this.last + 1)) {
       this.#held.delete(++this.last)
       const local = this.#listener.deliver([held.publication])
-      held.done?.({ ...local })
+      held.done?.(local)
     }
   }
 
@@ -162,7 +173,7 @@ export class RoomOrder {
   #settleHeld (): void {
     const held = [...this.#held.values()]
     this.#held.clear()
-    for (const { done } of held) done?.(noFanOut())
+    for (const one of held) one.done?.(noFanOut())
   }
 
   #keepCounts (offset: number, local: FanOut): void {

@@ -1,9 +1,9 @@
 import type { Test } from 'tap'
 import { InboundMessage } from '../../lib/core/message.js'
-import type { Broker, HistoryPolicy, Publication } from '../../lib/core/ports.js'
-import type { StreamPosition } from '../../lib/core/types.js'
+import type { HistoryPolicy, Publication } from '../../lib/core/ports.js'
 import { JsonText } from '../../lib/protocol/json-text.js'
 import { encodeFrame, payloadOf } from '../../lib/protocol/frame.js'
+import { publishNumbers } from '../helpers/publishing.js'
 import { brokerNodes, type BrokerFactory, type Node } from './broker-world.js'
 import { HOSTILE_NAMES } from './names.js'
 
@@ -13,14 +13,6 @@ const cache = (ttl = 0): HistoryPolicy => ({ size: 100, ttl, mode: 'cache' })
 /** What an encoded message says, whatever its form in process. */
 const bodies = (publications: readonly Publication[]): string[] => publications.map(({ payload }) => payloadOf(encodeFrame(payload)).payload.toString())
 const offsets = (publications: readonly Publication[]): number[] => publications.map(({ offset }) => offset)
-
-/** Publishes `'1'`, `'2'` and so on, one after the other. @returns the position of the last */
-async function publish (broker: Broker, room: string, from: number, to: number): Promise<StreamPosition> {
-  let last: StreamPosition | null = null
-  for (let i = from; i <= to; i++) last = (await broker.publish(room, `${i}`, {})).position
-  if (last === null) throw new Error('a publication that is kept has a position')
-  return last
-}
 
 /** What every Broker must keep of a room's publications. */
 export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
@@ -32,7 +24,7 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
   t.test('who knows a position gets all publications behind it, in order', async (t) => {
     const { broker } = await one(t, { room: log(10) })
     const start = await broker.subscribe('room')
-    const head = await publish(broker, 'room', 1, 5)
+    const head = await publishNumbers(broker, 'room', 1, 5)
     for (let missed = 0; missed <= 5; missed++) {
       const { position, publications, recovered } = await broker.history('room', { epoch: start.epoch, offset: 5 - missed }, 0)
       t.equal(recovered, true)
@@ -45,7 +37,7 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
 
   t.test('never a part: another epoch, a position from the future, or one from before what is kept', async (t) => {
     const { broker } = await one(t, { room: log(3) })
-    const { epoch } = await publish(broker, 'room', 1, 5)
+    const { epoch } = await publishNumbers(broker, 'room', 1, 5)
     const lost = { position: { epoch, offset: 5 }, publications: [], recovered: false }
     t.same(await broker.history('room', { epoch: 'another', offset: 4 }, 0), lost)
     t.same(await broker.history('room', { epoch: 'another', offset: 5 }, 0), lost)
@@ -60,7 +52,7 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
     const { broker } = await one(t, { one: log(1), three: log(3) })
     for (let i = 1; i <= 10; i++) {
       for (const [room, size] of [['one', 1], ['three', 3]] as const) {
-        await publish(broker, room, i, i)
+        await publishNumbers(broker, room, i, i)
         const { publications, recovered } = await broker.history(room, undefined, 0)
         t.equal(recovered, true)
         t.same(offsets(publications), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].slice(Math.max(0, i - size), i))
@@ -70,7 +62,7 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
 
   t.test('a limit takes the oldest; the rest follows from there', async (t) => {
     const { broker } = await one(t, { room: log(10) })
-    const head = await publish(broker, 'room', 1, 7)
+    const head = await publishNumbers(broker, 'room', 1, 7)
     const seen: string[] = []
     let since = { epoch: head.epoch, offset: 0 }
     for (let rounds = 0; rounds < 3; rounds++) {
@@ -88,9 +80,9 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
   t.test('each is kept for the time that the policy says', async (t) => {
     const { broker, advance } = await one(t, { room: log(10, 2_000), cached: cache(2_000), lasting: log(10) })
     const rooms = ['room', 'cached', 'lasting']
-    for (const room of rooms) await publish(broker, room, 1, 1)
+    for (const room of rooms) await publishNumbers(broker, room, 1, 1)
     await advance(1_100)
-    for (const room of rooms) await publish(broker, room, 2, 2)
+    for (const room of rooms) await publishNumbers(broker, room, 2, 2)
     t.same(offsets((await broker.history('room', undefined, 0)).publications), [1, 2])
     await advance(1_100)
     t.same(offsets((await broker.history('room', undefined, 0)).publications), [2], 'the first is too old')
@@ -104,13 +96,13 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
   t.test('the position outlives what was kept: a quiet room recovers', async (t) => {
     const { broker, advance } = await one(t, { room: log(10, 500), cached: cache(500) })
     for (const room of ['room', 'cached']) {
-      const head = await publish(broker, room, 1, 2)
+      const head = await publishNumbers(broker, room, 1, 2)
       await advance(1_000)
       t.same(await broker.history(room, head, 0), { position: head, publications: [], recovered: true }, 'nothing was missed')
       t.same(await broker.history(room, { epoch: head.epoch, offset: 1 }, 0), { position: head, publications: [], recovered: false }, 'what was missed has gone')
       t.same(await broker.history(room, undefined, 0), { position: head, publications: [], recovered: true })
       t.same(await broker.subscribe(room), head)
-      t.same(await publish(broker, room, 3, 3), { epoch: head.epoch, offset: 3 }, 'and it goes on')
+      t.same(await publishNumbers(broker, room, 3, 3), { epoch: head.epoch, offset: 3 }, 'and it goes on')
       t.same(bodies((await broker.history(room, head, 0)).publications), ['3'])
     }
   })
@@ -119,7 +111,7 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
     const { broker } = await one(t, { room: cache() })
     const start = await broker.subscribe('room')
     t.same(await broker.history('room', start, 0), { position: start, publications: [], recovered: true })
-    const head = await publish(broker, 'room', 1, 5)
+    const head = await publishNumbers(broker, 'room', 1, 5)
     for (const offset of [0, 3, 4]) {
       const { position, publications, recovered } = await broker.history('room', { epoch: start.epoch, offset }, 0)
       t.same([position, bodies(publications), offsets(publications), recovered], [head, ['5'], [5], true])
@@ -134,7 +126,7 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
   t.test('an ephemeral publication is never kept', async (t) => {
     const { broker } = await one(t, { room: log(10), cached: cache() })
     for (const room of ['room', 'cached']) {
-      const head = await publish(broker, room, 1, 1)
+      const head = await publishNumbers(broker, room, 1, 1)
       await broker.publish(room, 'typing', { ephemeral: true })
       const { position, publications } = await broker.history(room, undefined, 0)
       t.same([position, bodies(publications)], [head, ['1']])
@@ -182,12 +174,12 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
 
   t.test('an answer does not change, and changing it changes nothing', async (t) => {
     const { broker } = await one(t, { room: log(2) })
-    const head = await publish(broker, 'room', 1, 2)
+    const head = await publishNumbers(broker, 'room', 1, 2)
     const before = await broker.history('room', undefined, 0)
     const changed = await broker.history('room', undefined, 0)
     changed.position.offset = 99;
     (changed.publications as Publication[]).length = 0
-    await publish(broker, 'room', 3, 4)
+    await publishNumbers(broker, 'room', 3, 4)
     t.same([before.position, bodies(before.publications)], [head, ['1', '2']])
     const { position, publications } = await broker.history('room', undefined, 0)
     t.same([position, bodies(publications)], [{ epoch: head.epoch, offset: 4 }, ['3', '4']])
@@ -210,7 +202,7 @@ export function brokerHistoryContract (t: Test, factory: BrokerFactory): void {
     const start = await broker.subscribe('room')
     const asked: Array<Promise<number[]>> = []
     listener.then = () => { asked.push(broker.history('room', start, 0).then(({ publications }) => offsets(publications))) }
-    await publish(broker, 'room', 1, 3)
+    await publishNumbers(broker, 'room', 1, 3)
     await listener.atLeast(3)
     for (const [i, found] of (await Promise.all(asked)).entries()) t.ok(found.includes(i + 1), `publication ${i + 1}`)
   })

@@ -1,5 +1,5 @@
-import type { Broker, BrokerListener, Clock, FanOut, HistoryPolicy, HistoryPolicyOf, PublicationOptions, Publication } from '../../lib/core/ports.js'
-import type { StreamPosition } from '../../lib/core/types.js'
+import type { Broker, BrokerListener, Clock, HistoryPolicy, HistoryPolicyOf, PublicationOptions, Publication } from '../../lib/core/ports.js'
+import type { PublishResult, StreamPosition } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import type { Payload } from '../../lib/protocol/frame.js'
 
@@ -41,7 +41,7 @@ export class FakeBroker implements Broker {
     if (failure !== undefined) throw failure
   }
 
-  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }> {
+  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<PublishResult> {
     return await this.#inner.publish(room, payload, options)
   }
 

@@ -1,5 +1,5 @@
 import type { Broker, BrokerListener, Clock, FanOut, HistoryPolicyOf, Publication, PublicationOptions } from '../../lib/core/ports.js'
-import type { StreamPosition } from '../../lib/core/types.js'
+import type { PublishResult, StreamPosition } from '../../lib/core/types.js'
 import { MemoryBroker, MemoryBus } from '../../lib/memory/broker.js'
 import type { Payload } from '../../lib/protocol/frame.js'
 
@@ -52,7 +52,7 @@ export class LateBroker implements Broker, BrokerListener {
     await this.#inner.unsubscribe(room)
   }
 
-  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }> {
+  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<PublishResult> {
     return await this.#inner.publish(room, payload, options)
   }
 

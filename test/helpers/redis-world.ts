@@ -1,7 +1,6 @@
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import type { HistoryPolicy } from '../../lib/core/ports.js'
-import type { StreamPosition } from '../../lib/core/types.js'
 import type { RedisBroker } from '../../lib/redis/broker.js'
 import { FakeListener } from './fake-listener.js'
 import { redisBroker, redisNode, type RedisNode } from './redis-node.js'
@@ -57,14 +56,6 @@ export async function redisWorld (t: Test, { count = 2, policy = LOG, policyOf =
     redis.disconnect()
   })
   return { server, nodes, redis }
-}
-
-/** Publishes texts from `from` to `to`, one after the other. @returns where the last stands */
-export async function publishNumbers (broker: RedisBroker, room: string, from: number, to: number): Promise<StreamPosition> {
-  let last: StreamPosition | null = null
-  for (let i = from; i <= to; i++) last = (await broker.publish(room, `${i}`, {})).position
-  if (last === null) throw new Error('it has no position')
-  return last
 }
 
 export const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i)

@@ -2,7 +2,8 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { LOG, NO_HISTORY, publishNumbers, range, redisWorld, type BrokerNode, type RedisWorld } from '../helpers/redis-world.js'
+import { publishNumbers } from '../helpers/publishing.js'
+import { LOG, NO_HISTORY, range, redisWorld, type BrokerNode, type RedisWorld } from '../helpers/redis-world.js'
 import { until } from '../helpers/until.js'
 
 interface LossyWorld extends RedisWorld {

@@ -4,7 +4,8 @@ import { askRedis, untilRedis, untilReplicated } from '../helpers/redis-asked.js
 import { neighbour, publishMeanwhile, twoNodes } from '../helpers/redis-cluster-nodes.js'
 import { addReplica, ownerOf, startCluster } from '../helpers/redis-cluster.js'
 import type { RedisServer } from '../helpers/redis-server.js'
-import { publishNumbers, range } from '../helpers/redis-world.js'
+import { publishNumbers } from '../helpers/publishing.js'
+import { range } from '../helpers/redis-world.js'
 import { until } from '../helpers/until.js'
 
 t.test('FAULTS 54: a Redis Cluster whose masters fail', async (t) => {
@@ -37,7 +38,7 @@ t.test('FAULTS 54: a Redis Cluster whose masters fail', async (t) => {
     await publishNumbers(a.broker, 'room', 1, 20)
     await untilReplicated(master, other)
     await master.stop('SIGKILL')
-    const waiting = range(21, 40).map(async (i) => (await (i % 2 === 0 ? a : b).broker.publish('room', `${i}`, {})).position?.offset)
+    const waiting = range(21, 40).map(async (i) => (await (i % 2 === 0 ? a : b).broker.publish('room', `${i}`, {})).offset)
     const joining = b.broker.subscribe(neighbour(b, 'new'))
     await tookOver()
     t.same((await Promise.all(waiting)).sort((x = 0, y = 0) => x - y), range(21, 40))

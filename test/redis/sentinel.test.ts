@@ -9,7 +9,8 @@ import { newLink } from '../helpers/redis-link.js'
 import { redisBroker, redisNode } from '../helpers/redis-node.js'
 import { SentinelWorld } from '../helpers/redis-sentinel.js'
 import { ownPrefix } from '../helpers/redis-server.js'
-import { LOG, publishNumbers, range } from '../helpers/redis-world.js'
+import { publishNumbers } from '../helpers/publishing.js'
+import { LOG, range } from '../helpers/redis-world.js'
 import { until } from '../helpers/until.js'
 
 /** Milliseconds that a publication may wait: longer than any failover here. */
@@ -101,8 +102,8 @@ t.test('FAULTS 54: the master is cut off: the nodes go on with the new one, and 
   world.master.signal('SIGSTOP')
   const waiting = [a.broker.publish('room', '11', {}), b.broker.publish('room', '12', {})]
   await world.failedOver()
-  const positions = (await Promise.all(waiting)).map(({ position }) => position?.offset)
-  t.same(positions.sort(), [11, 12])
+  const offsets = (await Promise.all(waiting)).map(({ offset }) => offset)
+  t.same(offsets.sort(), [11, 12])
   world.master.signal('SIGCONT')
   await publishNumbers(b.broker, 'room', 13, 20)
   for (const { listener, offsets } of [a, b]) {

@@ -1,7 +1,7 @@
 import { noFanOut } from '../../core/fan-out.js'
 import { keep } from '../../core/keep.js'
 import type { Broker, BrokerListener, FanOut, Publication, PublicationOptions } from '../../core/ports.js'
-import type { StreamPosition } from '../../core/types.js'
+import type { PublishResult, StreamPosition } from '../../core/types.js'
 import { MemoryBroker, type MemoryBus } from '../../memory/broker.js'
 import type { Payload } from '../../protocol/frame.js'
 import type { Link } from './link.js'
@@ -44,14 +44,13 @@ export class LinkedBroker implements Broker, BrokerListener {
     await this.#inner.unsubscribe(room)
   }
 
-  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<{ position: StreamPosition | null, local: FanOut }> {
-    if (this.#link.isCut && options.ephemeral === true) return { position: null, local: this.#deliver(room, { offset: 0, payload, options }) }
+  async publish (room: string, payload: Payload, options: PublicationOptions): Promise<PublishResult> {
+    if (this.#link.isCut && options.ephemeral === true) return { ...this.#deliver(room, { offset: 0, payload, options }) }
     this.#link.check()
     const own: Own = this.#own = { local: noFanOut() }
     const published = this.#inner.publish(room, payload, options)
     this.#own = null
-    const { position } = await published
-    return { position, local: await own.local }
+    return { ...await published, ...await own.local }
   }
 
   async history (room: string, since: StreamPosition | undefined, limit: number): ReturnType<Broker['history']> {

@@ -69,7 +69,7 @@ t.test('a publication whose turn does not come is answered in time, and goes to 
   await clock.advance(800)
   t.same(listener.heard, [])
   await clock.advance(200)
-  t.same(await publication, { position: { epoch: 'a', offset: 2 }, local: NOTHING })
+  t.same(await publication, { epoch: 'a', offset: 2, ...NOTHING })
   // What comes before it has not been lost: it has been late.
   broker.onEntry(0, 'other', entry('room', 'a 1', 'before'), 1)
   t.same(listener.texts('room'), ['before', 'behind'])

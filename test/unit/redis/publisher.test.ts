@@ -1,7 +1,9 @@
 import t from 'tap'
+import { noFanOut } from '../../../lib/core/fan-out.js'
+import type { PublishResult } from '../../../lib/core/types.js'
 import { Keys } from '../../../lib/redis/keys.js'
 import type { LinkListener, RedisLink, Reply } from '../../../lib/redis/link.js'
-import { encodeRecord } from '../../../lib/redis/publication-codec.js'
+import { Outgoing } from '../../../lib/redis/outgoing.js'
 import { Publisher, type RoomTerms } from '../../../lib/redis/publisher.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'
 import { settled } from '../../helpers/until.js'
@@ -35,15 +37,40 @@ class FakeLink {
   }
 }
 
-function rig (): { clock: TestClock, link: FakeLink, publisher: Publisher, publish: (room: string, text: string) => Promise<string> } {
+function rig (): { clock: TestClock, link: FakeLink, publisher: Publisher, confirmed: string[], publish: (room: string, text: string) => Promise<string> } {
   const clock = new TestClock()
   const link = new FakeLink(clock)
-  const publisher = new Publisher(link as unknown as RedisLink, { keys: new Keys('hub', 4), nodeId: 'node', clock, timeout: 1_000, busLength: 100, termsOf: () => TERMS })
+  const confirmed: string[] = []
+  const sequences = new Map<Outgoing, number>()
+  const publisher = new Publisher(link as unknown as RedisLink, {
+    keys: new Keys('hub', 4),
+    nodeId: 'node',
+    clock,
+    timeout: 1_000,
+    busLength: 100,
+    termsOf: () => TERMS,
+    onConfirmed: (room, standing, outgoing) => {
+      confirmed.push(`${room}: ${standing.sequence} ${standing.position.epoch} ${standing.position.offset}`)
+      for (const each of outgoing) {
+        sequences.set(each, standing.sequence)
+        each.done(noFanOut())
+      }
+    }
+  })
   return {
     clock,
     link,
     publisher,
-    publish: async (room, text) => await publisher.publish(room, encodeRecord(text, {})).then(({ position: { epoch, offset }, sequence }) => `${sequence} ${epoch} ${offset}`, (error: Error) => error.message)
+    confirmed,
+    publish: async (room, text) => {
+      try {
+        let outgoing: Outgoing | null = null
+        const { epoch = '', offset = 0 } = await new Promise<PublishResult>((resolve, reject) => { publisher.publish(outgoing = new Outgoing(room, text, {}, resolve, reject)) })
+        return `${sequences.get(outgoing as unknown as Outgoing) ?? ''} ${epoch} ${offset}`
+      } catch (error) {
+        return (error as Error).message
+      }
+    }
   }
 }
 
@@ -181,7 +208,7 @@ t.test('each waits no longer than it may, be it with Redis or before it', async 
 })
 
 t.test('who has waited before for a batch to leave waits no longer for that', async (t) => {
-  const { clock, link, publisher, publish } = rig()
+  const { clock, link, publisher, confirmed, publish } = rig()
   const first = publish('room', '1')
   await settled()
   const early = publish('room', '2')
@@ -198,6 +225,7 @@ t.test('who has waited before for a batch to leave waits no longer for that', as
   t.same(link.asked[2]?.args.slice(3), link.asked[1]?.args.slice(3), 'the same batch once more, for the other one')
   link.asked[2]?.answer([Buffer.from('7 a 3')])
   t.equal(await late, '7 a 3')
+  t.same(confirmed, ['room: 7 a 1', 'room: 7 a 3'])
   t.equal(publisher.waiting, 0)
 })
 

@@ -14,7 +14,7 @@ interface Rig {
   readonly missing: boolean[]
   /** By offset: what became of it, for whoever asked. */
   readonly results: Map<number, FanOut>
-  readonly reply: (offset: number, epoch?: string) => void
+  readonly reply: (offsets: number | readonly number[], epoch?: string) => void
 }
 
 function rig (start: StreamPosition | null = { epoch: 'a', offset: 0 }): Rig {
@@ -35,11 +35,14 @@ function rig (start: StreamPosition | null = { epoch: 'a', offset: 0 }): Rig {
     story,
     missing,
     results,
-    reply: (offset, epoch = 'a') => {
-      order.fromReply({ epoch, offset }, publication(offset), (local) => {
-        if (results.has(offset)) throw new Error(`told twice of ${offset}`)
-        results.set(offset, local)
-      })
+    reply: (offsets, epoch = 'a') => {
+      order.fromReply(epoch, [offsets].flat().map((offset) => ({
+        publication: publication(offset),
+        done: (local) => {
+          if (results.has(offset)) throw new Error(`told twice of ${offset}`)
+          results.set(offset, local)
+        }
+      })))
     }
   }
 }
@@ -162,6 +165,25 @@ t.test('at its end, nobody waits any more', async (t) => {
   t.same(story, [])
 })
 
+t.test('it may end with what goes on: of the others of that answer nobody hears', async (t) => {
+  const heard: number[] = []
+  const results: number[] = []
+  const order = new RoomOrder({
+    deliver: (publications) => {
+      const [{ offset }] = publications as [Publication]
+      heard.push(offset)
+      if (offset === 2) order.end()
+      return { sent: 1, queued: 0, dropped: 0, rejected: 0 }
+    },
+    gap: () => {},
+    missing: () => { t.fail('nothing is') }
+  })
+  order.begin({ epoch: 'a', offset: 0 })
+  order.fromReply('a', publications(1, 4).map((publication) => ({ publication, done: ({ sent }) => { results.push(sent) } })))
+  order.fromReply('a', [])
+  t.same([heard, results], [[1, 2], [1, 1, 0, 0]])
+})
+
 t.test('it ends before its position is known: nobody waits any more either', async (t) => {
   const { order, story, results, reply } = rig(null)
   order.fromStream('a', publications(1, 1), false)
@@ -187,9 +209,9 @@ t.test('whatever comes when: everything goes on once, in order, or is told as a 
     const fill = (): void => { order.fill({ epoch: 'a', offset: head }, publications(Math.max(order.last, head - kept) + 1, head)) }
     for (const [what, count, pick] of steps) {
       if (what === 'reply' && replies.length > 0) {
-        const [offset] = replies.splice(pick % replies.length, 1) as [number]
-        head = Math.max(head, offset)
-        reply(offset)
+        const offsets = replies.splice(pick % replies.length, 1 + count)
+        head = Math.max(head, ...offsets)
+        reply(offsets)
       } else if (what === 'stream') {
         for (let i = 0; i < count && read < size; i++) {
           read++
@@ -205,7 +227,7 @@ t.test('whatever comes when: everything goes on once, in order, or is told as a 
         order.giveUp({ epoch: 'a', offset: read })
       }
     }
-    for (const offset of replies) reply(offset)
+    reply(replies)
     for (; read < size; read++) order.fromStream('a', publications(read + 1, read + 1), own[read] === true)
     head = size
     fill()
