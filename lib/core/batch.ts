@@ -52,8 +52,10 @@ export class Batch {
   }
 
   #collect (): Buffer[] {
-    const frames: Frame[] = []
-    for (let batch: Batch = this; batch.#previous !== null; batch = batch.#previous) frames.push(batch.frame as Frame)
-    return frames.reverse().flatMap(({ chunks }) => chunks)
+    const frames = new Array<Frame>(this.messages)
+    for (let batch: Batch = this; batch.#previous !== null; batch = batch.#previous) frames[batch.messages - 1] = batch.frame as Frame
+    const chunks: Buffer[] = []
+    for (const frame of frames) for (const chunk of frame.chunks) chunks.push(chunk)
+    return chunks
   }
 }
