@@ -52,7 +52,7 @@ const OPTIONS = {
 const ends = []
 const server = await RedisServer.start({ teardown: (end) => { ends.push(end) } })
 const redis = new Redis(server.url)
-const keys = new Keys(OPTIONS.prefix, OPTIONS.partitions)
+const keys = new Keys(OPTIONS.prefix, OPTIONS.partitions, false)
 /** CPU of a second of a node without connections, in microseconds. */
 let idleMicros = 0
 try {

@@ -169,7 +169,7 @@ function mastersFor (load) {
 
 /** Partitions on the master that has most of them. Each has a range of slots, as `redis-cli --cluster create` divides them. */
 function fullest (masters, partitions) {
-  const keys = new Keys('hub', partitions)
+  const keys = new Keys('hub', partitions, false)
   const counts = new Array(masters).fill(0)
   for (let partition = 0; partition < partitions; partition++) {
     const [, tag] = /\{(.+?)\}/.exec(keys.bus(partition))

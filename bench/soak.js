@@ -96,7 +96,7 @@ async function run (seed, name) {
 
 async function begin (t, variant, random, now) {
   const servers = await Servers.start(t, variant, now)
-  const keys = new Keys('soak', PARTITIONS)
+  const keys = new Keys('soak', PARTITIONS, false)
   const world = { servers, keys, now, random, kinds: choose(variant, random), nodes: [], troubles: [], isOver: false, confirmed: new Map() }
   let count = 0
   const join = async (rooms) => {

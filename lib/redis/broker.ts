@@ -8,7 +8,7 @@ import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
 import { Outgoing } from './outgoing.js'
 import { Positions, type Standing } from './positions.js'
-import { decodeRecord, isEphemeral, sectionsOf } from './publication-codec.js'
+import { decodeRecord, isEphemeral, placesOf, sectionsOf } from './publication-codec.js'
 import { Publisher, type RoomTerms } from './publisher.js'
 import { RecentPositions } from './recent-positions.js'
 import { RoomLogs } from './room-logs.js'
@@ -89,7 +89,7 @@ export class RedisBroker implements Broker, BusListener {
     if (room === EVERYONE) return await this.#holdEveryone()
     const known = this.#rooms.get(room)
     if (known !== undefined) return known.order.isLive ? known.order.position : { ...await known.begun }
-    const partition = this.#options.keys.partitionOf(room)
+    const partition = this.#options.keys.busOf(room)
     const order = new RoomOrder({
       deliver: (publications) => this.#listener.onPublications(room, publications),
       gap: (from, to) => { this.#listener.onGap(room, from, to) },
@@ -143,9 +143,8 @@ export class RedisBroker implements Broker, BusListener {
     const batch = rest[BATCH] as Buffer
     let next = 0
     const isOwn = node === this.#options.nodeId
-    for (const { room, places } of sectionsOf(batch)) {
-      let bound = 0
-      for (let i = 0; i < places.length; i += 2) if (!isEphemeral(batch, places[i])) bound++
+    for (const section of sectionsOf(batch)) {
+      const { room, bound } = section
       const epoch = bound > 0 ? positions[next] as string : ''
       let offset = bound > 0 ? Number(positions[next + 1]) - bound : 0
       if (bound > 0) next += 2
@@ -155,7 +154,8 @@ export class RedisBroker implements Broker, BusListener {
       const list: Publication[] = []
       // Its answer was faster than the bus: what is its own has been delivered.
       const isKnown = isOwn && state?.order.epoch === epoch && offset + bound <= state.order.last
-      for (let i = isKnown ? places.length : 0; i < places.length; i += 2) {
+      const places = isKnown ? [] : placesOf(batch, section)
+      for (let i = 0; i < places.length; i += 2) {
         const start = places[i] as number
         if (!isEphemeral(batch, start)) list.push(decodeRecord(++offset, batch, start, places[i + 1]))
         else if (!isOwn) this.#deliverNow(room, decodeRecord(0, batch, start, places[i + 1]))
@@ -198,7 +198,7 @@ export class RedisBroker implements Broker, BusListener {
 
   #onConfirmed (room: string, { position, sequence }: Standing, own: readonly Outgoing[]): void {
     const { bus, keys, link, timeout } = this.#options
-    const partition = keys.partitionOf(room)
+    const partition = keys.busOf(room)
     bus.confirmed(partition, sequence)
     const state = this.#rooms.get(room)
     if (state === undefined) {
@@ -265,7 +265,7 @@ export class RedisBroker implements Broker, BusListener {
     if (this.#isEveryoneHeld) return
     this.#isEveryoneHeld = true
     try {
-      await this.#options.bus.hold(this.#options.keys.partitionOf(EVERYONE))
+      await this.#options.bus.hold(this.#options.keys.busOf(EVERYONE))
     } catch (error) {
       this.#isEveryoneHeld = false
       throw error
@@ -273,7 +273,7 @@ export class RedisBroker implements Broker, BusListener {
   }
 
   #releaseEveryone (): void {
-    if (this.#isEveryoneHeld) this.#options.bus.release(this.#options.keys.partitionOf(EVERYONE))
+    if (this.#isEveryoneHeld) this.#options.bus.release(this.#options.keys.busOf(EVERYONE))
     this.#isEveryoneHeld = this.#isEveryoneWanted = false
   }
 

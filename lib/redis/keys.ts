@@ -2,6 +2,8 @@
 export class Keys {
   readonly prefix: string
   readonly partitions: number
+  /** One for all rooms; on a Redis Cluster, where no command can span slots, one for each partition. */
+  readonly buses: number
   /** `<prefix>:nodes`, a sorted set: the nodes by the time of their last sign of life, below zero while somebody clears away a dead one. */
   readonly nodes: string
   /** `<prefix>:config`, a hash: what all nodes must agree upon. */
@@ -10,10 +12,12 @@ export class Keys {
   /**
    * @param prefix of all keys. MUST NOT hold braces: they would be the tag
    * @param partitions the same on all nodes
+   * @param isCluster whether it is a Redis Cluster
    */
-  constructor (prefix: string, partitions: number) {
+  constructor (prefix: string, partitions: number, isCluster: boolean) {
     this.prefix = prefix
     this.partitions = partitions
+    this.buses = isCluster ? partitions : 1
     this.nodes = `${prefix}:nodes`
     this.config = `${prefix}:config`
   }
@@ -24,6 +28,12 @@ export class Keys {
     for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
     return (hash >>> 0) % this.partitions
   }
+
+  /** The partition whose bus that of this one is. */
+  busAt (partition: number): number { return this.buses === 1 ? 0 : partition }
+
+  /** The partition whose bus a room is on. */
+  busOf (room: string): number { return this.busAt(this.partitionOf(room)) }
 
   /** Stream: one entry per batch of publications, or of changes of presence; a consumer group per node. */
   bus (partition: number): string { return this.#key(partition, 'bus') }

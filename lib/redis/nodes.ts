@@ -156,7 +156,7 @@ export class RedisNodes implements LinkListener {
   /** @returns whether nothing is left of it */
   async #clear (nodeId: string): Promise<boolean> {
     const calls = [this.#link.call('DEL', this.#keys.inbox(nodeId))]
-    for (let partition = 0; partition < this.#keys.partitions; partition++) {
+    for (let partition = 0; partition < this.#keys.buses; partition++) {
       calls.push(
         this.#link.call('XGROUP', 'DESTROY', this.#keys.bus(partition), nodeId),
         this.#link.call('HDEL', this.#keys.batches(partition), nodeId)
@@ -170,7 +170,7 @@ export class RedisNodes implements LinkListener {
   /** What nobody can read any longer; about that much, which is cheaper. */
   #trim (): void {
     if (!this.#link.isReady) return
-    for (let partition = 0; partition < this.#keys.partitions; partition++) {
+    for (let partition = 0; partition < this.#keys.buses; partition++) {
       // Else the next time.
       this.#link.call('XTRIM', this.#keys.bus(partition), 'MINID', '~', this.#now - this.#streamTtl).catch(() => {})
     }

@@ -16,7 +16,7 @@ export interface Standing {
   readonly sequence: number
 }
 
-/** Where rooms stand: one question to Redis for all of one turn of the event loop and one partition. */
+/** Where rooms stand: one question to Redis for all of one turn of the event loop that are on one bus. */
 export class Positions {
   readonly #link: RedisLink
   readonly #keys: Keys
@@ -32,7 +32,7 @@ export class Positions {
   }
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
-  async ask (room: string): Promise<Standing> { return await this.#questions.ask(this.#keys.partitionOf(room), room) }
+  async ask (room: string): Promise<Standing> { return await this.#questions.ask(this.#keys.busOf(room), room) }
 
   async #ask (partition: number, rooms: readonly string[]): Promise<Standing[]> {
     const keys = [this.#keys.batches(partition), ...rooms.flatMap((room) => [this.#keys.meta(room), this.#keys.log(room)])]

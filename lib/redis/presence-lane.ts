@@ -227,7 +227,8 @@ export class PresenceLane {
     }
     const names = [...rooms.keys()]
     const roomKeys = names.flatMap((room) => [keys.presence(room), keys.presenceIndex(room), keys.states(room), keys.watchers(room)])
-    return await this.#link.run(CHANGE, [keys.bus(this.#partition), keys.batches(this.#partition), keys.lives(this.#partition), ...roomKeys], [
+    const bus = keys.busAt(this.#partition)
+    return await this.#link.run(CHANGE, [keys.bus(bus), keys.batches(bus), keys.lives(this.#partition), ...roomKeys], [
       nodeId, life === null ? 0 : this.#life, this.#isAlive ? 0 : 1, life === 'ends' ? 0 : ttl, kept, busLength,
       contact.isLasting ? REMOVED : 0, contact.till, names.length, ...names, ...args
     ]) as readonly Reply[]

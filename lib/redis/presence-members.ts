@@ -99,9 +99,9 @@ export class PresenceMembers {
   renewSome (): void { for (const member of this.#rota.next()) member.room.lane.add(member) }
 
   /** All are due, or those of one lane: nobody knows what Redis knows. */
-  renewAll (only?: PresenceLane): void {
+  renewAll (only?: ReadonlySet<PresenceLane>): void {
     for (const { lane, members } of this.#rooms.values()) {
-      if (only !== undefined && lane !== only) continue
+      if (only?.has(lane) === false) continue
       for (const member of members.values()) lane.add(member)
     }
   }

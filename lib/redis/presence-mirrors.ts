@@ -10,6 +10,8 @@ import { Turns } from './turns.js'
 /** What the mirrors of a node need of it. */
 export interface MirrorsHost {
   partitionOf (room: string): number
+  /** The partition whose bus that of this one is. */
+  busAt (partition: number): number
   laneOf (room: string): PresenceLane
   /** Asks Redis for all of a room. @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
   read (room: string): Promise<PresenceSnapshot>
@@ -22,7 +24,7 @@ class Mirror implements Due, InTurn {
   slot = 0
   /** Until it is as the room is. */
   begun: Promise<void> = Promise.resolve()
-  /** Whether the bus of its partition is held for it. */
+  /** Whether its bus is held for it. */
   isHeld = false
   /** Whether there was a snapshot. */
   isFilled = false
@@ -127,10 +129,10 @@ export class PresenceMirrors {
     for (const mirror of this.#mirrors.values()) this.#readIfStale(mirror)
   }
 
-  /** All are due, or those of one partition, and are read again then: nobody knows what has happened. */
-  renewAll (partition?: number): void {
+  /** All are due, or those of one bus, and are read again then: nobody knows what has happened. */
+  renewAll (bus?: number): void {
     for (const mirror of this.#mirrors.values()) {
-      if (partition !== undefined && mirror.partition !== partition) continue
+      if (bus !== undefined && this.#host.busAt(mirror.partition) !== bus) continue
       mirror.staleAt = this.#clock.monotonic()
       mirror.isAsking = true
       this.#host.laneOf(mirror.room).add(mirror)
@@ -151,9 +153,9 @@ export class PresenceMirrors {
 
   async #begin (mirror: Mirror): Promise<void> {
     try {
-      await this.#bus.hold(mirror.partition)
+      await this.#bus.hold(this.#host.busAt(mirror.partition))
       if (mirror.isOver) {
-        this.#bus.release(mirror.partition)
+        this.#bus.release(this.#host.busAt(mirror.partition))
         return
       }
       mirror.isHeld = true
@@ -175,7 +177,7 @@ export class PresenceMirrors {
     this.#rota.delete(mirror)
     this.#rooms.forget(mirror.room)
     this.#host.laneOf(mirror.room).remove(mirror)
-    if (mirror.isHeld) this.#bus.release(mirror.partition)
+    if (mirror.isHeld) this.#bus.release(this.#host.busAt(mirror.partition))
   }
 
   #renewed (mirror: Mirror, isNew: boolean): void {

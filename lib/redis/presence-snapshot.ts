@@ -5,7 +5,7 @@ import { Script } from './script.js'
 
 /** What Redis knows of a room at one moment. */
 export interface PresenceSnapshot {
-  /** Number of the latest entry of the bus of its partition: what it tells is in here. */
+  /** Number of the latest entry of its bus: what that tells is in here. */
   readonly number: number
   readonly members: ReadonlyArray<{ user: string, connectionId: string }>
   /** With the milliseconds that are left of them. */
@@ -26,7 +26,7 @@ const READ = new Script('presence-read')
  */
 export async function readRoom (link: Pick<RedisLink, 'run'>, keys: Keys, room: string, parts: ReadonlySet<Part>): Promise<PresenceSnapshot> {
   const partition = keys.partitionOf(room)
-  const roomKeys = [keys.presence(room), keys.presenceIndex(room), keys.states(room), keys.batches(partition), keys.lives(partition)]
+  const roomKeys = [keys.presence(room), keys.presenceIndex(room), keys.states(room), keys.batches(keys.busAt(partition)), keys.lives(partition)]
   const [number, members, states] = await link.run(READ, roomKeys, [Array.from(parts, (part) => WHAT[part]).join('')]) as [number, ReadonlyArray<readonly Buffer[]>, readonly Reply[]]
   const read: Array<{ user: string, key: string, ttl: number }> = []
   for (let i = 0; i < states.length; i += 2) {

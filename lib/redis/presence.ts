@@ -67,7 +67,7 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
     this.#listener = listener
     this.#rooms = new PresenceRooms(clock, interval)
     const laneOptions = { ...options, kept: 2 * (ROUND * renewal + ttl), contact: new Contact(renewal), turns: new Turns() }
-    this.#lanes = Array.from({ length: keys.partitions }, (_, partition) => new PresenceLane(link, keys, partition, laneOptions, (lane) => { this.#members.renewAll(lane) }))
+    this.#lanes = Array.from({ length: keys.partitions }, (_, partition) => new PresenceLane(link, keys, partition, laneOptions, (lane) => { this.#members.renewAll(new Set([lane])) }))
     this.#members = new PresenceMembers(this, ROUND * TURNS)
     this.#mirrors = new PresenceMirrors(this, bus, clock, this.#rooms, listener, renewal, TURNS)
     this.#questions = new PresenceQuestions((room) => this.laneOf(room), async (room, parts) => await this.#answer(room, parts))
@@ -117,12 +117,12 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
   onEntry (_partition: number, _node: string, rest: readonly Buffer[]): void { this.#mirrors.onEntry(rest) }
 
   /** With what the bus has lost Redis may have lost more. */
-  onLost (partition: number): void {
-    const lane = this.#lanes[partition] as PresenceLane
-    lane.beginAgain()
-    this.#members.renewAll(lane)
-    this.#mirrors.renewAll(partition)
-    lane.kick()
+  onLost (bus: number): void {
+    const lanes = new Set(this.#lanes.filter((_, partition) => this.busAt(partition) === bus))
+    for (const lane of lanes) lane.beginAgain()
+    this.#members.renewAll(lanes)
+    this.#mirrors.renewAll(bus)
+    for (const lane of lanes) lane.kick()
   }
 
   /* ---- MembersHost, MirrorsHost ---- */
@@ -130,6 +130,8 @@ export class RedisPresence implements Presence, BusListener, MembersHost, Mirror
   get isReady (): boolean { return this.#options.link.isReady }
 
   partitionOf (room: string): number { return this.#options.keys.partitionOf(room) }
+
+  busAt (partition: number): number { return this.#options.keys.busAt(partition) }
 
   laneOf (room: string): PresenceLane { return this.#lanes[this.partitionOf(room)] as PresenceLane }
 

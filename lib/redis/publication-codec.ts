@@ -4,8 +4,8 @@ import { decodePayload, encodePayload } from './payload-codec.js'
 
 /*
  * A publication as bytes, a *record*: one byte of flags; if it has options, their length (32 bits) and their JSON; the
- * payload. A batch is a list of sections, one for each room: the length of its name (16 bits), the name, the number of
- * records (32 bits), and for each its length (32 bits) and its bytes. Numbers are big-endian.
+ * payload. A batch is a list of sections, one for each room: the length of its name (16 bits), the name, how many of its records take
+ * an offset (32 bits), the length of them all (32 bits), and for each its length (32 bits) and its bytes. Numbers are big-endian.
  */
 const [EPHEMERAL, HAS_OPTIONS] = [0x01, 0x02]
 
@@ -21,10 +21,14 @@ export interface Section {
   readonly records: readonly Buffer[]
 }
 
-/** Where in a batch the records of one room are: for each its first byte and the one behind its last, in turns. */
-export interface Places {
+/** A section of an encoded batch. */
+export interface EncodedSection {
   readonly room: string
-  readonly places: readonly number[]
+  /** How many of its records take an offset. */
+  readonly bound: number
+  /** Where its records begin in the batch, and where they end. */
+  readonly start: number
+  readonly end: number
 }
 
 export function encodeRecord (payload: Payload, { except, key, overflow, ephemeral }: PublicationOptions): Buffer {
@@ -64,12 +68,12 @@ export function decodeRecord (offset: number, bytes: Buffer, start = 0, end = by
   }
 }
 
-/** A batch, and where in it the records of each section are. */
-export function encodeBatch (sections: readonly Section[]): { bytes: Buffer, places: ReadonlyArray<Places['places']> } {
+/** A batch, and where in it the records of each section are: of each its first byte and the one behind its last, in turns. */
+export function encodeBatch (sections: readonly Section[]): { bytes: Buffer, places: ReadonlyArray<readonly number[]> } {
   const names = sections.map(({ room }) => Buffer.from(room))
   let length = 0
   for (const [i, { records }] of sections.entries()) {
-    length += 6 + (names[i] as Buffer).length
+    length += 10 + (names[i] as Buffer).length
     for (const record of records) length += 4 + record.length
   }
   const bytes = Buffer.allocUnsafe(length)
@@ -78,34 +82,49 @@ export function encodeBatch (sections: readonly Section[]): { bytes: Buffer, pla
     const name = names[i] as Buffer
     at = bytes.writeUInt16BE(name.length, at)
     at += name.copy(bytes, at)
-    at = bytes.writeUInt32BE(records.length, at)
+    const head = at
     const own: number[] = []
+    let bound = 0
+    at += 8
     for (const record of records) {
+      if (!isEphemeral(record)) bound++
       at = bytes.writeUInt32BE(record.length, at)
       bytes.set(record, at)
       own.push(at, at += record.length)
     }
+    bytes.writeUInt32BE(bound, head)
+    bytes.writeUInt32BE(at - head - 8, head + 4)
     return own
   })
   return { bytes, places }
 }
 
 /**
- * Goes through a batch. The records are not decoded: most nodes need only some of them.
+ * Goes through a batch, and not through its records: most nodes need only some of them.
  * @throws Error for what is no batch
  */
-export function * sectionsOf (batch: Buffer): Generator<Places> {
+export function * sectionsOf (batch: Buffer): Generator<EncodedSection> {
   for (let at = 0; at < batch.length;) {
     const nameEnd = at + 2 + batch.readUInt16BE(at)
-    const room = batch.toString('utf8', at + 2, nameEnd)
-    at = nameEnd + 4
-    const places: number[] = []
-    for (let left = batch.readUInt32BE(nameEnd); left > 0; left--) {
-      const start = at + 4
-      at = start + batch.readUInt32BE(at)
-      if (at > batch.length) throw new RangeError('a batch that is cut off')
-      places.push(start, at)
-    }
-    yield { room, places }
+    const start = nameEnd + 8
+    const end = start + batch.readUInt32BE(nameEnd + 4)
+    if (end > batch.length) throw new RangeError('a batch that is cut off')
+    yield { room: batch.toString('utf8', at + 2, nameEnd), bound: batch.readUInt32BE(nameEnd), start, end }
+    at = end
   }
+}
+
+/**
+ * Where the records of a section are: of each its first byte and the one behind its last, in turns.
+ * @throws Error for what is no section
+ */
+export function placesOf (batch: Buffer, { start, end }: EncodedSection): number[] {
+  const places: number[] = []
+  for (let at = start; at < end;) {
+    const first = at + 4
+    at = first + batch.readUInt32BE(at)
+    if (at > end) throw new RangeError('a section that is cut off')
+    places.push(first, at)
+  }
+  return places
 }

@@ -31,16 +31,14 @@ export interface RoomTerms {
 
 interface Batch {
   readonly items: readonly Outgoing[]
-  readonly bytes: number
-  /** As publish.lua takes them: of the batch, and of its rooms. */
+  /** As publish.lua takes them. */
   readonly keys: readonly string[]
-  readonly head: readonly Argument[]
-  readonly rooms: readonly Argument[]
+  readonly args: readonly Argument[]
   /** Those that get a position, room by room. */
   readonly groups: ReadonlyArray<readonly Outgoing[]>
 }
 
-/** The way to one partition: one batch at a time, so that calls take effect in their order, and what comes meanwhile is the next batch. */
+/** The way to one bus: one batch at a time, so that calls take effect in their order, and what comes meanwhile is the next batch. */
 interface Lane {
   readonly partition: number
   /** Of the latest batch: an id of a node is of one process, so there was none before. */
@@ -135,7 +133,7 @@ export class Publisher {
 
   #add (outgoing: Outgoing): void {
     outgoing.deadline = this.#link.now + this.#timeout
-    const lane = this.#laneOf(this.#keys.partitionOf(outgoing.room))
+    const lane = this.#laneOf(this.#keys.busOf(outgoing.room))
     lane.waiting.push(outgoing)
     this.#looks ??= this.#clock.every(LOOK_MS, () => { this.#look() })
     if (this.#dirty.size === 0) this.#clock.defer(() => { this.#flush() })
@@ -154,66 +152,32 @@ export class Publisher {
     this.#go(dirty)
   }
 
-  /** Redis answers blocked readers behind a script: what of several partitions goes in one is read at once. On a Redis Cluster it cannot. */
-  #go (lanes: Iterable<Lane>): void {
-    if (!this.#link.isReady || this.#isClosed) return
-    let together: Lane[] = []
-    let records = 0
-    let bytes = 0
-    for (const lane of lanes) {
-      if (lane.isAsking || (lane.batch === null && lane.waiting.length === 0)) continue
-      const batch = lane.batch ??= this.#compose(lane)
-      if (together.length > 0 && (this.#link.isCluster || records + batch.items.length > MAX_RECORDS || bytes + batch.bytes > MAX_BATCH_BYTES)) {
-        this.#ask(together)
-        together = []
-        records = bytes = 0
-      }
-      together.push(lane)
-      records += batch.items.length
-      bytes += batch.bytes
-    }
-    if (together.length > 0) this.#ask(together)
-  }
+  #go (lanes: Iterable<Lane>): void { for (const lane of lanes) this.#next(lane) }
 
-  #ask (lanes: readonly Lane[]): void {
-    const batches = lanes.map(({ batch }) => batch as Batch)
-    for (const lane of lanes) lane.isAsking = true
-    const args = [this.#nodeId, this.#busLength, this.newEpoch(), lanes.length, ...batches.flatMap(({ head }) => head), ...batches.flatMap(({ rooms }) => rooms)]
-    const isAsked = (lane: Lane, i: number): boolean => lane.batch === batches[i]
-    this.#link.run(publish, batches.flatMap(({ keys }) => keys), args).then(
-      (replies) => {
-        const isWaitedFor = lanes.map(isAsked)
-        for (const [i, lane] of lanes.entries()) {
-          lane.isAsking = false
-          if (isWaitedFor[i] === true) lane.batch = null
-        }
-        // The next ones leave before the promises of these are handled.
-        this.#go(lanes)
-        for (const [i, batch] of batches.entries()) if (isWaitedFor[i] === true) this.#confirm(batch, String((replies as readonly Buffer[])[i]))
+  #next (lane: Lane): void {
+    if (lane.isAsking || !this.#link.isReady || this.#isClosed || (lane.batch === null && lane.waiting.length === 0)) return
+    const batch = lane.batch ??= this.#compose(lane)
+    lane.isAsking = true
+    this.#link.run(publish, batch.keys, batch.args).then(
+      (reply) => {
+        lane.isAsking = false
+        if (lane.batch !== batch) return this.#next(lane)
+        lane.batch = null
+        // The next one leaves before those of this one are told.
+        this.#next(lane)
+        this.#confirm(batch, String(reply))
       },
       (error: Error) => {
-        for (const lane of lanes) lane.isAsking = false
-        const asked = lanes.filter(isAsked)
+        lane.isAsking = false
+        if (lane.batch !== batch) return this.#next(lane)
         // It may have been done: the same number again, when Redis is there or at the next look, as long as somebody waits for it.
-        if (isRefusal(error)) this.#refused(asked, error)
-        this.#go(lanes.filter((lane) => !asked.includes(lane)))
+        if (!isRefusal(error)) return
+        // It was not done, and will not be.
+        lane.batch = null
+        for (const item of batch.items) this.#reject(item, error)
+        this.#next(lane)
       }
     )
-  }
-
-  #refused (lanes: readonly Lane[], error: Error): void {
-    if (lanes.length > 1) {
-      // Not all of it, perhaps: each says for itself.
-      for (const lane of lanes) this.#ask([lane])
-      return
-    }
-    for (const lane of lanes) {
-      // It was not done, and will not be.
-      const { items } = lane.batch as Batch
-      lane.batch = null
-      for (const item of items) this.#reject(item, error)
-    }
-    this.#go(lanes)
   }
 
   #compose (lane: Lane): Batch {
@@ -234,7 +198,7 @@ export class Publisher {
     const sections: Section[] = Array.from(byRoom, ([room, own]) => ({ room, records: own.map(({ record }) => record) }))
     const { bytes: encoded, places } = encodeBatch(sections)
     const keys = [this.#keys.bus(lane.partition), this.#keys.batches(lane.partition)]
-    const rooms: Argument[] = []
+    const args: Argument[] = [this.#nodeId, ++lane.number, this.#busLength, this.newEpoch(), encoded]
     const groups: Array<readonly Outgoing[]> = []
     for (const [i, [room, own]] of [...byRoom].entries()) {
       const lasting = own.filter(({ record }) => !isEphemeral(record))
@@ -242,15 +206,15 @@ export class Publisher {
       groups.push(lasting)
       const { known, policy: { size, ttl, mode }, lasting: metaTtl } = this.#termsOf(room)
       keys.push(this.#keys.meta(room), this.#keys.log(room))
-      rooms.push(known?.epoch ?? '', known?.offset ?? 0, lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
+      args.push(known?.epoch ?? '', known?.offset ?? 0, lasting.length, mode === 'cache' ? Math.min(1, size) : size, ttl, metaTtl)
       if (size === 0) continue
       for (const [j, { record }] of own.entries()) {
         if (isEphemeral(record)) continue
         const of = places[i] as readonly number[]
-        rooms.push(of[2 * j] as number + 1, of[2 * j + 1] as number)
+        args.push(of[2 * j] as number + 1, of[2 * j + 1] as number)
       }
     }
-    return { items, bytes, keys, head: [++lane.number, encoded, groups.length], rooms, groups }
+    return { items, keys, args, groups }
   }
 
   #confirm ({ groups }: Batch, answer: string): void {

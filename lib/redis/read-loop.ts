@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import type { Clock } from '../core/ports.js'
+import type { Clock, Timer } from '../core/ports.js'
 import type { Connection } from './connections.js'
 import { end, isReply, type RedisLink, type Reply } from './link.js'
 import type { ReaderReport, StreamListener } from './stream-reader.js'
@@ -20,8 +20,14 @@ const MAX_NUDGES = 100
 /** Milliseconds after which the event loop looks at sockets and timers before the next entry is handled. */
 const SLICE_MS = 5
 
+/** Milliseconds until what listeners have had is acknowledged, and entries of one stream that do not wait for that. */
+const ACKNOWLEDGE_MS = 100
+const ACKNOWLEDGED_AT_ONCE = 256
+
 interface Stream {
   readonly listener: StreamListener
+  /** Ids of entries that the listener has had, and that are to be acknowledged. */
+  had: string[]
   /** Of the last entry that the listener had. */
   last: EntryId
   /** Whether the group has entries that were sent and not acknowledged: a connection was lost. */
@@ -54,6 +60,8 @@ export class ReadLoop {
   /** When what was sent is asked for once more, in monotonic milliseconds: a connection that is lost may go on reading for a while. */
   #againAt = Infinity
   #sliceEnd = 0
+  /** While something is to be acknowledged. */
+  #acknowledging: Timer | null = null
   #isClosed = false
   #wake: (() => void) | null = null
 
@@ -73,7 +81,7 @@ export class ReadLoop {
   async add (key: string, listener: StreamListener, from: '$' | '0'): Promise<void> {
     await this.#createGroup(key, from)
     if (this.#isClosed) return
-    this.#streams.set(key, { listener, last: NONE, isBehind: from === '0' })
+    this.#streams.set(key, { listener, had: [], last: NONE, isBehind: from === '0' })
     this.#wake?.()
     // The group keeps for it what comes until then.
     this.#interrupt().catch(() => { /* Redis has gone, and the read with it. */ })
@@ -90,6 +98,7 @@ export class ReadLoop {
 
   async close (): Promise<void> {
     this.#isClosed = true
+    this.#acknowledging?.cancel()
     for (const key of [...this.#streams.keys()]) this.remove(key)
     this.#wake?.()
     await end(this.#connection)
@@ -231,9 +240,28 @@ export class ReadLoop {
     return after
   }
 
-  /** An entry that is not acknowledged comes again after the next reconnect, and is known by its id. */
   #acknowledge (key: string, stream: Stream, ids: readonly string[]): void {
-    if (ids.length > 0) this.#link.call('XACK', key, this.#group, ...ids).catch(() => { stream.isBehind = true })
+    for (const id of ids) stream.had.push(id)
+    if (stream.had.length >= ACKNOWLEDGED_AT_ONCE) this.#sendAcknowledgement(key, stream)
+    else if (stream.had.length > 0) this.#acknowledging ??= this.#clock.every(ACKNOWLEDGE_MS, () => { this.#acknowledgeAll() })
+  }
+
+  #acknowledgeAll (): void {
+    let count = 0
+    for (const [key, stream] of this.#streams) {
+      if (stream.had.length === 0) continue
+      count++
+      this.#sendAcknowledgement(key, stream)
+    }
+    if (count > 0) return
+    this.#acknowledging?.cancel()
+    this.#acknowledging = null
+  }
+
+  /** An entry that is not acknowledged comes again after the next reconnect, and is known by its id. */
+  #sendAcknowledgement (key: string, stream: Stream): void {
+    this.#link.call('XACK', key, this.#group, ...stream.had).catch(() => { stream.isBehind = true })
+    stream.had = []
   }
 
   #tell (key: string, { listener }: Stream, fields: readonly Buffer[], id: string): void {

@@ -101,7 +101,7 @@ export class RedisPorts implements Backend {
   static async create (options: RedisPortsOptions): Promise<RedisPorts> {
     const connections = await connectionsTo(options)
     const link = new RedisLink(connections, options.clock, options.timeout)
-    return new RedisPorts(options, link, new Keys(connections.keyPrefix + options.prefix, options.partitions))
+    return new RedisPorts(options, link, new Keys(connections.keyPrefix + options.prefix, options.partitions, connections.isCluster))
   }
 
   /**

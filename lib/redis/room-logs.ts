@@ -48,7 +48,7 @@ export class RoomLogs {
     const { link, keys, policyOf, lastingOf, newEpoch } = this.#options
     const { size, ttl, mode } = policyOf(room)
     const args = [newEpoch(), lastingOf(room), size > 0 ? mode : '', ttl, since?.epoch ?? '', since?.offset ?? 0, limit, isAnyWanted]
-    const [epoch, offset, complete, entries, sequence] = await link.run(history, [keys.meta(room), keys.log(room), keys.batches(keys.partitionOf(room))], args) as Reply
+    const [epoch, offset, complete, entries, sequence] = await link.run(history, [keys.meta(room), keys.log(room), keys.batches(keys.busOf(room))], args) as Reply
     return {
       position: { epoch: String(epoch), offset: Number(String(offset)) },
       publications: entries.map(([id, [, record]]) => decodeRecord(Number.parseInt(id.toString('latin1'), 10), record)),

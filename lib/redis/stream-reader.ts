@@ -34,8 +34,8 @@ interface Held {
 
 /**
  * Reads streams through a consumer group of this node's own, so that every node reads everything (a group that nodes share
- * would divide it among them): XREADGROUP on connections of its own, XACK when the listener has had an entry, and after a
- * lost connection what was not acknowledged, once more.
+ * would divide it among them): XREADGROUP on connections of its own, XACK a moment after the listener has had an entry, for many
+ * at once, and after a lost connection what was not acknowledged, once more.
  */
 export class StreamReader {
   readonly #link: RedisLink

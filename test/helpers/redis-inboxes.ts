@@ -12,7 +12,7 @@ export interface RedisInboxNode { id: string, inboxes: RedisInboxes, link: Redis
 
 /** Nodes on one Redis, under a prefix of their own, whose list is kept here. */
 export class RedisInboxWorld {
-  readonly keys = new Keys(ownPrefix(), 16)
+  readonly keys = new Keys(ownPrefix(), 16, false)
   readonly living = new Set<string>()
   /** Keys of streams whose entries could not be handled. */
   readonly failures: string[] = []

@@ -34,8 +34,9 @@ export interface RedisNodeOptions extends Partial<RedisTarget> {
 /** Connects a node. */
 export async function redisNode ({ url, client, prefix, clock = systemClock, partitions = 16, timeout = 5_000 }: RedisNodeOptions): Promise<RedisNode> {
   const nodeId = `node-${++nodes}`
-  const keys = new Keys(prefix, partitions)
-  const link = new RedisLink(await connectionsTo({ url, client }), clock, timeout)
+  const connections = await connectionsTo({ url, client })
+  const keys = new Keys(prefix, partitions, connections.isCluster)
+  const link = new RedisLink(connections, clock, timeout)
   const trimmed: number[] = []
   const failures: unknown[] = []
   const reader = new StreamReader(link, nodeId, clock, { onTrimmed: (_key, count) => { trimmed.push(count) }, onFailure: (_key, _fields, error) => { failures.push(error) } })

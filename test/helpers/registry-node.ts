@@ -37,7 +37,8 @@ export class RegistryNode implements NodesListener {
 
   private constructor (link: RedisLink, { partitions = 4, prefix, clock, timeout: _timeout, target: _target, ...options }: RegistryNodeOptions) {
     this.link = link
-    this.keys = new Keys(prefix, partitions)
+    // With a bus for each partition, as on a Redis Cluster: all of them are to be cleared, and trimmed.
+    this.keys = new Keys(prefix, partitions, true)
     this.#interval = options.interval ?? 3_000
     this.nodes = new RedisNodes(link, this.keys, this.id, clock ?? this.clock, this, { streamTtl: 60_000, ...options })
   }

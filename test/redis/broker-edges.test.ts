@@ -15,7 +15,7 @@ t.test('FAULTS 54: a master that took over, and lacks the latest publications, g
   // What a replica has that was two publications behind.
   await redis.hset(keys.meta('room'), 'o', 8)
   await redis.xtrim(keys.log('room'), 'MAXLEN', 0)
-  await redis.del(keys.bus(keys.partitionOf('room')))
+  await redis.del(keys.bus(keys.busOf('room')))
   const after = await publishNumbers(b.broker, 'room', 11, 12)
   t.not(after.epoch, before.epoch)
   t.equal(after.offset, 2)
@@ -51,8 +51,8 @@ t.test('FAULTS 54: the same where more was published since than was lost, by a n
   const { nodes, redis } = await redisWorld(t, { count: 3 })
   const [a, b, c] = nodes as [BrokerNode, BrokerNode, BrokerNode]
   const { keys } = a.node
-  const partition = keys.partitionOf('room')
-  const quiet = range(1, 100).map((i) => `neighbour ${i}`).find((name) => keys.partitionOf(name) === partition) as string
+  const partition = keys.busOf('room')
+  const quiet = range(1, 100).map((i) => `neighbour ${i}`).find((name) => keys.busOf(name) === partition) as string
   for (const { broker } of [a, b]) {
     await broker.subscribe(quiet)
     await broker.subscribe('room')
@@ -107,7 +107,7 @@ t.test('FAULTS 60: what was sent to a node but is gone when it asks again is ack
   const { nodes, redis } = await redisWorld(t)
   const [a, b] = nodes as Two
   const { keys } = a.node
-  const stream = keys.bus(keys.partitionOf('room'))
+  const stream = keys.bus(keys.busOf('room'))
   for (const { broker } of [a, b]) await broker.subscribe('room')
   await publishNumbers(a.broker, 'room', 1, 2)
   await b.listener.atLeast(2)
@@ -134,7 +134,7 @@ t.test('FAULTS 62: an entry that nobody can decode is parked and counted, and wh
   const { nodes, redis } = await redisWorld(t)
   const [a, b] = nodes as Two
   const { keys } = a.node
-  const partition = keys.partitionOf('room')
+  const partition = keys.busOf('room')
   for (const { broker } of [a, b]) await broker.subscribe('room')
   await publishNumbers(a.broker, 'room', 1, 1)
   const wrong = [['garbage', 'x'], ['s', '2', 'n', 'somebody', 'k', 'm', 'o', 'x', 'b', '\0\u0004roo'], ['s', '3', 'n', 'somebody', 'k', '?']]
@@ -160,7 +160,7 @@ t.test('nothing is left of a node that has closed', async (t) => {
   const [a, b] = nodes as Two
   for (const { broker } of [a, b]) await broker.subscribe('room')
   await publishNumbers(a.broker, 'room', 1, 1)
-  const stream = a.node.keys.bus(a.node.keys.partitionOf('room'))
+  const stream = a.node.keys.bus(a.node.keys.busOf('room'))
   t.equal((await redis.xinfo('GROUPS', stream) as unknown[]).length, 2)
   await a.broker.close()
   const groups = await redis.xinfo('GROUPS', stream) as string[][]

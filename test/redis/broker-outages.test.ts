@@ -56,7 +56,7 @@ t.test('FAULTS 53: a blocked reader whose stream is deleted goes on', async (t) 
   for (const { broker } of [a, b]) await broker.subscribe('room')
   await publishNumbers(a.broker, 'room', 1, 3)
   await b.listener.atLeast(3)
-  await redis.del(a.node.keys.bus(a.node.keys.partitionOf('room')))
+  await redis.del(a.node.keys.bus(a.node.keys.busOf('room')))
   await publishNumbers(a.broker, 'room', 4, 6)
   await b.listener.atLeast(6)
   for (const { listener, offsets } of [a, b]) {
@@ -146,7 +146,7 @@ t.test('FAULTS 57, 59: what the bus does not have any more comes from the log; w
     b.proxy.hold('up')
     b.proxy.hold('down')
     await publishNumbers(a.broker, 'room', 11, 100)
-    await redis.xtrim(a.node.keys.bus(a.node.keys.partitionOf('room')), 'MAXLEN', 5)
+    await redis.xtrim(a.node.keys.bus(a.node.keys.busOf('room')), 'MAXLEN', 5)
     b.proxy.cut()
     const last = await publishNumbers(a.broker, 'room', 101, 110)
     await until(() => b.offsets('room').at(-1) === 110, 'the last one')
@@ -166,14 +166,14 @@ t.test('FAULTS 59: a quiet room whose last publications were trimmed is noticed 
   const { nodes, redis } = await redisWorld(t, { timeout: 20_000 })
   const [a, b] = nodes as Two
   const { keys } = a.node
-  const neighbour = range(1, 100).map((i) => `neighbour ${i}`).find((name) => keys.partitionOf(name) === keys.partitionOf('room')) as string
+  const neighbour = range(1, 100).map((i) => `neighbour ${i}`).find((name) => keys.busOf(name) === keys.busOf('room')) as string
   for (const { broker } of [a, b]) await broker.subscribe('room')
   await publishNumbers(a.broker, 'room', 1, 3)
   await b.listener.atLeast(3)
   b.proxy.hold('up')
   b.proxy.hold('down')
   await publishNumbers(a.broker, 'room', 4, 6)
-  await redis.xtrim(keys.bus(keys.partitionOf('room')), 'MAXLEN', 0)
+  await redis.xtrim(keys.bus(keys.busOf('room')), 'MAXLEN', 0)
   b.proxy.cut()
   await a.broker.publish(neighbour, 'somebody else', {})
   await b.listener.atLeast(6)

@@ -11,8 +11,8 @@ import { until } from '../helpers/until.js'
 t.test('FAULTS 54: a Redis Cluster whose masters fail', async (t) => {
   const args = ['--cluster-node-timeout', '2000']
   const servers = await startCluster(t, 3, args)
-  const keys = new Keys('any', 16)
-  const { owner } = await ownerOf(servers, keys.bus(keys.partitionOf('room')))
+  const keys = new Keys('any', 16, true)
+  const { owner } = await ownerOf(servers, keys.bus(keys.busOf('room')))
   const replica = await addReplica(t, servers, owner, args)
   /** Of the masters of the partition, the one that is it, and the other. */
   let [master, other] = [owner, replica]
@@ -84,7 +84,7 @@ t.test('FAULTS 54: a Redis Cluster whose masters fail', async (t) => {
     const [a, b] = nodes
     const single = servers.find((server) => server !== owner) as RedisServer
     const own: string[] = []
-    for (const i of range(1, 30)) if ((await ownerOf([...servers, replica], keys.bus(keys.partitionOf(`room ${i}`)))).owner === single) own.push(`room ${i}`)
+    for (const i of range(1, 30)) if ((await ownerOf([...servers, replica], keys.bus(keys.busOf(`room ${i}`)))).owner === single) own.push(`room ${i}`)
     const [room = ''] = own
     for (const { broker } of nodes) for (const name of ['room', room]) await broker.subscribe(name)
     const lost = await publishNumbers(a.broker, room, 1, 5)

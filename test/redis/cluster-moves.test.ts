@@ -48,7 +48,7 @@ t.test('a Redis Cluster of three', async (t) => {
   t.test('a slot moves to another master while it is in use', async (t) => {
     const nodes = await twoNodes(t, servers)
     const [a, b] = nodes
-    const bus = a.node.keys.bus(a.node.keys.partitionOf('room'))
+    const bus = a.node.keys.bus(a.node.keys.busOf('room'))
     const rooms = ['room', neighbour(a, 'no history'), neighbour(a, 'another')]
     const { owner, slot } = await ownerOf(servers, bus)
     const target = servers.find((server) => server !== owner) as RedisServer

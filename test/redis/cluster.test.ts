@@ -18,7 +18,7 @@ t.test('a Redis Cluster of two: every command finds the node of its partition, o
   t.same([keyPrefix, isCluster], ['app:', true])
   const link = await connectedLink(t, client)
   t.equal(link.isCluster, true)
-  const keys = new Keys(`${keyPrefix}hub`, 16)
+  const keys = new Keys(`${keyPrefix}hub`, 16, true)
 
   t.test('keys have the prefix once, and those of a partition go into one script', async (t) => {
     const source = "redis.call('ZADD', KEYS[2], 1, 'x') return redis.call('RPUSH', KEYS[1], ARGV[1])"

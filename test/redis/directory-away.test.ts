@@ -17,7 +17,7 @@ const TIMEOUT_MS = 300
 
 const UNAVAILABLE = { code: 'FST_HUB_BROKER_UNAVAILABLE' }
 
-const ownKeys = (): Keys => new Keys(ownPrefix(), 4)
+const ownKeys = (): Keys => new Keys(ownPrefix(), 4, false)
 
 /** Redis goes, and the node has noticed. */
 async function stop (server: RedisServer, node: DirectoryNode): Promise<void> {

@@ -11,7 +11,7 @@ import { until } from '../helpers/until.js'
 const TURN_MS = 2_750
 const INTERVAL_MS = 30_000
 
-const ownKeys = (): Keys => new Keys(ownPrefix(), 4)
+const ownKeys = (): Keys => new Keys(ownPrefix(), 4, false)
 
 /** As FLUSHALL would, but of a prefix only. */
 async function loseAll (node: DirectoryNode, keys: Keys): Promise<void> {

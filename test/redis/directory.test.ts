@@ -13,7 +13,7 @@ const INTERVAL_MS = 30_000
 const LEASE_MS = 10_000
 
 const url = await redisUrl(t)
-const ownKeys = (): Keys => new Keys(ownPrefix(), 4)
+const ownKeys = (): Keys => new Keys(ownPrefix(), 4, false)
 
 /** Waits for what only Redis' own time brings. */
 async function untilIds (node: DirectoryNode, user: string, ids: readonly string[]): Promise<void> {

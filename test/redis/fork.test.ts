@@ -14,7 +14,7 @@ t.test('FAULTS 54: another node publishes under an offset that was lost, before 
     const { nodes, redis } = await redisWorld(t, { policy, timeout: 20_000 })
     const [a, b] = nodes as [BrokerNode, BrokerNode]
     const { keys, nodeId } = a.node
-    const partition = keys.partitionOf('room')
+    const partition = keys.busOf('room')
     for (const { broker } of [a, b]) await broker.subscribe('room')
     const kept = await publishNumbers(a.broker, 'room', 1, 10)
     await b.listener.atLeast(10)

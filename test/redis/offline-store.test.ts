@@ -30,7 +30,7 @@ interface World {
 async function world (t: Test, maxMessages = 5_000): Promise<World> {
   const link = await connectedLink(t, server.url)
   const prefix = ownPrefix()
-  const keys = new Keys(prefix, 16)
+  const keys = new Keys(prefix, 16, false)
   const dropped = { evicted: 0, expired: 0 }
   const storeOf = (maxMessages: number): RedisOfflineStore => new RedisOfflineStore(link, keys, { maxMessages }, { onDropped: (reason, count) => { dropped[reason] += count } })
   const ends = async (user: string): Promise<Reply[]> => await Promise.all([keys.offline(user), keys.offlineExpiry(user)].map(async (key) => await link.call('PTTL', key)))
@@ -169,7 +169,7 @@ t.test('bytes that wait for a slow socket keep nothing else in memory', async (t
 t.test('Redis is away: every call says so, and later ones go on', async (t) => {
   const server = await RedisServer.start(t, { durable: true })
   const link = await connectedLink(t, server.url)
-  const store = new RedisOfflineStore(link, new Keys('hub', 1), { maxMessages: 5 }, { onDropped: () => {} })
+  const store = new RedisOfflineStore(link, new Keys('hub', 1, false), { maxMessages: 5 }, { onDropped: () => {} })
   const id = await store.put('ann', 'kept', HOUR)
   await server.stop('SIGKILL')
   for (const call of [async (): Promise<unknown> => await store.put('ann', 'text', HOUR), async () => await store.list('ann', undefined, 5), async () => await store.acknowledge('ann', [id])]) {

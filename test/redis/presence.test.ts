@@ -154,7 +154,7 @@ t.test('presence on Redis', async (t) => {
   t.test('the bus is told only of rooms that somebody watches, who is still there', async (t) => {
     const start = cluster(t)
     const [one, watcher] = [await start(), await start()]
-    const bus = one.keys.bus(one.keys.partitionOf('room'))
+    const bus = one.keys.bus(one.keys.busOf('room'))
     const told = async (step: () => Promise<void>): Promise<number> => {
       const before = Number(await one.link.call('XLEN', bus))
       await step()
@@ -177,7 +177,7 @@ t.test('presence on Redis', async (t) => {
   t.test('what the bus has lost, or nobody can read, is asked for', async (t) => {
     const start = presenceCluster(t, { url })
     const [one, watcher] = [await start(), await start()]
-    const partition = one.keys.partitionOf('room')
+    const partition = one.keys.busOf('room')
     await watcher.presence.watch('room')
     await one.presence.enter('room', 'ann', '1')
     await hears(watcher, '+ann')

@@ -18,3 +18,10 @@ local function is_behind (epoch, offset, known, known_offset)
   if epoch == known then return tonumber(offset) < known_offset end
   return epoch_time(epoch) <= epoch_time(known)
 end
+
+-- Epoch and offset of a room; nothing for one that is not known. A key of another type has nothing to say, and goes.
+local function position_of (meta)
+  local found = redis.pcall('HMGET', meta, 'e', 'o')
+  if not found.err then return unpack(found) end
+  redis.call('DEL', meta)
+end

@@ -4,7 +4,7 @@ What is kept of a room behind a position, and where the room stands: in one step
 KEYS
   1     meta
   2     log
-  3     batches of the partition
+  3     batches of the bus
 ARGV
   1     rest of the epoch, should the room begin: epoch-shared.lua
   2     ttl of its meta (ms); 0: no limit
@@ -19,7 +19,7 @@ Output
   number of the latest entry of the bus: whoever has read that has had all that the bus will bring up to this offset
 ]]
 local sequence = redis.call('HGET', KEYS[3], '#') or '0'
-local epoch, offset = unpack(redis.call('HMGET', KEYS[1], 'e', 'o'))
+local epoch, offset = position_of(KEYS[1])
 if not epoch then
   epoch, offset = new_epoch(ARGV[1], '', ''), '0'
   redis.call('DEL', KEYS[2])

@@ -2,7 +2,7 @@
 Where rooms stand. One that is not known begins.
 
 KEYS
-  1     batches of the partition
+  1     batches of the bus
   then, for each room:
   2, 4, ...  meta
   3, 5, ...  log
@@ -18,7 +18,7 @@ local positions = { redis.call('HGET', KEYS[1], '#') or '0' }
 for key = 2, #KEYS, 2 do
   local arg = 2 + (key - 2) / 2 * 3
   local known, knownOffset, lasting = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
-  local epoch, offset = unpack(redis.call('HMGET', KEYS[key], 'e', 'o'))
+  local epoch, offset = position_of(KEYS[key])
   if not epoch or is_behind(epoch, offset, known, knownOffset) then
     epoch, offset = new_epoch(ARGV[1], known, epoch or ''), '0'
     redis.call('DEL', KEYS[key + 1])

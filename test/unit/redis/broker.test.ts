@@ -34,7 +34,7 @@ class FakeLink {
 
   async run (script: Script): Promise<Reply> {
     if (!this.isReady) throw this.why
-    if (script.source.includes('Publishes batches')) return [Buffer.from(`1 a ${this.next++}`)]
+    if (script.source.includes('Publishes a batch')) return Buffer.from(`1 a ${this.next++}`)
     if (script.source.includes('Where rooms stand')) {
       await this.until
       return this.standing.map((text) => Buffer.from(text))
@@ -48,7 +48,7 @@ function rig (clock: TestClock, link: FakeLink, hold = async (): Promise<void> =
   const bus = { listen: () => {}, hold, release: () => {}, confirmed: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
   const listener = new FakeListener()
   const broker = new RedisBroker({
-    link: link as unknown as RedisLink, bus: bus as unknown as Bus, keys: new Keys('hub', 1), nodeId: 'node', clock, policyOf: () => ({ size: 0, ttl: 0, mode: 'log' }), timeout: 1_000, busLength: 100
+    link: link as unknown as RedisLink, bus: bus as unknown as Bus, keys: new Keys('hub', 1, false), nodeId: 'node', clock, policyOf: () => ({ size: 0, ttl: 0, mode: 'log' }), timeout: 1_000, busLength: 100
   }, listener)
   return { broker, listener }
 }

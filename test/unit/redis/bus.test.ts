@@ -18,7 +18,7 @@ function rig (latest: () => Promise<number | null> = async () => 5): Rig {
   const held = new Map<string, StreamListener>()
   const reader = { hold: async (key: string, listener: StreamListener) => { held.set(key, listener) }, release: (key: string) => { held.delete(key) } }
   const link = { isCluster: false, call: async () => await latest() }
-  const keys = new Keys('hub', 1)
+  const keys = new Keys('hub', 1, false)
   const bus = new Bus(link as unknown as RedisLink, reader as unknown as StreamReader, keys, 'own', new TestClock(), (error) => { told.push(String(error)) })
   const told: string[] = []
   bus.listen('publications', {

@@ -54,7 +54,7 @@ function setup (onOver = (_lane: PresenceLane): void => {}): { lane: PresenceLan
       }
     })
   })
-  const lane = new PresenceLane({ run }, new Keys('hub', 1), 0, { nodeId: 'node', ttl: 90_000, kept: 900_000, busLength: 1_000, contact: new Contact(1_000), turns: new Turns() }, onOver)
+  const lane = new PresenceLane({ run }, new Keys('hub', 1, false), 0, { nodeId: 'node', ttl: 90_000, kept: 900_000, busLength: 1_000, contact: new Contact(1_000), turns: new Turns() }, onOver)
   return { lane, batches }
 }
 

@@ -35,7 +35,7 @@ class FakeRedis {
 
 function setup (): { redis: FakeRedis, members: PresenceMembers, lane: PresenceLane } {
   const redis = new FakeRedis()
-  const lane = new PresenceLane(redis, new Keys('hub', 1), 0, { nodeId: 'node', ttl: 90_000, kept: 900_000, busLength: 1_000, contact: new Contact(1_000), turns: new Turns() }, () => {})
+  const lane = new PresenceLane(redis, new Keys('hub', 1, false), 0, { nodeId: 'node', ttl: 90_000, kept: 900_000, busLength: 1_000, contact: new Contact(1_000), turns: new Turns() }, () => {})
   const members = new PresenceMembers({ laneOf: () => lane, get isReady () { return redis.isReady } }, TURNS)
   return { redis, members, lane }
 }

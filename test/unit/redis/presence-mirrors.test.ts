@@ -56,7 +56,7 @@ class World {
       },
       release: () => { this.held-- }
     }
-    this.mirrors = new PresenceMirrors({ partitionOf: () => 0, laneOf: () => lane as unknown as PresenceLane, read }, bus as unknown as Bus, this.clock, this.#rooms, this.listener, RENEWAL, 10)
+    this.mirrors = new PresenceMirrors({ partitionOf: () => 0, busAt: () => 0, laneOf: () => lane as unknown as PresenceLane, read }, bus as unknown as Bus, this.clock, this.#rooms, this.listener, RENEWAL, 10)
   }
 
   get last (): World['reads'][number] { return this.reads.at(-1) as World['reads'][number] }

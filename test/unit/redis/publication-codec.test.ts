@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { PublicationOptions } from '../../../lib/core/ports.js'
-import { decodeRecord, encodeBatch, encodeRecord, isEphemeral, sectionsOf } from '../../../lib/redis/publication-codec.js'
+import { decodeRecord, encodeBatch, encodeRecord, isEphemeral, placesOf, sectionsOf, type EncodedSection } from '../../../lib/redis/publication-codec.js'
 import { HOSTILE_NAMES } from '../../contract/names.js'
 
 const optionsOf = fc.record({
@@ -32,7 +32,9 @@ t.test('a batch holds its rooms and their records, and says where each of them i
     const decoded = [...sectionsOf(bytes)]
     if (decoded.length !== sections.length) throw new Error('another number of rooms')
     for (const [i, { room, records }] of sections.entries()) {
-      if (decoded[i]?.room !== room || String(decoded[i].places) !== String(places[i])) throw new Error(`another room: ${room}`)
+      const section = decoded[i] as EncodedSection
+      if (section.room !== room || section.bound !== records.filter((record) => !isEphemeral(record)).length) throw new Error(`another room: ${room}`)
+      if (String(placesOf(bytes, section)) !== String(places[i])) throw new Error('other places')
       for (const [j, record] of records.entries()) {
         if (!record.equals(bytes.subarray(places[i]?.[2 * j], places[i]?.[2 * j + 1]))) throw new Error('another record')
       }
@@ -44,10 +46,15 @@ t.test('a batch holds its rooms and their records, and says where each of them i
 t.test('a batch that is cut off, or no batch, throws and never hangs', async (t) => {
   const { bytes } = encodeBatch([{ room: 'room', records: [encodeRecord('one', {}), encodeRecord('two', { key: 'k', ephemeral: true })] }])
   for (let end = 1; end < bytes.length; end++) t.throws(() => [...sectionsOf(bytes.subarray(0, end))])
+  const [section] = [...sectionsOf(bytes)] as [EncodedSection]
+  t.throws(() => placesOf(bytes, { ...section, end: section.end - 1 }), { message: 'a section that is cut off' })
   fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (garbage) => {
     try {
       const bytes = Buffer.from(garbage)
-      for (const { places } of sectionsOf(bytes)) for (let i = 0; i < places.length; i += 2) decodeRecord(1, bytes, places[i], places[i + 1])
+      for (const section of sectionsOf(bytes)) {
+        const places = placesOf(bytes, section)
+        for (let i = 0; i < places.length; i += 2) decodeRecord(1, bytes, places[i], places[i + 1])
+      }
     } catch (error) {
       if (!(error instanceof Error)) throw new TypeError('no Error')
     }

@@ -37,13 +37,14 @@ class FakeLink {
   }
 }
 
-function rig (): { clock: TestClock, link: FakeLink, publisher: Publisher, confirmed: string[], publish: (room: string, text: string) => Promise<string> } {
+function rig (isCluster = false): { keys: Keys, clock: TestClock, link: FakeLink, publisher: Publisher, confirmed: string[], publish: (room: string, text: string) => Promise<string> } {
   const clock = new TestClock()
   const link = new FakeLink(clock)
+  const keys = new Keys('hub', 4, isCluster)
   const confirmed: string[] = []
   const sequences = new Map<Outgoing, number>()
   const publisher = new Publisher(link as unknown as RedisLink, {
-    keys: new Keys('hub', 4),
+    keys,
     nodeId: 'node',
     clock,
     timeout: 1_000,
@@ -58,6 +59,7 @@ function rig (): { clock: TestClock, link: FakeLink, publisher: Publisher, confi
     }
   })
   return {
+    keys,
     clock,
     link,
     publisher,
@@ -85,59 +87,52 @@ t.test('what one turn publishes leaves as one batch per partition, and what come
   const later = [publish('room', '3'), publish('room', '4')]
   await settled()
   t.equal(link.asked.length, 1, 'one at a time')
-  link.asked[0]?.answer([Buffer.from('7 a 2')])
+  link.asked[0]?.answer(Buffer.from('7 a 2'))
   t.same(await Promise.all(first), ['7 a 1', '7 a 2'])
   t.equal(link.asked.length, 2)
-  link.asked[1]?.answer([Buffer.from('7 a 4')])
+  link.asked[1]?.answer(Buffer.from('7 a 4'))
   t.same(await Promise.all(later), ['7 a 3', '7 a 4'])
-  t.same(link.asked.map(({ args }) => args[4]), [1, 2], 'numbered')
+  t.same(link.asked.map(({ args }) => args[1]), [1, 2], 'numbered')
 })
 
-/** Rooms of different partitions. */
-const [ONE, OTHER] = ['room 1', 'room 2'] as const
+t.test('on one server all rooms are on one bus; on a Redis Cluster, where no script can span slots, each partition has its own', async (t) => {
+  // Of different partitions.
+  const rooms = ['room 1', 'room 2'] as const
+  const [one, other] = rooms
+  const single = rig()
+  const both = [single.publish(one, '1'), single.publish(other, '2')]
+  await settled()
+  t.equal(single.link.asked.length, 1)
+  const { keys } = single
+  t.same(single.link.asked[0]?.keys, [keys.bus(0), keys.batches(0), ...rooms.flatMap((room) => [keys.meta(room), keys.log(room)])])
+  single.link.asked[0]?.answer(Buffer.from('7 a 1 b 1'))
+  t.same(await Promise.all(both), ['7 a 1', '7 b 1'])
 
-t.test('batches of one turn go in one script, so that readers get them at once; on a Redis Cluster, which can not, each alone', async (t) => {
-  const keys = new Keys('hub', 4)
-  t.not(keys.partitionOf(ONE), keys.partitionOf(OTHER))
-  const { link, publish } = rig()
-  const both = [publish(ONE, '1'), publish(OTHER, '2')]
+  const cluster = rig(true)
+  const [first, second] = [cluster.publish(one, '1'), cluster.publish(other, '2')]
   await settled()
-  t.equal(link.asked.length, 1)
-  t.same(link.asked[0]?.keys, [ONE, OTHER].flatMap((room) => [keys.bus(keys.partitionOf(room)), keys.batches(keys.partitionOf(room)), keys.meta(room), keys.log(room)]))
-  const next = publish(ONE, '3')
+  t.same(cluster.link.asked.map(({ keys: [bus] }) => bus), rooms.map((room) => keys.bus(keys.partitionOf(room))))
+  t.not(keys.partitionOf(one), keys.partitionOf(other))
+  const next = cluster.publish(one, '3')
   await settled()
-  t.equal(link.asked.length, 1, 'one at a time in each partition')
-  link.asked[0]?.answer([Buffer.from('7 a 1'), Buffer.from('9 b 1')])
-  t.same(await Promise.all(both), ['7 a 1', '9 b 1'])
-  link.asked[1]?.answer([Buffer.from('8 a 2')])
+  t.equal(cluster.link.asked.length, 2, 'one at a time on each bus')
+  cluster.link.asked[1]?.answer(Buffer.from('9 b 1'))
+  t.equal(await second, '9 b 1')
+  cluster.link.asked[0]?.answer(Buffer.from('7 a 1'))
+  t.equal(await first, '7 a 1')
+  cluster.link.asked[2]?.answer(Buffer.from('8 a 2'))
   t.equal(await next, '8 a 2')
-
-  const big = 'x'.repeat(200 * 1024)
-  const large = [publish(ONE, big), publish(OTHER, big)]
-  await settled()
-  t.equal(link.asked.length, 4, 'within the bounds of one')
-  for (const { answer } of link.asked.slice(2)) answer([Buffer.from('9 a 3')])
-  await Promise.all(large)
-
-  link.isCluster = true
-  const apart = [publish(ONE, '4'), publish(OTHER, '5')]
-  await settled()
-  t.equal(link.asked.length, 6)
-  for (const { answer } of link.asked.slice(4)) answer([Buffer.from('10 a 4')])
-  t.same(await Promise.all(apart), ['10 a 4', '10 a 4'])
 })
 
-t.test('where one of several is refused, each says for itself whether it was done', async (t) => {
+t.test('a batch is within bounds', async (t) => {
   const { link, publish } = rig()
-  const results = [publish(ONE, '1'), publish(OTHER, '2')]
-  await settled()
-  link.asked[0]?.fail(refused('WRONGTYPE'))
-  await settled()
-  t.equal(link.asked.length, 3)
-  t.same(link.asked.slice(1).map(({ args }) => [args[3], args[4]]), [[1, 1], [1, 1]], 'alone, under its number')
-  link.asked[1]?.answer([Buffer.from('7 a 1')])
-  link.asked[2]?.fail(refused('WRONGTYPE'))
-  t.same(await Promise.all(results), ['7 a 1', 'Redis is not available: WRONGTYPE'])
+  const big = 'x'.repeat(200 * 1024)
+  const results = [publish('room', big), publish('room', big), ...Array.from({ length: 600 }, async () => await publish('room', 'small'))]
+  for (const [i, last] of [1, 514, 602].entries()) {
+    await settled()
+    link.asked[i]?.answer(Buffer.from(`${i} a ${last}`))
+  }
+  t.same((await Promise.all(results)).map((result) => result.split(' ')[0]), [0, ...new Array<number>(512).fill(1), ...new Array<number>(89).fill(2)].map(String))
 })
 
 t.test('a batch whose answer is lost is sent again under its number, when Redis is there', async (t) => {
@@ -152,8 +147,8 @@ t.test('a batch whose answer is lost is sent again under its number, when Redis 
   link.listener?.onReady()
   await settled()
   t.equal(link.asked.length, 2)
-  t.same(link.asked[1]?.args.slice(3), link.asked[0]?.args.slice(3))
-  link.asked[1]?.answer([Buffer.from('7 a 1')])
+  t.same(link.asked[1]?.args, link.asked[0]?.args)
+  link.asked[1]?.answer(Buffer.from('7 a 1'))
   t.equal(await result, '7 a 1')
 })
 
@@ -176,7 +171,7 @@ t.test('what Redis can not do now is tried again; what it will not do is not', a
   await settled()
   link.asked[0]?.fail(refused('LOADING'))
   await clock.advance(100)
-  link.asked[1]?.answer([Buffer.from('7 a 1')])
+  link.asked[1]?.answer(Buffer.from('7 a 1'))
   t.equal(await later, '7 a 1')
   const never = [publish('room', '2'), publish('room', '3')]
   await settled()
@@ -185,7 +180,7 @@ t.test('what Redis can not do now is tried again; what it will not do is not', a
   link.asked[2]?.fail(refused('OOM'))
   t.same(await Promise.all(never), ['Redis is not available: OOM', 'Redis is not available: OOM'])
   await settled()
-  link.asked[3]?.answer([Buffer.from('7 a 2')])
+  link.asked[3]?.answer(Buffer.from('7 a 2'))
   t.equal(await next, '7 a 2')
 })
 
@@ -199,10 +194,10 @@ t.test('each waits no longer than it may, be it with Redis or before it', async 
   t.match(await asked, /Redis did not answer/)
   t.equal(publisher.waiting, 1)
   // It comes all the same, and is nobody's any more.
-  link.asked[0]?.answer([Buffer.from('7 a 1')])
+  link.asked[0]?.answer(Buffer.from('7 a 1'))
   await settled()
   t.equal(link.asked.length, 2)
-  link.asked[1]?.answer([Buffer.from('7 a 2')])
+  link.asked[1]?.answer(Buffer.from('7 a 2'))
   t.equal(await waiting, '7 a 2')
   t.equal(publisher.waiting, 0)
 })
@@ -214,7 +209,7 @@ t.test('who has waited before for a batch to leave waits no longer for that', as
   const early = publish('room', '2')
   await clock.advance(900)
   const late = publish('room', '3')
-  link.asked[0]?.answer([Buffer.from('7 a 1')])
+  link.asked[0]?.answer(Buffer.from('7 a 1'))
   t.equal(await first, '7 a 1')
   t.equal(link.asked.length, 2, 'both are in one batch')
   await clock.advance(100)
@@ -222,8 +217,8 @@ t.test('who has waited before for a batch to leave waits no longer for that', as
   t.equal(publisher.waiting, 1)
   link.asked[1]?.fail(refused('LOADING'))
   await clock.advance(100)
-  t.same(link.asked[2]?.args.slice(3), link.asked[1]?.args.slice(3), 'the same batch once more, for the other one')
-  link.asked[2]?.answer([Buffer.from('7 a 3')])
+  t.same(link.asked[2]?.args, link.asked[1]?.args, 'the same batch once more, for the other one')
+  link.asked[2]?.answer(Buffer.from('7 a 3'))
   t.equal(await late, '7 a 3')
   t.same(confirmed, ['room: 7 a 1', 'room: 7 a 3'])
   t.equal(publisher.waiting, 0)
