@@ -68,7 +68,8 @@ for key = 3, #KEYS, 2 do
     for i = offset - count + 1, offset do
       -- %.0f, because %d is of 32 bits in some builds.
       local id, record = string.format('%.0f', i) .. '-' .. now, string.sub(ARGV[5], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]))
-      local added = redis.pcall('XADD', log, 'MAXLEN', size, id, 'p', record)
+      -- What is too much goes with the last one.
+      local added = i < offset and redis.pcall('XADD', log, id, 'p', record) or redis.pcall('XADD', log, 'MAXLEN', size, id, 'p', record)
       if type(added) == 'table' and added.err then
         -- It has more than the room, or is none: whoever did that, what is kept of the room begins here.
         redis.call('DEL', log)
