@@ -69,10 +69,10 @@ export const optionsSchema: TObject = Type.Object({
     client: special('an instance of ioredis: Redis or Cluster', 'An instance of ioredis, also one for Sentinel or Redis Cluster; either this or `url`. Connections like its own are made, with its server, credentials and TLS, and it is not used itself: it may be closed.'),
     prefix: Type.Optional(Type.String({ minLength: 1, pattern: '^[^{}]*$', default: 'hub', expected: 'a string that is not empty and has no braces', description: 'What all keys begin with: the same on all nodes, and another one for another hub. The `keyPrefix` of `client` comes in front of it.' })),
     lazy: flag(false, 'Start also while Redis can not be reached; what needs it fails with `FST_HUB_BROKER_UNAVAILABLE` until it can. Otherwise `register` fails.'),
-    partitions: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024, default: 16, description: 'Parts over which rooms and users are spread. A node reads only those in which it has somebody; on a Redis Cluster, each is on one of its nodes. Must be the same on all nodes.' })),
+    partitions: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024, default: 16, description: 'Parts over which rooms and users are spread: what a Redis Cluster divides among its masters. There a node reads only those in which it has somebody. Must be the same on all nodes.' })),
     timeout: ms('How long a call waits for Redis. Then it fails with `FST_HUB_BROKER_UNAVAILABLE`, and may have been done all the same. At most 9 s: after 10 s the other nodes may take this one for dead.', 5_000, 100, 9_000),
     stream: group({
-      maxLength: count('Entries that are kept per partition, about: one is what a node had to tell of it in one go. Who falls behind further than that fills the hole from history, or tells it.', 100_000, 100),
+      maxLength: count('Entries that are kept, about; on a Redis Cluster, of each partition. One is what a node had to tell of it in one go. Who falls behind further than that fills the hole from history, or tells it.', 100_000, 100),
       ttl: ms('How long entries are kept, for nodes that were cut off.', 300_000, 1_000)
     }, 'What nodes have to tell each other, until all have read it.')
   }, 'Several nodes: they share rooms, history, users, presence and offline messages in Redis 7 or later, or Valkey, by way of the package ioredis 6, which is installed beside this one. Without this option, a hub is one process.'),

@@ -39,8 +39,10 @@ export interface RedisBrokerOptions {
   readonly policyOf: HistoryPolicyOf
   /** Milliseconds after which a publication that Redis has not confirmed is rejected. */
   readonly timeout: number
-  /** Entries that a partition of the bus keeps, about. */
+  /** Entries that a bus keeps, about. */
   readonly busLength: number
+  /** Gets what nobody waits for, and is no outage. */
+  readonly onError: (error: unknown) => void
 }
 
 /**
@@ -66,7 +68,7 @@ export class RedisBroker implements Broker, BusListener {
   #isEveryoneHeld = false
 
   constructor (options: RedisBrokerOptions, listener: BrokerListener) {
-    const { link, bus, keys, nodeId, clock, policyOf, timeout, busLength } = options
+    const { link, bus, keys, nodeId, clock, policyOf, timeout, busLength, onError } = options
     this.#options = options
     this.#listener = listener
     const termsOf = (room: string): RoomTerms => this.#termsOf(room)
@@ -76,7 +78,7 @@ export class RedisBroker implements Broker, BusListener {
     this.#positions = new Positions(link, keys, termsOf, () => this.#publisher.newEpoch())
     this.#logs = new RoomLogs({ link, keys, policyOf, lastingOf: (room) => termsOf(room).lasting, newEpoch: () => this.#publisher.newEpoch() })
     this.#recent = new RecentPositions(clock)
-    this.#repair = new RoomRepair({ link, bus, clock, positions: this.#positions, logs: this.#logs, policyOf, auditTime: AUDIT_MS }, this.#rooms, this.#recent)
+    this.#repair = new RoomRepair({ link, bus, clock, positions: this.#positions, logs: this.#logs, policyOf, auditTime: AUDIT_MS, onError }, this.#rooms, this.#recent)
     this.#timers = [clock.every(LOOK_MS, () => { this.#settleLate() }), clock.every(HEAR_MS, () => { this.#hearEveryone() })]
     bus.listen('publications', this)
     link.listen({ onReady: () => { this.#recover() }, onAway: () => {} })
@@ -184,7 +186,7 @@ export class RedisBroker implements Broker, BusListener {
     const outgoing = new Outgoing(room, keep(payload), options, resolve, reject)
     // Where nothing is kept, nothing is promised over an outage: whoever is here gets it all the same.
     if (this.#options.policyOf(room).size > 0) this.#publisher.publish(outgoing)
-    else if (this.#order.isBehind(room, !this.#options.link.isReady)) this.#order.turn(room).then(() => { this.#publishUnkept(outgoing) }, (error: unknown) => { outgoing.failed(error) })
+    else if (this.#order.isBehind(room, !this.#options.link.isReady)) this.#order.turn(room).then(() => { this.#publishUnkept(outgoing) }).catch((error: unknown) => { outgoing.failed(error) })
     else this.#publishUnkept(outgoing)
   }
 
@@ -197,7 +199,7 @@ export class RedisBroker implements Broker, BusListener {
   }
 
   #onConfirmed (room: string, { position, sequence }: Standing, own: readonly Outgoing[]): void {
-    const { bus, keys, link, timeout } = this.#options
+    const { bus, keys, link, timeout, onError } = this.#options
     const partition = keys.busOf(room)
     bus.confirmed(partition, sequence)
     const state = this.#rooms.get(room)
@@ -208,7 +210,12 @@ export class RedisBroker implements Broker, BusListener {
     }
     learn(state, position, sequence)
     state.confirmed = position
-    state.order.fromReply(position.epoch, own)
+    try {
+      state.order.fromReply(position.epoch, own)
+    } catch (error) {
+      // Of the members: those who have published must not wait for that.
+      onError(error)
+    }
     const deadline = link.now + timeout
     for (const outgoing of own) {
       if (outgoing.isSettled) continue

@@ -55,7 +55,7 @@ export interface PublisherOptions {
   readonly clock: Clock
   /** Milliseconds after which a publication that Redis has not confirmed is rejected. */
   readonly timeout: number
-  /** Entries that a partition of the bus keeps, about. */
+  /** Entries that a bus keeps, about. */
   readonly busLength: number
   /** Asked when a batch leaves. */
   readonly termsOf: (room: string) => RoomTerms

@@ -88,7 +88,7 @@ export class RedisPorts implements Backend {
       onError
     }, { streamTtl })
     this.ports = {
-      broker: (listener) => (this.#broker = new RedisBroker({ link, bus: this.#bus, keys, nodeId, clock, policyOf, timeout, busLength }, listener)),
+      broker: (listener) => (this.#broker = new RedisBroker({ link, bus: this.#bus, keys, nodeId, clock, policyOf, timeout, busLength, onError }, listener)),
       directory: (listener) => new RedisDirectory(link, keys, clock, listener, { ttl: ENTRY_TTL_MS, interval: RENEWAL_MS, lease: LEASE_MS }),
       inboxes: (id, listener) => (this.#inboxes = new RedisInboxes({ link, keys, reader: this.#reader, clock, nodes: this.#nodes }, id, listener)),
       presence: (listener) => new RedisPresence({ nodeId, link, bus: this.#bus, keys, clock, interval: presenceInterval, ttl: ENTRY_TTL_MS, renewal: RENEWAL_MS, busLength }, listener),

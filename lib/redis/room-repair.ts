@@ -1,4 +1,5 @@
 import type { Clock, HistoryPolicyOf, Timer } from '../core/ports.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Bus } from './bus.js'
 import type { RedisLink } from './link.js'
 import type { Positions, Standing } from './positions.js'
@@ -25,6 +26,8 @@ export interface RoomRepairOptions {
   readonly policyOf: HistoryPolicyOf
   /** Milliseconds within which each room is compared once. */
   readonly auditTime: number
+  /** Gets what is no outage. */
+  readonly onError: (error: unknown) => void
 }
 
 /**
@@ -43,6 +46,7 @@ export class RoomRepair {
   readonly #toSeek = new Set<RoomState>()
   #isComparing = false
   #seeking = 0
+  readonly #onFailure = (error: unknown): void => { if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) this.#options.onError(error) }
   /** Rooms that are still to be compared in this round. */
   #audit: string[] = []
   readonly #timers: Timer[]
@@ -129,26 +133,22 @@ export class RoomRepair {
     for (const room of this.#toTell) {
       if (asked.length === COMPARED_AT_ONCE) break
       this.#toTell.delete(room)
-      asked.push(this.#options.positions.ask(room).catch(() => { /* Redis has gone again: it is told when it is back. */ }))
+      // When Redis has gone again, it is told when it is back.
+      asked.push(this.#options.positions.ask(room).catch(this.#onFailure))
     }
     for (const [state, isLost] of this.#toCompare) {
       if (asked.length === COMPARED_AT_ONCE) break
       this.#toCompare.delete(state)
-      if (state.order.isLive) asked.push(this.#compareOne(state, isLost))
+      if (state.order.isLive) asked.push(this.#compareOne(state, isLost).catch(this.#onFailure))
     }
     this.#isComparing = asked.length > 0
     // Whatever becomes of one of them: the others are compared.
-    if (asked.length > 0) Promise.allSettled(asked).then(() => { this.#compareNext() }, () => {})
+    if (asked.length > 0) Promise.all(asked).then(() => { this.#compareNext() }, () => {})
   }
 
   async #compareOne (state: RoomState, isLost: boolean): Promise<void> {
-    let standing: Standing
-    try {
-      standing = await this.#options.positions.ask(state.name)
-    } catch {
-      // Redis has gone again: it is compared when it is back.
-      return
-    }
+    // When Redis has gone again, it is compared when it is back.
+    const standing = await this.#options.positions.ask(state.name)
     const { order } = state
     const { epoch, offset } = standing.position
     if (!order.isLive || (epoch === order.epoch && offset <= order.last)) return
@@ -216,9 +216,8 @@ export class RoomRepair {
       if (this.#seeking === SOUGHT_AT_ONCE) return
       this.#toSeek.delete(state)
       this.#seeking++
-      this.#seekOne(state).catch(() => {
-        // It stays missing, and is looked for again.
-      }).finally(() => {
+      // What fails stays missing, and is looked for again.
+      this.#seekOne(state).catch(this.#onFailure).finally(() => {
         state.isSought = false
         this.#seeking--
         this.#seekNext()

@@ -57,8 +57,8 @@ export async function redisNode ({ url, client, prefix, clock = systemClock, par
 }
 
 /** The broker of a node. Closing it closes the node. */
-export function redisBroker ({ nodeId, link, bus, keys, close }: RedisNode, policyOf: HistoryPolicyOf, listener: BrokerListener, { clock = systemClock, timeout = 5_000, busLength = 10_000 } = {}): RedisBroker {
-  const broker = new RedisBroker({ link, bus, keys, nodeId, clock, policyOf, timeout, busLength }, listener)
+export function redisBroker ({ nodeId, link, bus, keys, failures, close }: RedisNode, policyOf: HistoryPolicyOf, listener: BrokerListener, { clock = systemClock, timeout = 5_000, busLength = 10_000 } = {}): RedisBroker {
+  const broker = new RedisBroker({ link, bus, keys, nodeId, clock, policyOf, timeout, busLength, onError: (error) => { failures.push(error) } }, listener)
   const closeBroker = broker.close.bind(broker)
   broker.close = async () => {
     await closeBroker()

@@ -30,6 +30,9 @@ class FakeLink {
 
   listen (listener: LinkListener): void { this.#listeners.push(listener) }
 
+  /** It is there again. */
+  ready (): void { for (const listener of this.#listeners) listener.onReady() }
+
   async insist<T> (step: () => Promise<T>): Promise<T> { return await step() }
 
   async run (script: Script): Promise<Reply> {
@@ -44,13 +47,14 @@ class FakeLink {
 }
 
 /** A broker on a bus of which the test tells it. @param hold what becomes of reading a partition */
-function rig (clock: TestClock, link: FakeLink, hold = async (): Promise<void> => {}): { broker: RedisBroker, listener: FakeListener } {
+function rig (clock: TestClock, link: FakeLink, hold = async (): Promise<void> => {}): { broker: RedisBroker, listener: FakeListener, errors: unknown[] } {
   const bus = { listen: () => {}, hold, release: () => {}, confirmed: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
   const listener = new FakeListener()
+  const errors: unknown[] = []
   const broker = new RedisBroker({
-    link: link as unknown as RedisLink, bus: bus as unknown as Bus, keys: new Keys('hub', 1, false), nodeId: 'node', clock, policyOf: () => ({ size: 0, ttl: 0, mode: 'log' }), timeout: 1_000, busLength: 100
+    link: link as unknown as RedisLink, bus: bus as unknown as Bus, keys: new Keys('hub', 1, false), nodeId: 'node', clock, policyOf: () => ({ size: 0, ttl: 0, mode: 'log' }), timeout: 1_000, busLength: 100, onError: (error) => { errors.push(error) }
   }, listener)
-  return { broker, listener }
+  return { broker, listener, errors }
 }
 
 /** What an entry of the bus has behind its kind: one publication. @param position where it stands; '' when it has no place */
@@ -112,4 +116,31 @@ t.test('broadcasts that could not be heard at first are heard when Redis does no
   t.equal(holds, 1, 'once')
   broker.onEntry(0, 'other', entry(EVERYONE, '', 'all'), 1)
   t.same(listener.texts(EVERYONE), ['all'])
+})
+
+t.test('what fails in the fan-out on this node is reported, and neither publications nor other rooms wait for it', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  const { broker, listener, errors } = rig(clock, link)
+  t.teardown(async () => { await broker.close() })
+  await broker.subscribe('room')
+  await broker.subscribe('other')
+  listener.then = ({ payload }) => { if (payload === 'bad') throw new Error('of a member') }
+  const bad = broker.publish('room', 'bad', {})
+  await clock.advance(1_200)
+  t.match(await bad, { epoch: 'a', offset: 1, ...NOTHING })
+  t.match(errors, [{ message: 'of a member' }])
+  t.match(await Promise.all([broker.publish('room', 'good', {}), clock.advance(0)]), [{ offset: 2 }])
+
+  // Redis is back, and both rooms have lost something.
+  link.standing = ['9', 'b', '0', 'b', '0']
+  const told: string[] = []
+  listener.onGap = (room) => {
+    told.push(room)
+    if (room === 'room') throw new Error('of a gap')
+  }
+  link.ready()
+  await clock.settle()
+  t.same(told, ['room', 'other'])
+  t.match(errors, [{ message: 'of a member' }, { message: 'of a gap' }])
 })
