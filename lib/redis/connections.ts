@@ -86,7 +86,7 @@ function like (client: Connection): Connections {
   if (!isCluster(client)) {
     const { keyPrefix, sentinels } = client.options
     const socketTimeout = (sentinels ?? []).length > 0 ? SILENCE_OF_ONE_MS : SILENCE_MS
-    return { isCluster: false, keyPrefix: keyPrefix ?? '', make: (connectionName) => client.duplicate({ ...OURS, socketTimeout, connectionName }) }
+    return { isCluster: false, keyPrefix: keyPrefix ?? '', make: (connectionName) => inItsDatabase(client.duplicate({ ...OURS, socketTimeout, connectionName })) }
   }
   const { options: { keyPrefix = '' } } = client
   // "Hash tags" of the specification of Redis Cluster: empty braces in front of ours are no tag, and nor are ours then.
@@ -112,6 +112,12 @@ function like (client: Connection): Connections {
       redisOptions: { ...redisOptions, socketTimeout: SILENCE_OF_ONE_MS, connectionName }
     })
   }
+}
+
+/** Where Redis has no such database, or does not let us in there, ioredis tells it and stays in the first one: among the keys of others. */
+function inItsDatabase (connection: Redis): Redis {
+  connection.on('error', ({ command }: Error & { command?: { name: string } }) => { if (command?.name === 'select') connection.stream.destroy() })
+  return connection
 }
 
 function isCluster (client: Connection): client is Cluster { return client.isCluster }

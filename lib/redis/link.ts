@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import type { Clock, Timer } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { END_MS, NOT_THE_MASTER, type Connection, type Connections } from './connections.js'
+import { Greeting } from './greeting.js'
 import type { Script } from './script.js'
 
 /** An argument of a command. */
@@ -44,6 +45,8 @@ export interface LinkListener {
 export class RedisLink {
   readonly #connections: Connections
   readonly #connection: Connection
+  /** Null with a Redis Cluster, to which there are several connections. */
+  readonly #greeting: Greeting | null
   readonly #clock: Clock
   readonly #timeout: number
   readonly #listeners = new Set<LinkListener>()
@@ -73,8 +76,9 @@ export class RedisLink {
     this.#timeout = timeout
     this.#lookedAt = clock.monotonic()
     this.#connection = connections.make('fastify-hub')
+    this.#greeting = greetingOf(this.#connection)
     this.#connection.on('ready', () => { this.#ready() })
-    this.#connection.on('close', () => { this.#away() })
+    this.#connection.on('close', () => { this.#closed() })
     this.#connection.on('error', (error: Error) => { this.#failed(error) })
     this.#looks = clock.every(LOOK_MS, () => { this.#look() })
   }
@@ -187,9 +191,14 @@ export class RedisLink {
     }
   }
 
+  #closed (): void {
+    if (!this.#isClosed && !this.#isReady) this.#why = this.#greeting?.explain(null) ?? this.#why
+    this.#away()
+  }
+
   #failed (error: Error): void {
     if (this.#isClosed) return
-    this.#why = causeOf(error)
+    this.#why = causeOf(this.#greeting?.explain(error) ?? error)
     // A try has failed. With Sentinels, this is all that tells it.
     if (!this.#isReady) this.#away()
   }
@@ -263,6 +272,8 @@ export class RedisLink {
     }
   }
 }
+
+function greetingOf (connection: Connection): Greeting | null { return connection.isCluster ? null : new Greeting(connection as Redis) }
 
 /** Ends a connection, whatever it is doing. */
 export async function end (connection: Connection): Promise<void> {
