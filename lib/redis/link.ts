@@ -21,6 +21,13 @@ const MAX_TRIES = 3
 /** It is there, and will do it later: what was asked for was not done. */
 const LATER = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS) /
 
+/** What Redis takes as one argument, unless it is set up otherwise (`proto-max-bulk-len`). */
+const MAX_ARGUMENT_BYTES = 512 * 1024 * 1024
+/** Somebody else has put something else there. */
+const WRONG_TYPE = /^WRONGTYPE /
+/** Keys that are named in an error. */
+const MAX_NAMED = 5
+
 /** What Redis owes an answer to. */
 interface Call {
   readonly command: string
@@ -43,6 +50,8 @@ export interface LinkListener {
 
 /** The connection of this node over which commands go that do not block. Those of one turn of the event loop leave in one write. */
 export class RedisLink {
+  /** What Redis takes as one argument: with a larger one, it closes the connection. */
+  maxArgumentBytes = MAX_ARGUMENT_BYTES
   readonly #connections: Connections
   readonly #connection: Connection
   /** Null with a Redis Cluster, to which there are several connections. */
@@ -80,6 +89,8 @@ export class RedisLink {
     this.#connection.on('ready', () => { this.#ready() })
     this.#connection.on('close', () => { this.#closed() })
     this.#connection.on('error', (error: Error) => { this.#failed(error) })
+    // All that tells of the servers of a cluster that were found, and can not be reached there.
+    this.#connection.on('node error', (error: Error) => { if (!this.#isReady && !this.#isClosed) this.#why = causeOf(error) })
     this.#looks = clock.every(LOOK_MS, () => { this.#look() })
   }
 
@@ -120,6 +131,7 @@ export class RedisLink {
    */
   async call (command: string, ...args: Argument[]): Promise<Reply> {
     if (!this.#isReady) throw unavailable(this.#why)
+    for (const arg of args) if (typeof arg !== 'number' && arg.length * 3 > this.maxArgumentBytes) this.#checkSize(Buffer.byteLength(arg))
     return await this.#expect(command, args, (call) => {
       if (this.#calls.push(call) === 1) queueMicrotask(() => { this.#flush() })
     })
@@ -221,6 +233,15 @@ export class RedisLink {
     })
   }
 
+  /** As if Redis had answered so: it does not, and what else was asked for would be lost with the connection. */
+  #checkSize (bytes: number): void {
+    if (bytes <= this.maxArgumentBytes) return
+    const cause = new Error(`TOOBIG ${bytes} bytes, and it takes ${this.maxArgumentBytes} (proto-max-bulk-len)`)
+    cause.name = 'ReplyError'
+    for (const listener of this.#listeners) listener.onRefused?.(cause)
+    throw unavailable(cause)
+  }
+
   #flush (): void {
     const calls = this.#calls
     this.#calls = []
@@ -249,6 +270,7 @@ export class RedisLink {
 
   #fail (call: Call, error: Error): void {
     const isAnswer = error.name === 'ReplyError'
+    if (WRONG_TYPE.test(error.message)) error.message += ` (${namesOf(call)})`
     if (isAnswer) for (const listener of this.#listeners) listener.onRefused?.(causeOf(error))
     if (this.#open.delete(call)) call.reject(isAnswer ? unavailable(causeOf(error)) : unavailable(this.#why, error))
     // The connection is about to end (see connections.ts): nothing more is asked over it.
@@ -303,6 +325,12 @@ export function isRefusal (error: unknown): boolean {
 export function isReply (error: unknown, word: string): boolean {
   const { cause = error } = error as Error
   return cause instanceof Error && cause.message.startsWith(`${word} `)
+}
+
+/** Keys of a command, as many as anybody reads. */
+function namesOf ({ command, args }: Call): string {
+  const keys = /^EVAL/.test(command) ? args.slice(2, 2 + Number(args[1])) : [args[command === 'XGROUP' ? 1 : 0]]
+  return `${keys.slice(0, MAX_NAMED).join(', ')}${keys.length > MAX_NAMED ? ` or ${keys.length - MAX_NAMED} more` : ''}`
 }
 
 function unavailable (why: Error, cause: unknown = why): Error {

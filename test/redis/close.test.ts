@@ -38,7 +38,7 @@ t.test('a node that closes while it is being entered, as Redis has just come, is
   const before = resources()
   const prefix = ownPrefix()
   const back = gate()
-  const log = { info: () => { back.open() }, error: () => {} }
+  const log = { info: () => { back.open() }, warn: () => {}, error: () => {} }
   const policy = { size: 0, ttl: 0, mode: 'log' } as const
   const parts = await RedisPorts.create({ url: server.url, client: undefined, nodeId: 'node', clock: systemClock, log, prefix, partitions: 4, timeout: 5_000, stream: { maxLength: 100, ttl: 60_000 }, policyOf: () => policy, presenceInterval: 1_000, maxOffline: 0 })
   const inboxes = parts.ports.inboxes('node', { onNodeMessage: () => {} })
