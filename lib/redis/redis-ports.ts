@@ -2,6 +2,7 @@ import type { NodePorts } from '../core/cluster/hub-cluster.js'
 import type { Backend, HubLogger } from '../core/hub-config.js'
 import type { Clock, HistoryPolicyOf, Timer } from '../core/ports.js'
 import type { HubStats } from '../core/types.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { RedisBroker } from './broker.js'
 import { Bus } from './bus.js'
 import { connectionsTo, type RedisTarget } from './connections.js'
@@ -187,6 +188,7 @@ export class RedisPorts implements Backend {
     const settings = await checkRequirements(this.#link, this.#keys)
     if (!this.#isChecked) for (const setting of settings) this.#log.warn(setting, 'Redis is not set up for what the hub keeps there: see docs/operations.md')
     this.#isChecked = true
+    if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
     await this.#inboxes?.start()
     await this.#nodes.start()
   }
