@@ -77,6 +77,7 @@ export class RedisLink {
   #notBefore = 0
   #isClosed = false
   #why: Error = new Error('it was not asked yet')
+  #otherWhy: Error | null = null
 
   /** @param timeout milliseconds after which a call that was not answered is rejected */
   constructor (connections: Connections, clock: Clock, timeout: number) {
@@ -105,10 +106,20 @@ export class RedisLink {
   /** Why it can not. */
   get why (): Error { return this.#why }
 
+  /** Why a connection that blocks could not be made, the last time; null: it could. */
+  get otherWhy (): Error | null { return this.#otherWhy }
+
   listen (listener: LinkListener): void { this.#listeners.add(listener) }
 
   /** One more connection, for commands that block. It is the caller's to connect and to end. */
-  another (name: string): Connection { return this.#connections.make(name, true) }
+  another (name: string): Connection {
+    const connection = this.#connections.make(name, true)
+    const greeting = greetingOf(connection)
+    connection.on('error', (error: Error) => { this.#otherWhy = causeOf(greeting?.explain(error) ?? error) })
+    connection.on('close', () => { this.#otherWhy = greeting?.explain(null) ?? this.#otherWhy })
+    connection.on('ready', () => { this.#otherWhy = null })
+    return connection
+  }
 
   /**
    * Connects, and goes on trying when that fails.

@@ -23,8 +23,8 @@ const RENEWAL_MS = 30_000
 const LEASE_MS = 10_000
 /** Milliseconds after which a reader that hears nothing is told of: Redis answers every two seconds, also with nothing. */
 const SILENCE_MS = 10_000
-/** Milliseconds between two tries to enter a node that Redis has refused. */
-const ENTER_MS = 5_000
+/** Milliseconds between two looks at whether this node hears the others, and two tries to enter one that Redis has refused. */
+const LOOK_MS = 5_000
 /** Milliseconds for all that a node takes out of Redis when it closes. */
 const PARTING_MS = 1_500
 
@@ -76,7 +76,9 @@ export class RedisPorts implements Backend {
   #fault: Error | null = null
   /** Whether somebody has been told what is wrong with the settings of Redis. */
   #isChecked = false
-  #retries: Timer | null = null
+  #looks: Timer | null = null
+  /** Whether the log has been told that nothing is heard. */
+  #isSilent = false
   #isClosed = false
 
   private constructor (options: RedisPortsOptions, link: RedisLink, keys: Keys) {
@@ -122,7 +124,7 @@ export class RedisPorts implements Backend {
    * @throws FST_HUB_BROKER_UNAVAILABLE; FST_HUB_INVALID_OPTIONS when other nodes have another number of partitions (as rejections)
    */
   async begin (isPatient: boolean): Promise<void> {
-    this.#retries = this.#clock.every(ENTER_MS, () => { if (this.#fault !== null && this.#link.isReady) this.#tryStart() })
+    this.#looks = this.#clock.every(LOOK_MS, () => { this.#look() })
     try {
       await this.#link.connect()
       await this.#start()
@@ -138,8 +140,8 @@ export class RedisPorts implements Backend {
     if (!this.#link.isReady) return [`Redis is away for ${seconds(now - (this.#awaySince ?? now))}: ${this.#link.why.message}`]
     if (this.#fault !== null) return [`this node is no part of the cluster: ${this.#fault.message}`]
     if (this.#refusal !== null && now - this.#refusal.at < REFUSED_MS) return [`Redis refuses what it is asked for: ${this.#refusal.why.message}`]
-    const silence = now - Math.min(this.#reader.heardAt, this.#inboxes?.unansweredSince ?? Infinity)
-    return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}`] : []
+    const silence = this.#silence()
+    return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}${this.#link.otherWhy === null ? '' : `: ${this.#link.otherWhy.message}`}`] : []
   }
 
   counters (): HubStats['bus'] { return { waiting: this.#broker?.waiting ?? 0, trimmed: this.#trimmed, parked: this.#bus.counters.parked } }
@@ -150,7 +152,7 @@ export class RedisPorts implements Backend {
    */
   async close (closePorts: () => Promise<void>): Promise<void> {
     this.#isClosed = true
-    this.#retries?.cancel()
+    this.#looks?.cancel()
     // Without a link, nothing of it waits for Redis any longer.
     let cut: Promise<unknown> | undefined
     const deadline = setTimeout(() => { cut = Promise.all([this.#link.close(), this.#reader.close()]) }, PARTING_MS)
@@ -176,6 +178,20 @@ export class RedisPorts implements Backend {
       this.#fault = error as Error
       throw error
     }
+  }
+
+  /** Milliseconds for which nothing has been heard although something should. */
+  #silence (): number { return this.#clock.monotonic() - Math.min(this.#reader.heardAt, this.#inboxes?.unansweredSince ?? Infinity) }
+
+  #look (): void {
+    // That it is away has been told.
+    if (!this.#link.isReady) return
+    if (this.#fault !== null) this.#tryStart()
+    const isSilent = this.#silence() > SILENCE_MS
+    if (isSilent === this.#isSilent) return
+    this.#isSilent = isSilent
+    if (isSilent) this.#log.error({ err: this.#link.otherWhy }, 'the bus is silent: this node does not hear the others')
+    else this.#log.info({}, 'the bus is heard again')
   }
 
   #tryStart (): void {
