@@ -110,3 +110,27 @@ t.test('a room whose publications are kept for ever has no end from before', asy
   await publishNumbers(b.broker, 'room', 2, 2)
   for (const key of kept) t.equal(await redis.pttl(key), -1, key)
 })
+
+t.test('the clock of Redis is set back after its start: nobody waits until it is where it was', async (t) => {
+  const { nodes: [a], redis } = await redisWorld(t, { count: 1 })
+  const { broker, node: { keys } } = a as BrokerNode
+  await publishNumbers(broker, 'room', 1, 1)
+  const batches = keys.batches(keys.partitionOf('room'))
+  const [server] = (await redis.hget(batches, '@') ?? '').split(' ')
+  await redis.hset(batches, '@', `${server ?? ''} ${Date.now() + 300_000}`)
+  const { position } = await broker.publish('room', '2', {})
+  t.equal(position?.offset, 2)
+})
+
+t.test('what Redis has refused to put on the bus is not taken for done when it is sent again', async (t) => {
+  const { nodes: [a], redis } = await redisWorld(t, { count: 1 })
+  const { broker, node: { keys } } = a as BrokerNode
+  const rooms = range(1, 100).map((i) => `room ${i}`)
+  const own = keys.partitionOf('room 1')
+  const other = rooms.find((room) => keys.partitionOf(room) !== own) as string
+  await redis.set(keys.bus(own), 'of somebody else')
+  // Two partitions in one script: when that fails, each is sent by itself.
+  const [refused, done] = await Promise.allSettled([broker.publish('room 1', 'x', {}), broker.publish(other, 'x', {})])
+  t.match(refused, { status: 'rejected', reason: { code: 'FST_HUB_BROKER_UNAVAILABLE', message: /WRONGTYPE/ } })
+  t.equal(done.status, 'fulfilled')
+})

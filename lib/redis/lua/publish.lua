@@ -39,7 +39,8 @@ for i = 1, count do
   local batch = { key = key, number = tonumber(ARGV[2 + 3 * i]), bytes = ARGV[3 + 3 * i], rooms = tonumber(ARGV[4 + 3 * i]) }
   local done, run = unpack(redis.call('HMGET', KEYS[key + 1], node, '@'))
   local before, since = string.match(run or '', '^(%S+) (%d+)$')
-  if before ~= server then
+  -- Or its clock was set back, as after the start of a machine: until it is where it was, nothing would be published.
+  if before ~= server or tonumber(since) > tonumber(now) then
     since = run and now or 0
     redis.call('HSET', KEYS[key + 1], '@', server .. ' ' .. since)
   end
@@ -98,8 +99,9 @@ for i, batch in ipairs(batches) do
     local bus, numbers, last = KEYS[batch.key], KEYS[batch.key + 1], table.concat(positions, ' ')
     local sequence = redis.call('HINCRBY', numbers, '#', 1)
     batch.answer = sequence .. ' ' .. last
-    redis.call('HSET', numbers, node, batch.number .. ' ' .. batch.answer)
     redis.call('XADD', bus, 'MAXLEN', '~', length, '*', 's', sequence, 'n', node, 'k', 'm', 'o', last, 'b', batch.bytes)
+    -- When it is on the bus: it would be taken for done otherwise, where Redis has refused that.
+    redis.call('HSET', numbers, node, batch.number .. ' ' .. batch.answer)
   end
   answers[i] = batch.answer
 end
