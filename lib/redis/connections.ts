@@ -20,6 +20,8 @@ const SILENCE_MS = 20_000
 /** The same where another server may have taken over meanwhile, with Sentinels or in a Redis Cluster: nobody tells that of one that is silent. */
 const SILENCE_OF_ONE_MS = 5_000
 const CONNECT_TIMEOUT_MS = 5_000
+/** Milliseconds between two questions whether Redis has loaded its data, at most. */
+const LOADING_MS = 1_000
 /** Milliseconds for the answer of a Sentinel, before the next one is asked. */
 const SENTINEL_TIMEOUT_MS = 2_000
 /** Milliseconds that a server has to close its side when we have closed ours. */
@@ -39,6 +41,8 @@ const OURS = {
   // Part of the prefix of our own.
   keyPrefix: '',
   connectTimeout: CONNECT_TIMEOUT_MS,
+  // Of a Redis that is loading its data: it guesses for how long, and may be right or not.
+  maxLoadingRetryTime: LOADING_MS,
   socketTimeout: SILENCE_MS,
   disconnectTimeout: END_MS,
   // The link has its own for calls, and the reader blocks for as long as it likes.

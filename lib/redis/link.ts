@@ -297,11 +297,13 @@ export class RedisLink {
     this.#patience = now
     this.#lookedAt = this.#clock.monotonic()
     if (this.#connection.status === 'ready') this.#ready()
+    const wait = this.#isReady ? null : this.#greeting?.wait ?? null
+    this.#why = wait ?? this.#why
     this.#settlePatient()
     for (const call of this.#open) {
       if (call.deadline > now) return
       this.#open.delete(call)
-      call.reject(unavailable(new Error(`no answer within ${this.#timeout} ms`)))
+      call.reject(unavailable(wait ?? new Error(`no answer within ${this.#timeout} ms`)))
     }
   }
 }

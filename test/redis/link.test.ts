@@ -308,3 +308,21 @@ t.test('a Redis that lets nobody in says why; one that closes without a word get
     t.match(await rejection(refused.call('PING')), { code: CODE, message })
   }
 })
+
+t.test('FAULTS 55: a Redis that is loading its data: the error and the reason say so, and it is asked again soon', async (t) => {
+  // So slow that it is seen, and with a look at its clients now and then.
+  const server = await RedisServer.start(t, { durable: true, args: ['--key-load-delay', '50', '--loading-process-events-interval-bytes', '1024', '--enable-debug-command', 'yes'] })
+  const admin = await connectedLink(t, server.url)
+  await admin.call('DEBUG', 'POPULATE', 30_000)
+  await admin.call('BGREWRITEAOF')
+  const isWritten = async (): Promise<boolean> => /aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(text(await admin.call('INFO', 'persistence')))
+  while (!await isWritten()) await new Promise((resolve) => { setTimeout(resolve, 10) })
+  await server.stop('SIGKILL')
+  const started = server.start()
+  await until(() => /LOADING/.test(admin.why.message), 'the one that was there to say so')
+  t.match(await rejection(admin.call('PING')), { code: CODE, message: 'Redis is not available: LOADING Redis is loading its data' })
+  const link = await newLink(t, server.url, 300)
+  t.match(await rejection(link.connect()), { code: CODE, message: 'Redis is not available: LOADING Redis is loading its data' })
+  await started
+  await until(() => link.isReady && admin.isReady, 'it to be loaded')
+})
