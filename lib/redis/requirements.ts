@@ -92,23 +92,24 @@ async function refusedOf (link: RedisLink, keys: Keys): Promise<string[]> {
 
 /** What is not as it should be. */
 async function lookAt (link: RedisLink): Promise<Setting[]> {
-  const flat = (await link.call('CONFIG', 'GET', 'timeout', 'client-output-buffer-limit', 'client-query-buffer-limit', 'proto-max-bulk-len') as readonly Reply[]).map(String)
-  const found: Setting[] = []
-  for (let i = 0; i < flat.length; i += 2) {
-    const [setting, got] = flat.slice(i, i + 2) as [string, string]
-    const expected = expectedOf(setting, got)
-    if (expected !== null) found.push({ setting, got, expected })
-    if (setting === 'proto-max-bulk-len' && Number(got) > 0) link.maxArgumentBytes = Number(got)
-  }
-  return found
+  const flat = (await link.call('CONFIG', 'GET', 'timeout', 'client-output-buffer-limit', 'client-query-buffer-limit', 'proto-max-bulk-len', 'stream-node-max-*') as readonly Reply[]).map(String)
+  const values = new Map(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] as string, flat[2 * i + 1] as string]))
+  link.maxArgumentBytes = Number(values.get('proto-max-bulk-len') ?? link.maxArgumentBytes)
+  // Streams are trimmed by whole nodes, the last one excepted.
+  if (values.get('stream-node-max-bytes') !== '0') values.delete('stream-node-max-entries')
+  return Array.from(values, ([setting, got]) => ({ setting, got, expected: expectedOf(setting, got) })).filter((found): found is Setting => found.expected !== null)
 }
 
 /** @returns null when it is as it should be */
 function expectedOf (setting: string, got: string): string | null {
-  if (setting === 'timeout') return Number(got) > 0 && Number(got) < LEAST_TIMEOUT ? '0' : null
-  if (setting !== 'client-output-buffer-limit') return Number(got) < LEAST_BYTES ? `at least ${LEAST_BYTES}` : null
-  const limits = /normal (\d+) (\d+)/.exec(got)?.slice(1) ?? []
-  return limits.some((bytes) => Number(bytes) > 0 && Number(bytes) < LEAST_BYTES) ? 'normal 0 0 0' : null
+  switch (setting) {
+    case 'timeout': return Number(got) > 0 && Number(got) < LEAST_TIMEOUT ? '0' : null
+    case 'client-output-buffer-limit': return (/normal (\d+) (\d+)/.exec(got)?.slice(1) ?? []).some((bytes) => Number(bytes) > 0 && Number(bytes) < LEAST_BYTES) ? 'normal 0 0 0' : null
+    case 'client-query-buffer-limit':
+    case 'proto-max-bulk-len': return Number(got) < LEAST_BYTES ? `at least ${LEAST_BYTES}` : null
+    case 'stream-node-max-entries': return got === '0' ? '100' : null
+    default: return null
+  }
 }
 
 /** `client unblock 0` is `client|unblock`. */

@@ -113,7 +113,7 @@ t.test('what is no Redis of ours is refused with what it is', async (t) => {
 })
 
 t.test('settings with which the hub loses something are warned of at the start, each once', async (t) => {
-  const server = await RedisServer.start(t, { args: ['--maxmemory-policy', 'allkeys-lru', '--timeout', '1', '--proto-max-bulk-len', '1mb', '--client-output-buffer-limit', 'normal 1mb 0 0'] })
+  const server = await RedisServer.start(t, { args: ['--maxmemory-policy', 'allkeys-lru', '--timeout', '1', '--proto-max-bulk-len', '1mb', '--client-output-buffer-limit', 'normal 1mb 0 0', '--stream-node-max-bytes', '0', '--stream-node-max-entries', '0'] })
   const { logs } = await redisApps(t, 1, { url: server.url })
   const warnings = logs.filter(({ msg }) => msg === SETTINGS) as unknown as Array<{ level: number, setting: string }>
   // In what order Redis names its settings is its own affair.
@@ -121,6 +121,7 @@ t.test('settings with which the hub loses something are warned of at the start, 
     { level: 40, setting: 'client-output-buffer-limit', got: /^normal 1048576 0 0 /, expected: 'normal 0 0 0' },
     { level: 40, setting: 'maxmemory-policy', got: 'allkeys-lru', expected: 'noeviction' },
     { level: 40, setting: 'proto-max-bulk-len', got: '1048576', expected: /^at least / },
+    { level: 40, setting: 'stream-node-max-entries', got: '0', expected: '100' },
     { level: 40, setting: 'timeout', got: '1', expected: '0' }
   ])
 })
