@@ -20,6 +20,8 @@ const SILENCE_MS = 20_000
 /** The same where another server may have taken over meanwhile, with Sentinels or in a Redis Cluster: nobody tells that of one that is silent. */
 const SILENCE_OF_ONE_MS = 5_000
 const CONNECT_TIMEOUT_MS = 5_000
+/** Milliseconds between two questions whether Redis has loaded its data, at most. */
+const LOADING_MS = 1_000
 /** Milliseconds for the answer of a Sentinel, before the next one is asked. */
 const SENTINEL_TIMEOUT_MS = 2_000
 /** Milliseconds that a server has to close its side when we have closed ours. */
@@ -39,6 +41,8 @@ const OURS = {
   // Part of the prefix of our own.
   keyPrefix: '',
   connectTimeout: CONNECT_TIMEOUT_MS,
+  // Of a Redis that is loading its data: it guesses for how long, and may be right or not.
+  maxLoadingRetryTime: LOADING_MS,
   socketTimeout: SILENCE_MS,
   disconnectTimeout: END_MS,
   // The link has its own for calls, and the reader blocks for as long as it likes.
@@ -86,7 +90,7 @@ function like (client: Connection): Connections {
   if (!isCluster(client)) {
     const { keyPrefix, sentinels } = client.options
     const socketTimeout = (sentinels ?? []).length > 0 ? SILENCE_OF_ONE_MS : SILENCE_MS
-    return { isCluster: false, keyPrefix: keyPrefix ?? '', make: (connectionName) => client.duplicate({ ...OURS, socketTimeout, connectionName }) }
+    return { isCluster: false, keyPrefix: keyPrefix ?? '', make: (connectionName) => inItsDatabase(client.duplicate({ ...OURS, socketTimeout, connectionName })) }
   }
   const { options: { keyPrefix = '' } } = client
   // "Hash tags" of the specification of Redis Cluster: empty braces in front of ours are no tag, and nor are ours then.
@@ -112,6 +116,12 @@ function like (client: Connection): Connections {
       redisOptions: { ...redisOptions, socketTimeout: SILENCE_OF_ONE_MS, connectionName }
     })
   }
+}
+
+/** Where Redis has no such database, or does not let us in there, ioredis tells it and stays in the first one: among the keys of others. */
+function inItsDatabase (connection: Redis): Redis {
+  connection.on('error', ({ command }: Error & { command?: { name: string } }) => { if (command?.name === 'select') connection.stream.destroy() })
+  return connection
 }
 
 function isCluster (client: Connection): client is Cluster { return client.isCluster }

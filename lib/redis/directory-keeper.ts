@@ -190,16 +190,25 @@ export class DirectoryKeeper implements LinkListener {
     await Promise.all([this.#findCauses(partition, removed), this.#enter(partition, lost)])
   }
 
-  /** What was there, and is not. Without a kick that is behind it, a newer login has taken its place. */
+  /**
+   * What was there, and is not. Without a kick that is behind it, a newer login has taken its place; where none may, Redis has dropped it
+   * by itself (`maxmemory-policy`), or somebody else has.
+   */
   async #findCauses (partition: Partition, removed: readonly Kept[]): Promise<void> {
+    const dropped: Kept[] = []
     const results = await Promise.allSettled(removed.map(async (kept) => {
-      const { entry: { id, user }, fence } = kept
+      const { entry: { id, user }, fence, scope } = kept
       const cause = user !== null && await this.#store.kickOf(user) < fence ? 'login' : 'kick'
       if (partition.kept.get(id) !== kept) return
+      if (cause === 'login' && scope === 'none') {
+        dropped.push(kept)
+        return
+      }
       partition.kept.delete(id)
       this.#tell([id], cause)
     }))
     this.#check(partition, results)
+    await this.#enter(partition, dropped)
   }
 
   async #enter (partition: Partition, batch: readonly Kept[]): Promise<void> {

@@ -46,6 +46,7 @@ export class RedisInboxes implements Inboxes, StreamListener {
   #read: string | null = null
   /** When the first probe was sent that has not come back, in monotonic milliseconds; Infinity: all have. */
   #unansweredSince = Infinity
+  #reconnectedAt = -Infinity
   #probes: Timer | null = null
   #isClosed = false
 
@@ -109,8 +110,8 @@ export class RedisInboxes implements Inboxes, StreamListener {
     const { clock, link, keys, reader } = this.#parts
     const now = clock.monotonic()
     if (!link.isReady) this.#unansweredSince = Infinity
-    if (now - this.#unansweredSince >= PATIENCE_MS) {
-      this.#unansweredSince = now
+    if (now - Math.max(this.#unansweredSince, this.#reconnectedAt) >= PATIENCE_MS) {
+      this.#reconnectedAt = now
       reader.reconnect()
     }
     this.#unansweredSince = Math.min(this.#unansweredSince, now)

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import type { Clock, Timer } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { END_MS, NOT_THE_MASTER, type Connection, type Connections } from './connections.js'
+import { Greeting } from './greeting.js'
 import type { Script } from './script.js'
 
 /** An argument of a command. */
@@ -19,6 +20,13 @@ const MAX_TRIES = 3
 
 /** It is there, and will do it later: what was asked for was not done. */
 const LATER = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS) /
+
+/** What Redis takes as one argument, unless it is set up otherwise (`proto-max-bulk-len`). */
+const MAX_ARGUMENT_BYTES = 512 * 1024 * 1024
+/** Somebody else has put something else there. */
+const WRONG_TYPE = /^WRONGTYPE /
+/** Keys that are named in an error. */
+const MAX_NAMED = 5
 
 /** What Redis owes an answer to. */
 interface Call {
@@ -42,8 +50,12 @@ export interface LinkListener {
 
 /** The connection of this node over which commands go that do not block. Those of one turn of the event loop leave in one write. */
 export class RedisLink {
+  /** What Redis takes as one argument: with a larger one, it closes the connection. */
+  maxArgumentBytes = MAX_ARGUMENT_BYTES
   readonly #connections: Connections
   readonly #connection: Connection
+  /** Null with a Redis Cluster, to which there are several connections. */
+  readonly #greeting: Greeting | null
   readonly #clock: Clock
   readonly #timeout: number
   readonly #listeners = new Set<LinkListener>()
@@ -65,6 +77,7 @@ export class RedisLink {
   #notBefore = 0
   #isClosed = false
   #why: Error = new Error('it was not asked yet')
+  #otherWhy: Error | null = null
 
   /** @param timeout milliseconds after which a call that was not answered is rejected */
   constructor (connections: Connections, clock: Clock, timeout: number) {
@@ -73,9 +86,12 @@ export class RedisLink {
     this.#timeout = timeout
     this.#lookedAt = clock.monotonic()
     this.#connection = connections.make('fastify-hub')
+    this.#greeting = greetingOf(this.#connection)
     this.#connection.on('ready', () => { this.#ready() })
-    this.#connection.on('close', () => { this.#away() })
+    this.#connection.on('close', () => { this.#closed() })
     this.#connection.on('error', (error: Error) => { this.#failed(error) })
+    // All that tells of the servers of a cluster that were found, and can not be reached there.
+    this.#connection.on('node error', (error: Error) => { if (!this.#isReady && !this.#isClosed) this.#why = causeOf(error) })
     this.#looks = clock.every(LOOK_MS, () => { this.#look() })
   }
 
@@ -90,10 +106,20 @@ export class RedisLink {
   /** Why it can not. */
   get why (): Error { return this.#why }
 
+  /** Why a connection that blocks could not be made, the last time; null: it could. */
+  get otherWhy (): Error | null { return this.#otherWhy }
+
   listen (listener: LinkListener): void { this.#listeners.add(listener) }
 
   /** One more connection, for commands that block. It is the caller's to connect and to end. */
-  another (name: string): Connection { return this.#connections.make(name, true) }
+  another (name: string): Connection {
+    const connection = this.#connections.make(name, true)
+    const greeting = greetingOf(connection)
+    connection.on('error', (error: Error) => { this.#otherWhy = causeOf(greeting?.explain(error) ?? error) })
+    connection.on('close', () => { this.#otherWhy = greeting?.explain(null) ?? this.#otherWhy })
+    connection.on('ready', () => { this.#otherWhy = null })
+    return connection
+  }
 
   /**
    * Connects, and goes on trying when that fails.
@@ -116,6 +142,7 @@ export class RedisLink {
    */
   async call (command: string, ...args: Argument[]): Promise<Reply> {
     if (!this.#isReady) throw unavailable(this.#why)
+    for (const arg of args) if (typeof arg !== 'number' && arg.length * 3 > this.maxArgumentBytes) this.#checkSize(Buffer.byteLength(arg))
     return await this.#expect(command, args, (call) => {
       if (this.#calls.push(call) === 1) queueMicrotask(() => { this.#flush() })
     })
@@ -187,9 +214,14 @@ export class RedisLink {
     }
   }
 
+  #closed (): void {
+    if (!this.#isClosed && !this.#isReady) this.#why = this.#greeting?.explain(null) ?? this.#why
+    this.#away()
+  }
+
   #failed (error: Error): void {
     if (this.#isClosed) return
-    this.#why = causeOf(error)
+    this.#why = causeOf(this.#greeting?.explain(error) ?? error)
     // A try has failed. With Sentinels, this is all that tells it.
     if (!this.#isReady) this.#away()
   }
@@ -210,6 +242,15 @@ export class RedisLink {
       this.#open.add(call)
       send(call)
     })
+  }
+
+  /** As if Redis had answered so: it does not, and what else was asked for would be lost with the connection. */
+  #checkSize (bytes: number): void {
+    if (bytes <= this.maxArgumentBytes) return
+    const cause = new Error(`TOOBIG ${bytes} bytes, and it takes ${this.maxArgumentBytes} (proto-max-bulk-len)`)
+    cause.name = 'ReplyError'
+    for (const listener of this.#listeners) listener.onRefused?.(cause)
+    throw unavailable(cause)
   }
 
   #flush (): void {
@@ -240,6 +281,7 @@ export class RedisLink {
 
   #fail (call: Call, error: Error): void {
     const isAnswer = error.name === 'ReplyError'
+    if (WRONG_TYPE.test(error.message)) error.message += ` (${namesOf(call)})`
     if (isAnswer) for (const listener of this.#listeners) listener.onRefused?.(causeOf(error))
     if (this.#open.delete(call)) call.reject(isAnswer ? unavailable(causeOf(error)) : unavailable(this.#why, error))
     // The connection is about to end (see connections.ts): nothing more is asked over it.
@@ -255,14 +297,18 @@ export class RedisLink {
     this.#patience = now
     this.#lookedAt = this.#clock.monotonic()
     if (this.#connection.status === 'ready') this.#ready()
+    const wait = this.#isReady ? null : this.#greeting?.wait ?? null
+    this.#why = wait ?? this.#why
     this.#settlePatient()
     for (const call of this.#open) {
       if (call.deadline > now) return
       this.#open.delete(call)
-      call.reject(unavailable(new Error(`no answer within ${this.#timeout} ms`)))
+      call.reject(unavailable(wait ?? new Error(`no answer within ${this.#timeout} ms`)))
     }
   }
 }
+
+function greetingOf (connection: Connection): Greeting | null { return connection.isCluster ? null : new Greeting(connection as Redis) }
 
 /** Ends a connection, whatever it is doing. */
 export async function end (connection: Connection): Promise<void> {
@@ -292,6 +338,12 @@ export function isRefusal (error: unknown): boolean {
 export function isReply (error: unknown, word: string): boolean {
   const { cause = error } = error as Error
   return cause instanceof Error && cause.message.startsWith(`${word} `)
+}
+
+/** Keys of a command, as many as anybody reads. */
+function namesOf ({ command, args }: Call): string {
+  const keys = /^EVAL/.test(command) ? args.slice(2, 2 + Number(args[1])) : [args[command === 'XGROUP' ? 1 : 0]]
+  return `${keys.slice(0, MAX_NAMED).join(', ')}${keys.length > MAX_NAMED ? ` or ${keys.length - MAX_NAMED} more` : ''}`
 }
 
 function unavailable (why: Error, cause: unknown = why): Error {

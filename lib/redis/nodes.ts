@@ -29,6 +29,9 @@ export interface NodesOptions {
 
 const scripts = { living: new Script('nodes-living'), reap: new Script('nodes-reap'), renew: new Script('nodes-renew') }
 
+/** Milliseconds after which the bus goes when nobody trims it any more: no node has been there for as long, and none has a group. */
+const BUS_MS = 24 * 3_600_000
+
 /** In a row and in time: after a stall of Redis all nodes look dead, until each has had its turn. */
 const RENEWALS = 2
 
@@ -97,6 +100,7 @@ export class RedisNodes implements LinkListener {
     this.#timers = []
     await this.#renewal
     if (!this.#link.isReady) return
+    this.#trim()
     await Promise.allSettled([this.#link.call('ZREM', this.#keys.nodes, this.#nodeId), this.#clear(this.#nodeId)])
   }
 
@@ -171,8 +175,10 @@ export class RedisNodes implements LinkListener {
   #trim (): void {
     if (!this.#link.isReady) return
     for (let partition = 0; partition < this.#keys.buses; partition++) {
+      const bus = this.#keys.bus(partition)
       // Else the next time.
-      this.#link.call('XTRIM', this.#keys.bus(partition), 'MINID', '~', this.#now - this.#streamTtl).catch(() => {})
+      this.#link.call('XTRIM', bus, 'MINID', '~', this.#now - this.#streamTtl).catch(() => {})
+      this.#link.call('PEXPIRE', bus, Math.max(BUS_MS, 2 * this.#streamTtl)).catch(() => {})
     }
   }
 }

@@ -1,7 +1,8 @@
 import type { NodePorts } from '../core/cluster/hub-cluster.js'
 import type { Backend, HubLogger } from '../core/hub-config.js'
-import type { Clock, HistoryPolicyOf } from '../core/ports.js'
+import type { Clock, HistoryPolicyOf, Timer } from '../core/ports.js'
 import type { HubStats } from '../core/types.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { RedisBroker } from './broker.js'
 import { Bus } from './bus.js'
 import { connectionsTo, type RedisTarget } from './connections.js'
@@ -12,6 +13,7 @@ import { RedisLink } from './link.js'
 import { RedisNodes } from './nodes.js'
 import { RedisOfflineStore } from './offline-store.js'
 import { RedisPresence } from './presence.js'
+import { checkRequirements } from './requirements.js'
 import { StreamReader } from './stream-reader.js'
 
 /** Milliseconds after which Redis forgets what its node does not renew, and within which it does: two renewals may fail. */
@@ -21,19 +23,24 @@ const RENEWAL_MS = 30_000
 const LEASE_MS = 10_000
 /** Milliseconds after which a reader that hears nothing is told of: Redis answers every two seconds, also with nothing. */
 const SILENCE_MS = 10_000
+/** Milliseconds between two looks at whether this node hears the others, and two tries to enter one that Redis has refused. */
+const LOOK_MS = 5_000
 /** Milliseconds for all that a node takes out of Redis when it closes. */
 const PARTING_MS = 1_500
 
 /** What Redis says when it is there, and can not do what it is asked for; other refusals are answers to questions of ours. */
-const REFUSAL = /^(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|BUSY|LOADING|CLUSTERDOWN|NOPERM|NOAUTH) /
+const REFUSAL = /^(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|BUSY|LOADING|CLUSTERDOWN|NOPERM|NOAUTH|WRONGTYPE|TOOBIG) /
 /** Milliseconds for which that is told in `hub.health()`, and between two lines in the log about it: it may be said thousands of times. */
 const REFUSED_MS = 10_000
+
+/** Warnings are of settings of Redis. */
+export type RedisLogger = HubLogger & { warn: (details: object, message: string) => void }
 
 /** What the ports on Redis are made of. */
 export interface RedisPortsOptions extends RedisTarget {
   readonly nodeId: string
   readonly clock: Clock
-  readonly log: HubLogger
+  readonly log: RedisLogger
   readonly prefix: string
   readonly partitions: number
   readonly timeout: number
@@ -51,11 +58,12 @@ export class RedisPorts implements Backend {
   /** For the hub. */
   readonly ports: NodePorts
   readonly #link: RedisLink
+  readonly #keys: Keys
   readonly #reader: StreamReader
   readonly #bus: Bus
   readonly #nodes: RedisNodes
   readonly #clock: Clock
-  readonly #log: HubLogger
+  readonly #log: RedisLogger
   #broker: RedisBroker | null = null
   #inboxes: RedisInboxes | null = null
   #started: Promise<void> | null = null
@@ -66,11 +74,17 @@ export class RedisPorts implements Backend {
   #trimmed = 0
   /** Why this node could not be entered. */
   #fault: Error | null = null
+  /** Whether somebody has been told what is wrong with the settings of Redis. */
+  #isChecked = false
+  #looks: Timer | null = null
+  /** Whether the log has been told that nothing is heard. */
+  #isSilent = false
   #isClosed = false
 
   private constructor (options: RedisPortsOptions, link: RedisLink, keys: Keys) {
     const { nodeId, clock, log, policyOf, timeout, stream: { maxLength: busLength, ttl: streamTtl }, presenceInterval, maxOffline } = options
     this.#link = link
+    this.#keys = keys
     this.#clock = clock
     this.#log = log
     const onError = (error: unknown): void => { log.error({ err: error }, 'a part of Redis failed') }
@@ -110,6 +124,7 @@ export class RedisPorts implements Backend {
    * @throws FST_HUB_BROKER_UNAVAILABLE; FST_HUB_INVALID_OPTIONS when other nodes have another number of partitions (as rejections)
    */
   async begin (isPatient: boolean): Promise<void> {
+    this.#looks = this.#clock.every(LOOK_MS, () => { this.#look() })
     try {
       await this.#link.connect()
       await this.#start()
@@ -125,8 +140,8 @@ export class RedisPorts implements Backend {
     if (!this.#link.isReady) return [`Redis is away for ${seconds(now - (this.#awaySince ?? now))}: ${this.#link.why.message}`]
     if (this.#fault !== null) return [`this node is no part of the cluster: ${this.#fault.message}`]
     if (this.#refusal !== null && now - this.#refusal.at < REFUSED_MS) return [`Redis refuses what it is asked for: ${this.#refusal.why.message}`]
-    const silence = now - Math.min(this.#reader.heardAt, this.#inboxes?.unansweredSince ?? Infinity)
-    return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}`] : []
+    const silence = this.#silence()
+    return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}${this.#link.otherWhy === null ? '' : `: ${this.#link.otherWhy.message}`}`] : []
   }
 
   counters (): HubStats['bus'] { return { waiting: this.#broker?.waiting ?? 0, trimmed: this.#trimmed, parked: this.#bus.counters.parked } }
@@ -137,6 +152,7 @@ export class RedisPorts implements Backend {
    */
   async close (closePorts: () => Promise<void>): Promise<void> {
     this.#isClosed = true
+    this.#looks?.cancel()
     // Without a link, nothing of it waits for Redis any longer.
     let cut: Promise<unknown> | undefined
     const deadline = setTimeout(() => { cut = Promise.all([this.#link.close(), this.#reader.close()]) }, PARTING_MS)
@@ -164,8 +180,31 @@ export class RedisPorts implements Backend {
     }
   }
 
+  /** Milliseconds for which nothing has been heard although something should. */
+  #silence (): number { return this.#clock.monotonic() - Math.min(this.#reader.heardAt, this.#inboxes?.unansweredSince ?? Infinity) }
+
+  #look (): void {
+    // That it is away has been told.
+    if (!this.#link.isReady) return
+    if (this.#fault !== null) this.#tryStart()
+    const isSilent = this.#silence() > SILENCE_MS
+    if (isSilent === this.#isSilent) return
+    this.#isSilent = isSilent
+    if (isSilent) this.#log.error({ err: this.#link.otherWhy }, 'the bus is silent: this node does not hear the others')
+    else this.#log.info({}, 'the bus is heard again')
+  }
+
+  #tryStart (): void {
+    const before = this.#fault?.message
+    this.#start().catch((error: unknown) => { if ((error as Error).message !== before) this.#log.error({ err: error }, 'this node could not be entered') })
+  }
+
   /** Its inbox is there before others can see it. */
   async #enter (): Promise<void> {
+    const settings = await checkRequirements(this.#link, this.#keys)
+    if (!this.#isChecked) for (const setting of settings) this.#log.warn(setting, 'Redis is not set up for what the hub keeps there: see docs/operations.md')
+    this.#isChecked = true
+    if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
     await this.#inboxes?.start()
     await this.#nodes.start()
   }
@@ -173,8 +212,7 @@ export class RedisPorts implements Backend {
   #onReady (): void {
     if (this.#awaySince !== null) this.#log.info({ ms: this.#clock.monotonic() - this.#awaySince }, 'Redis is back')
     this.#awaySince = null
-    if (this.#isClosed) return
-    this.#start().catch((error: unknown) => { this.#log.error({ err: error }, 'this node could not be entered') })
+    if (!this.#isClosed) this.#tryStart()
   }
 
   #onAway (why: Error): void {

@@ -111,3 +111,24 @@ t.test('a room whose publications are kept for ever has no end from before', asy
   await publishNumbers(b.broker, 'room', 2, 2)
   for (const key of kept) t.equal(await redis.pttl(key), -1, key)
 })
+
+t.test('the clock of Redis is set back after its start: nobody waits until it is where it was', async (t) => {
+  const { nodes: [a], redis } = await redisWorld(t, { count: 1 })
+  const { broker, node: { keys } } = a as BrokerNode
+  await publishNumbers(broker, 'room', 1, 1)
+  const batches = keys.batches(keys.busOf('room'))
+  const [server] = (await redis.hget(batches, '@') ?? '').split(' ')
+  await redis.hset(batches, '@', `${server ?? ''} ${Date.now() + 300_000}`)
+  t.equal((await broker.publish('room', '2', {})).offset, 2)
+})
+
+t.test('what Redis refuses to put on the bus is rejected, and not taken for done', async (t) => {
+  const { nodes: [a], redis } = await redisWorld(t, { count: 1 })
+  const { broker, node: { keys, nodeId } } = a as BrokerNode
+  const bus = keys.busOf('room')
+  await redis.set(keys.bus(bus), 'of somebody else')
+  await t.rejects(broker.publish('room', 'x', {}), { code: 'FST_HUB_BROKER_UNAVAILABLE', message: /WRONGTYPE/ })
+  t.equal(await redis.hget(keys.batches(bus), nodeId), null)
+  await redis.del(keys.bus(bus))
+  t.equal((await broker.publish('room', 'y', {})).offset, 2)
+})

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Hub } from '../../lib/index.js'
 import { systemClock } from '../../lib/core/clock.js'
+import type { RedisInboxes } from '../../lib/redis/inboxes.js'
 import { RedisPorts } from '../../lib/redis/redis-ports.js'
 import { connect, TestClock } from '../../lib/testing/index.js'
 import { redisApps } from '../helpers/redis-apps.js'
@@ -32,20 +33,27 @@ for (const sessions of ['many', 'single-per-user'] as const) {
   })
 }
 
-t.test('a node that closes while it is being entered, as Redis has just come, is not there afterwards', async (t) => {
-  const server = await RedisServer.start(t)
-  await server.stop()
-  const before = resources()
-  const prefix = ownPrefix()
-  const back = gate()
-  const log = { info: () => { back.open() }, error: () => {} }
-  const policy = { size: 0, ttl: 0, mode: 'log' } as const
-  const parts = await RedisPorts.create({ url: server.url, client: undefined, nodeId: 'node', clock: systemClock, log, prefix, partitions: 4, timeout: 5_000, stream: { maxLength: 100, ttl: 60_000 }, policyOf: () => policy, presenceInterval: 1_000, maxOffline: 0 })
-  const inboxes = parts.ports.inboxes('node', { onNodeMessage: () => {} })
-  await parts.begin(true)
-  await server.start()
-  await back.promise
-  await parts.close(async () => { await inboxes.close() })
-  t.same(await askRedis(server, 'KEYS', `${prefix}:*`), `${prefix}:config`)
-  await until(() => resources().join() === before.join(), () => `nothing to be left, but there is ${resources().join()}`)
-})
+for (const [moment, left] of [['Redis has just come', ''], ['its inbox is being made', 'config']] as const) {
+  t.test(`a node that closes while it is being entered, as ${moment}, is not there afterwards`, async (t) => {
+    const server = await RedisServer.start(t)
+    await server.stop()
+    const before = resources()
+    const prefix = ownPrefix()
+    const [back, begun] = [gate(), gate()]
+    const log = { info: () => { back.open() }, warn: () => {}, error: () => {} }
+    const policy = { size: 0, ttl: 0, mode: 'log' } as const
+    const parts = await RedisPorts.create({ url: server.url, client: undefined, nodeId: 'node', clock: systemClock, log, prefix, partitions: 4, timeout: 5_000, stream: { maxLength: 100, ttl: 60_000 }, policyOf: () => policy, presenceInterval: 1_000, maxOffline: 0 })
+    const inboxes = parts.ports.inboxes('node', { onNodeMessage: () => {} }) as RedisInboxes
+    const start = inboxes.start.bind(inboxes)
+    inboxes.start = async () => {
+      begun.open()
+      await start()
+    }
+    await parts.begin(true)
+    await server.start()
+    await (left === '' ? back : begun).promise
+    await parts.close(async () => { await inboxes.close() })
+    t.same(await askRedis(server, 'KEYS', `${prefix}:*`), left === '' ? '' : `${prefix}:${left}`)
+    await until(() => resources().join() === before.join(), () => `nothing to be left, but there is ${resources().join()}`)
+  })
+}

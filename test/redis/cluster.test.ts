@@ -80,3 +80,9 @@ t.test('a prefix that would spread a partition over the cluster is refused', asy
     t.equal((await connectionsTo({ url: undefined, client: clusterClient(t, [], { keyPrefix }) })).keyPrefix, keyPrefix)
   }
 })
+
+t.test('servers of a cluster that can not be reached where it says they are: the error says so', async (t) => {
+  const servers = await startCluster(t, 1)
+  const link = await newLink(t, clusterClient(t, servers, { natMap: Object.fromEntries(servers.map(({ port }) => [`127.0.0.1:${port}`, { host: '127.0.0.1', port: 1 }])) }))
+  t.match(await link.connect().catch((error: Error) => error), { code: CODE, message: 'Redis is not available: connect ECONNREFUSED 127.0.0.1:1' })
+})

@@ -163,6 +163,22 @@ t.test('forgotten before it could be renewed: entered again; where a newer login
   t.same(await other.ids('ann'), [newer.id])
 })
 
+t.test('dropped by Redis itself, as with an eviction: entered again where nobody can have taken its place', async (t) => {
+  const keys = ownKeys()
+  const url = await redisUrl(t)
+  const [node, other] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)]
+  const [ann, bob, eve] = [node.entry('ann'), node.entry('bob'), node.entry('eve')]
+  await node.directory.claim(ann, 'none')
+  await node.directory.claim(bob, 'user')
+  await node.directory.claim(eve, 'none')
+  await node.pass(2_500)
+  await other.directory.removeUser('eve')
+  for (const [user, { id }] of [['ann', ann], ['bob', bob]] as const) await node.link.call('DEL', keys.connection(user, id), keys.user(user))
+  await node.pass(32_500)
+  t.same(await other.ids('ann'), [ann.id])
+  t.same(node.removed.map((id, i) => [id, node.causes[i]]).sort(), [[bob.id, 'login'], [eve.id, 'kick']].sort(), 'a login that may be alone is not sure any more')
+})
+
 t.test('FAULTS 54: what a failover has lost is entered again; nobody is told of a kick', async (t) => {
   const keys = ownKeys()
   const master = await RedisServer.start(t, { args: ['--repl-diskless-sync-delay', '0'] })

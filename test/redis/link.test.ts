@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { inspect } from 'node:util'
 import { Redis } from 'ioredis'
@@ -263,4 +265,64 @@ t.test('what may be done twice is done when Redis is back, if that is in time', 
   const closed = rejection(link.insist(async () => await link.call('PING')))
   await link.close()
   t.match(await closed, { code: CODE })
+})
+
+t.test('a database that is not there is no reason to write into the first one', async (t) => {
+  const server = await RedisServer.start(t, { args: ['--databases', '2'] })
+  const link = await newLink(t, `${server.url}/2`)
+  const told = log(link)
+  for (let i = 0; i < 3; i++) t.match(await rejection(i === 0 ? link.connect() : link.call('SET', 'key', 'value')), { code: CODE, message: 'Redis is not available: ERR DB index is out of range' })
+  const other = link.another('test')
+  const tries: string[] = []
+  other.on('error', ({ message }) => { tries.push(message) })
+  other.connect().catch(() => {})
+  await until(() => tries.length >= 3, 'it to be tried on')
+  t.not(other.status, 'ready')
+  other.disconnect()
+  t.same(told, [])
+  t.equal(await (await connectedLink(t, server.url)).call('DBSIZE'), 0)
+})
+
+t.test('a Redis that lets nobody in says why; one that closes without a word gets a few words of ours', async (t) => {
+  const server = await RedisServer.start(t)
+  const admin = await connectedLink(t, server.url)
+  await admin.call('CONFIG', 'SET', 'maxclients', 1)
+  const link = await newLink(t, server.url)
+  // Whether what it said can be read is a race with the end of the connection.
+  t.match(await rejection(link.connect()), { code: CODE, message: /max number of clients reached|without an answer.*maxclients/ })
+  await admin.call('CONFIG', 'SET', 'maxclients', 100)
+  await until(() => link.isReady, 'the connection')
+  for (const [words, message] of [
+    ['-DENIED Redis is running in protected mode because\r\n', /^Redis is not available: DENIED Redis is running in protected mode because$/],
+    ['', /^Redis is not available: it has closed the connection without an answer.*protected mode.*TLS/]
+  ] as const) {
+    const stranger = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => { socket.end(words) })
+    })
+    t.teardown(() => { stranger.close() })
+    stranger.listen(0, '127.0.0.1')
+    await once(stranger, 'listening')
+    const refused = await newLink(t, `redis://127.0.0.1:${(stranger.address() as AddressInfo).port}`)
+    t.match(await rejection(refused.connect()), { code: CODE, message })
+    t.match(await rejection(refused.call('PING')), { code: CODE, message })
+  }
+})
+
+t.test('FAULTS 55: a Redis that is loading its data: the error and the reason say so, and it is asked again soon', async (t) => {
+  // So slow that it is seen, and with a look at its clients now and then.
+  const server = await RedisServer.start(t, { durable: true, args: ['--key-load-delay', '50', '--loading-process-events-interval-bytes', '1024', '--enable-debug-command', 'yes'] })
+  const admin = await connectedLink(t, server.url)
+  await admin.call('DEBUG', 'POPULATE', 30_000)
+  await admin.call('BGREWRITEAOF')
+  const isWritten = async (): Promise<boolean> => /aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0/.test(text(await admin.call('INFO', 'persistence')))
+  while (!await isWritten()) await new Promise((resolve) => { setTimeout(resolve, 10) })
+  await server.stop('SIGKILL')
+  const started = server.start()
+  await until(() => /LOADING/.test(admin.why.message), 'the one that was there to say so')
+  t.match(await rejection(admin.call('PING')), { code: CODE, message: 'Redis is not available: LOADING Redis is loading its data' })
+  const link = await newLink(t, server.url, 300)
+  t.match(await rejection(link.connect()), { code: CODE, message: 'Redis is not available: LOADING Redis is loading its data' })
+  await started
+  await until(() => link.isReady && admin.isReady, 'it to be loaded')
 })

@@ -292,6 +292,20 @@ t.test('the bus is trimmed by age', async (t) => {
   }
 })
 
+t.test('the bus goes by itself when no node is there any more', async (t) => {
+  const [one, other] = await nodes(t, 2, { streamTtl: 60_000 }) as [RegistryNode, RegistryNode]
+  const bus = one.keys.bus(0)
+  const left = async (): Promise<number> => Number(await other.link.call('PTTL', bus))
+  await one.link.call('XADD', bus, '*', 'f', 'v')
+  t.equal(await left(), -1)
+  await one.clock.advance(10_000)
+  await one.renew()
+  t.ok(await left() > 23 * 3_600_000)
+  await one.link.call('PERSIST', bus)
+  await one.nodes.close()
+  t.ok(await left() > 23 * 3_600_000, 'also of one that was not there for long')
+})
+
 t.test('close does not wait for a Redis that is away, or does not answer', async (t) => {
   const server = await RedisServer.start(t)
   const [gone, mute] = await nodes(t, 2, { target: server.url, timeout: 300 }) as [RegistryNode, RegistryNode]

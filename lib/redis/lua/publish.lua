@@ -33,7 +33,8 @@ local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
 local info = redis.pcall('INFO', 'replication')
 local server = type(info) == 'string' and string.match(info, 'master_replid:(%w+)') or '?'
 local before, since = string.match(run or '', '^(%S+) (%d+)$')
-if before ~= server then
+-- Or its clock was set back, as after the start of a machine: until it is where it was, nothing would be published.
+if before ~= server or tonumber(since) > tonumber(now) then
   since = run and now or 0
   redis.call('HSET', KEYS[2], '@', server .. ' ' .. since)
 end
@@ -85,6 +86,7 @@ end
 local last = table.concat(positions, ' ')
 local sequence = redis.call('HINCRBY', KEYS[2], '#', 1)
 local answer = sequence .. ' ' .. last
-redis.call('HSET', KEYS[2], node, ARGV[2] .. ' ' .. answer)
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 's', sequence, 'n', node, 'k', 'm', 'o', last, 'b', ARGV[5])
+-- When it is on the bus: it would be taken for done otherwise, where Redis has refused that.
+redis.call('HSET', KEYS[2], node, ARGV[2] .. ' ' .. answer)
 return answer
