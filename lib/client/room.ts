@@ -212,10 +212,13 @@ export class Room implements ClientRoom {
   }
 
   onGap ({ since, epoch, offset }: ServerMessage<'gap'>): void {
-    if (this.#status !== 'in') return
+    const last = this.#position
+    // A node that has heard less than the one before may lose what came from there.
+    const isSame = last?.epoch === epoch
+    if (this.#status !== 'in' || (isSame && offset <= last.offset)) return
     this.#position = { epoch, offset }
     this.#head = 0
-    this.#tellGap(since)
+    this.#tellGap(isSame ? last : since)
   }
 
   onPresence ({ op: _, room: __, ...change }: ServerMessage<'presence'>): void {
