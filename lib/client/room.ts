@@ -59,8 +59,6 @@ export class Room implements ClientRoom {
   readonly #leaving = new Set<RequestId>()
   /** Counts how often it was left: what was asked before is over. */
   #stays = 0
-  /** Whether the server has taken us out since the room was last asked for. */
-  #wasLeft = false
   #retryTimer: unknown
   /** Grows with each message that brings it further. */
   #steps = 0
@@ -142,14 +140,12 @@ export class Room implements ClientRoom {
   resume (): void {
     this.#status = 'resuming'
     this.#isResumed = true
-    this.#wasLeft = false
   }
 
   /** Asks for it, on this connection. */
   sendJoin (): void {
     this.#host.clock.clearTimeout(this.#retryTimer)
     this.#status = 'joining'
-    this.#wasLeft = false
     const id = this.#joinId = this.#host.nextId()
     const message: RequestMessage = this.#position === null ? { op: 'join', room: this.name } : { op: 'join', room: this.name, since: this.#position }
     this.#host.request(message, false, id).catch((error: HubError) => {
@@ -199,7 +195,6 @@ export class Room implements ClientRoom {
     this.#isInside = false
     if (id !== undefined) this.#leaving.delete(id)
     if (id !== undefined || !this.#wanted) return
-    this.#wasLeft = true
     // The answer to what was asked follows.
     if (this.resuming || this.#status === 'joining') return
     this.#end()
@@ -217,10 +212,13 @@ export class Room implements ClientRoom {
   }
 
   onGap ({ since, epoch, offset }: ServerMessage<'gap'>): void {
-    if (this.#status !== 'in') return
+    const last = this.#position
+    // A node that has heard less than the one before may lose what came from there.
+    const isSame = last?.epoch === epoch
+    if (this.#status !== 'in' || (isSame && offset <= last.offset)) return
     this.#position = { epoch, offset }
     this.#head = 0
-    this.#tellGap(since)
+    this.#tellGap(isSame ? last : since)
   }
 
   onPresence ({ op: _, room: __, ...change }: ServerMessage<'presence'>): void {
@@ -238,7 +236,7 @@ export class Room implements ClientRoom {
     if (isAsked && this.#isInside) {
       // The server still has us in it: from where we were, once more.
       this.sendJoin()
-    } else if (isExpected && !this.#wasLeft && TRANSIENT.includes(error.code)) {
+    } else if (isExpected && TRANSIENT.includes(error.code)) {
       this.#retryTimer = this.#host.clock.setTimeout(() => { this.sendJoin() }, this.#retry.next())
     } else {
       this.#end()

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { DirectoryEntry, Removal, RemovalCause, SessionScope } from '../core/ports.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
+import type { Clock, DirectoryEntry, Removal, RemovalCause, SessionScope } from '../core/ports.js'
 import type { Keys } from './keys.js'
 import type { Argument, RedisLink, Reply } from './link.js'
 import { Script } from './script.js'
@@ -37,23 +38,36 @@ export class DirectoryStore {
   readonly #ttl: number
   /** By partition, the highest fence that this node has seen: it is told to Redis, which may have lost it. */
   readonly #fences: number[]
+  readonly #clock: Clock
+  /** By how much the clock of Redis was ahead of the monotonic one when it answered last; null: it has not yet. */
+  #ahead: number | null = null
 
   /** @param ttl milliseconds after which what is not renewed is forgotten */
-  constructor (link: RedisLink, keys: Keys, ttl: number) {
+  constructor (link: RedisLink, keys: Keys, clock: Clock, ttl: number) {
     this.#link = link
     this.#keys = keys
+    this.#clock = clock
     this.#ttl = ttl
     this.#fences = Array.from({ length: keys.partitions }, () => 0)
   }
 
   partitionOf ({ id, user }: EntryKey): number { return this.#keys.partitionOf(user ?? id) }
 
+  /** One that takes the place of others is done before it is given up, or not at all: somebody may have come since. @throws as RedisLink's `run` does */
   async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal & Moment> {
+    // What this node takes for the time of Redis may be wrong. By the answer it knows.
+    return await this.#claim(entry, scope) ?? await this.#claim(entry, scope) ?? late()
+  }
+
+  /** @returns null when it came too late */
+  async #claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal & Moment | null> {
     const partition = this.partitionOf(entry)
-    const [fence, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
-      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), ...fieldsOf(entry)
+    const until = scope === 'none' || this.#ahead === null ? '' : Math.floor(this.#clock.monotonic() + this.#ahead + this.#link.timeout)
+    const [text, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
+      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, ...fieldsOf(entry)
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
-    return { fence: this.#saw(partition, fence), world: String(world), now, removed: removed.map(toEntry) }
+    this.#ahead = now - this.#clock.monotonic()
+    return String(text) === 'late' ? null : { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
   }
 
   /**
@@ -88,6 +102,7 @@ export class DirectoryStore {
     }
     const [fence, world, now, missing] = await this.#link.run(scripts.refresh, keys, args) as readonly [Buffer, Buffer, number, readonly number[]]
     this.#saw(partition, fence)
+    this.#ahead = now - this.#clock.monotonic()
     return { world: String(world), now, missing: new Set(missing.map((number) => number - 1)) }
   }
 
@@ -134,6 +149,8 @@ export class DirectoryStore {
     return fence
   }
 }
+
+function late (): never { throw new FST_HUB_BROKER_UNAVAILABLE('the claim came too late') }
 
 /** What one script does at once. */
 export function inBatches<T> (list: readonly T[]): T[][] {

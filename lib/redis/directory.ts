@@ -18,7 +18,7 @@ export class RedisDirectory implements Directory {
 
   constructor (link: RedisLink, keys: Keys, clock: Clock, listener: DirectoryListener, options: KeeperOptions) {
     this.#clock = clock
-    this.#store = new DirectoryStore(link, keys, options.ttl)
+    this.#store = new DirectoryStore(link, keys, clock, options.ttl)
     this.#removals = new Gathered((fn) => { clock.defer(fn) }, BATCH, async (_partition, entries) => await this.#store.remove(entries))
     this.#keeper = new DirectoryKeeper(this.#store, link, keys.partitions, clock, listener, options)
   }

@@ -183,6 +183,9 @@ export class RedisLink {
     }
   }
 
+  /** Milliseconds after which a call that was not answered is rejected. */
+  get timeout (): number { return this.#timeout }
+
   /** Ends the connection. What is under way is rejected. */
   async close (): Promise<void> {
     this.#isClosed = true

@@ -45,7 +45,7 @@ for (const codec of codecs) {
       await client.hub.room('sync').presence().catch(() => {})
       t.equal(room.joined, connection?.rooms.has(room.name), `after ${delay} turns`)
     }
-    t.strictSame([...outcomes].sort(), ['in', 'unavailable'])
+    t.strictSame([...outcomes].sort(), ['in', 'not_joined'])
     t.equal(client.hub.state.is, 'open')
   })
 

@@ -5,6 +5,7 @@ import { FST_HUB_BROKER_UNAVAILABLE } from '../../lib/errors.js'
 import { Keys } from '../../lib/redis/keys.js'
 import { DirectoryNode } from '../helpers/directory-node.js'
 import { ownPrefix, RedisServer } from '../helpers/redis-server.js'
+import { TcpProxy } from '../helpers/tcp-proxy.js'
 import { gate, until } from '../helpers/until.js'
 
 /** Each partition has been asked for. */
@@ -261,4 +262,22 @@ t.test('close does not wait for a Redis that is away, or does not answer', async
   await gone.directory.close()
   t.equal(gone.clock.timers, 0)
   t.same([gone.removed, mute.removed], [[], []])
+})
+
+t.test('a claim that comes to Redis when it was given up takes nobody\'s place', async (t) => {
+  const server = await RedisServer.start(t)
+  const keys = ownKeys()
+  const proxy = await TcpProxy.start(t, () => server.port)
+  const node = await DirectoryNode.start(t, `redis://127.0.0.1:${proxy.port}`, keys, { timeout: TIMEOUT_MS }, systemClock)
+  const other = await DirectoryNode.start(t, server.url, keys)
+  await node.directory.claim(node.entry('bob'), 'user')
+  proxy.hold('up')
+  const given = node.entry('ann')
+  await t.rejects(node.directory.claim(given, 'user'), UNAVAILABLE)
+  const ann = other.entry('ann')
+  await other.directory.claim(ann, 'user')
+  proxy.release('up')
+  await until(() => node.link.isReady, 'Redis')
+  await other.pass(LEASE_MS + TURN_MS)
+  t.same([await other.ids('ann'), other.removed], [[ann.id], []])
 })

@@ -106,7 +106,7 @@ export class Requests {
     const isServers = connection.rooms.has(room) || this.#host.rooms.joining(connection, room) !== undefined
     if (!isServers) await this.#allow('join', room, this.#application.join?.(connection, room))
     await this.#host.rooms.join(connection, room, request)
-    if (!connection.rooms.has(room)) throw new RequestError(wireErrors.unavailable, 'the server has taken it out of the room', { room })
+    if (!connection.rooms.has(room)) throw new RequestError(wireErrors.notJoined, 'the server has taken it out of the room', { room })
   }
 
   async #publish ({ connection }: Endpoint, { room, data }: ClientMessage<'publish'>): Promise<{ epoch?: string, offset?: number }> {

@@ -1,5 +1,6 @@
 --[[
-  Enters a connection, and removes the older logins whose place it takes: one step.
+  Enters a connection, and removes the older logins whose place it takes: one step. Not when it comes too late, as a network
+  had it: who has asked has given the connection up.
 
   KEYS[1]  fence
   KEYS[2]  mark
@@ -12,11 +13,13 @@
   ARGV[3]  milliseconds until it is forgotten, unless it is renewed
   ARGV[4]  the highest fence of the partition that this node has seen
   ARGV[5]  a mark, should the partition have none
-  ARGV[6]  and so on: what the hash holds, names and values in turns
+  ARGV[6]  time of Redis in milliseconds after which it is too late; '': it never is
+  ARGV[7]  and so on: what the hash holds, names and values in turns
 
-  Output   { fence, world, time of Redis in milliseconds, removed entries }
+  Output   { fence, world, time of Redis in milliseconds, removed entries }; when it was too late, the fence is 'late'
 ]]
-local fields = { unpack(ARGV, 6) }
+if ARGV[6] ~= '' and now > tonumber(ARGV[6]) then return { 'late', '', now, {} } end
+local fields = { unpack(ARGV, 7) }
 local removed = {}
 for _, id in ipairs(inScope(KEYS[5], KEYS[4], ARGV[1], ARGV[2], fieldOf(fields, 'device'))) do
   table.insert(removed, entryOf(KEYS[4], id))

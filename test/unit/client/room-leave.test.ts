@@ -90,8 +90,8 @@ t.test('the server takes the connection out while a join is under way: the answe
     const again = outcome(room.join({ since: { epoch: 'e', offset: 3 } }))
     rig.socket.receive({ op: 'left', room: 'a' })
     const { id } = rig.socket.sent('join')[1] ?? {}
-    rig.socket.receive(isIn ? joined(3, { recovered: true, id }) : { op: 'error', code: 'unavailable', message: 'taken out', room: 'a', id })
-    t.strictSame(await again, isIn ? { value: { epoch: 'e', offset: 3 } } : { code: 'unavailable' })
+    rig.socket.receive(isIn ? joined(3, { recovered: true, id }) : { op: 'error', code: 'not_joined', message: 'taken out', room: 'a', id })
+    t.strictSame(await again, isIn ? { value: { epoch: 'e', offset: 3 } } : { code: 'not_joined' })
     t.equal(room.joined, isIn)
     t.strictSame(heard.map(([name]) => name), isIn ? ['joined'] : [])
     await rig.time.advance(20_000)
@@ -121,10 +121,10 @@ t.test('the server takes the connection out while the room is resumed: it is not
     heard.length = 0
     const again = asks ? outcome(room.join()) : null
     rig.socket.receive({ op: 'left', room: 'a' })
-    rig.socket.receive({ op: 'error', code: 'unavailable', message: 'taken out', room: 'a' })
+    rig.socket.receive({ op: 'error', code: 'not_joined', message: 'taken out', room: 'a' })
     await rig.resumed()
-    if (asks) t.strictSame(await again, { code: 'unavailable' })
-    else t.match(heard, [['error', { code: 'unavailable' }]])
+    if (asks) t.strictSame(await again, { code: 'not_joined' })
+    else t.match(heard, [['error', { code: 'not_joined' }]])
     t.equal(rig.client.state.is, 'open')
     await rig.time.advance(20_000)
     t.equal(rig.socket.sent('join').length, 0)

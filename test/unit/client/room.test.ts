@@ -76,6 +76,15 @@ t.test('a gap that the server tells', async (t) => {
   t.strictSame(room.position, { epoch: 'f', offset: 3 })
 })
 
+t.test('a gap that the server tells of what has come already, as another node has had more, is none; of what is behind that, it is', async (t) => {
+  const { rig, room, heard } = await inRoom()
+  rig.socket.receive({ op: 'gap', room: 'a', since: { epoch: 'e', offset: 2 }, epoch: 'e', offset: 5 })
+  t.strictSame([heard, room.position], [[], { epoch: 'e', offset: 5 }])
+  rig.socket.receive({ op: 'gap', room: 'a', since: { epoch: 'e', offset: 2 }, epoch: 'e', offset: 8 })
+  rig.socket.receive(message(9))
+  t.strictSame(heard, [['gap', { since: { epoch: 'e', offset: 5 }, position: { epoch: 'e', offset: 8 } }], ['message', 9, 9]])
+})
+
 t.test('in cache mode offsets jump, which is no hole', async (t) => {
   const { rig, heard } = await inRoom()
   rig.socket.receive(joined(5, { cache: true }))

@@ -54,7 +54,7 @@ t.test('whoever leaves while the log is asked does not enter', async (t) => {
   await fake.clock.settle()
   await peer.peer.connection.leave('a')
   await settle()
-  t.match(peer.told.at(-1), { op: 'error', code: 'unavailable', room: 'a', id: 1 })
+  t.match(peer.told.at(-1), { op: 'error', code: 'not_joined', room: 'a', id: 1 })
   t.same(peer.log('a'), [])
   t.equal(fake.hub.room('a').size, 0)
   t.equal(fake.hub.rooms.size, 0)

@@ -117,7 +117,7 @@ t.test('what the server allows by joining a room it does not allow when it has t
     if (how === 'leaves') await peer.peer.connection.leave('vip')
     open()
     await fake.advance(10)
-    t.match(peer.told.at(-1), { op: 'error', id: 'j', code: how === 'leaves' ? 'unavailable' : 'internal' })
+    t.match(peer.told.at(-1), { op: 'error', id: 'j', code: how === 'leaves' ? 'not_joined' : 'internal' })
     t.same([fake.hub.room('vip').size, asked], [0, []])
   }
 })
