@@ -119,7 +119,8 @@ export class SoakNode {
     const isHere = this.current.get(room)?.start != null
     return await this.#track(async () => {
       try {
-        const { position, local } = await this.#parts.broker.publish(room, entry.text, {})
+        const { epoch, offset, ...local } = await this.#parts.broker.publish(room, entry.text, {})
+        const position = epoch === undefined ? null : { epoch, offset }
         entry.position = position
         entry.local = local
         if (local.sent > 1) this.faults.push(`${this.name} was said to have had ${entry.text} ${local.sent} times`)

@@ -31,7 +31,7 @@ const SERVER = {
   /** As when another node takes this one for dead. */
   reap: async ({ servers: { redis }, keys, node }, random) => {
     // There may be none.
-    await redis.xgroup('DESTROY', keys.bus(random.between(0, keys.partitions - 1)), node.name).catch(() => {})
+    await redis.xgroup('DESTROY', keys.bus(random.between(0, keys.buses - 1)), node.name).catch(() => {})
   },
   full: async ({ servers }, random) => {
     await servers.setMemory(1)
@@ -54,7 +54,7 @@ export const TROUBLES = {
   ...LINK,
   ...SERVER,
   failOver: async ({ servers }, random) => { await servers.failOver(random.between(0, 700), random.chance(0.3)) },
-  trim: async ({ servers: { redis }, keys }, random) => { await redis.xtrim(keys.bus(random.between(0, keys.partitions - 1)), 'MAXLEN', random.between(0, 3)) },
+  trim: async ({ servers: { redis }, keys }, random) => { await redis.xtrim(keys.bus(random.between(0, keys.buses - 1)), 'MAXLEN', random.between(0, 3)) },
   flush: async ({ servers }) => { await servers.flush() }
 }
 
