@@ -259,7 +259,8 @@ export class RedisBroker implements Broker, BusListener {
   /** Broadcasts have no position. Without Redis they are for this node, until it is there. */
   async #holdEveryone (): Promise<StreamPosition> {
     this.#isEveryoneWanted = true
-    if (this.#options.link.isReady) await this.#hearBroadcasts()
+    // What is refused now is asked for again.
+    if (this.#options.link.isReady) await this.#hearBroadcasts().catch(() => {})
     return { epoch: '', offset: 0 }
   }
 

@@ -47,6 +47,8 @@ interface Lane {
   batch: Batch | null
   /** Whether the batch is with Redis now. */
   isAsking: boolean
+  /** Why the latest batch has to be sent again. */
+  why: Error | null
 }
 
 export interface PublisherOptions {
@@ -142,7 +144,7 @@ export class Publisher {
 
   #laneOf (partition: number): Lane {
     let lane = this.#lanes.get(partition)
-    if (lane === undefined) this.#lanes.set(partition, lane = { partition, number: 0, waiting: [], batch: null, isAsking: false })
+    if (lane === undefined) this.#lanes.set(partition, lane = { partition, number: 0, waiting: [], batch: null, isAsking: false, why: null })
     return lane
   }
 
@@ -161,6 +163,7 @@ export class Publisher {
     this.#link.run(publish, batch.keys, batch.args).then(
       (reply) => {
         lane.isAsking = false
+        lane.why = null
         if (lane.batch !== batch) return this.#next(lane)
         lane.batch = null
         // The next one leaves before those of this one are told.
@@ -171,7 +174,10 @@ export class Publisher {
         lane.isAsking = false
         if (lane.batch !== batch) return this.#next(lane)
         // It may have been done: the same number again, when Redis is there or at the next look, as long as somebody waits for it.
-        if (!isRefusal(error)) return
+        if (!isRefusal(error)) {
+          lane.why = error.cause instanceof Error ? error.cause : error
+          return
+        }
         // It was not done, and will not be.
         lane.batch = null
         for (const item of batch.items) this.#reject(item, error)
@@ -242,7 +248,7 @@ export class Publisher {
       late.push(...lateInBatch)
       // As long as somebody waits for it, it is tried again.
       if (lateInBatch.length === lane.batch?.items.length) lane.batch = null
-      for (const item of late) this.#reject(item, new FST_HUB_BROKER_UNAVAILABLE(`the publication was not confirmed within ${this.#timeout} ms: ${this.#link.isReady ? 'Redis did not answer' : this.#link.why.message}`))
+      for (const item of late) this.#reject(item, new FST_HUB_BROKER_UNAVAILABLE(`the publication was not confirmed within ${this.#timeout} ms: ${this.#link.isReady ? lane.why?.message ?? 'Redis did not answer' : this.#link.why.message}`))
     }
     this.#go(this.#lanes.values())
     if (this.#waiting > 0) return

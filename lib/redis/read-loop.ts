@@ -128,7 +128,8 @@ export class ReadLoop {
   /** Its own id, and the end of what the connection before this one may still be reading: of a half-open one, Redis knows nothing. */
   async #introduce (): Promise<void> {
     if (this.#link.isCluster || this.#clientId !== null) return
-    if (this.#lostId !== null) await this.#connection.call('CLIENT', 'UNBLOCK', this.#lostId)
+    // A user of Redis who may not do that any more reads on all the same.
+    if (this.#lostId !== null) await this.#connection.call('CLIENT', 'UNBLOCK', this.#lostId).catch((error: unknown) => { if (!isAnswer(error)) throw error })
     this.#clientId = Number(await this.#connection.call('CLIENT', 'ID'))
     this.#lostId = null
   }
@@ -163,7 +164,7 @@ export class ReadLoop {
       fields = await (this.#connection as Redis).callBuffer('XINFO', 'STREAM', key) as readonly Reply[]
     } catch (error) {
       // That it is not there is found by reading; and not everybody may ask.
-      if ((error as Error).name !== 'ReplyError') throw error
+      if (!isAnswer(error)) throw error
     }
     const at = fields.findIndex((field) => String(field) === 'last-generated-id')
     const latest = at === -1 ? stream.last : parseId(String(fields[at + 1]))
@@ -278,6 +279,7 @@ export class ReadLoop {
       await this.#renewGroups()
     } else {
       // UNBLOCKED is told of a deleted stream, and by a master that is none any more.
+      if (isAnswer(error) && !isReply(error, 'UNBLOCKED')) this.#report.onRefused(error as Error)
       this.#lostId = this.#clientId ?? this.#lostId
       this.#clientId = null
       this.#againAt = this.#clock.monotonic() + BLOCK_MS
@@ -324,6 +326,9 @@ export class ReadLoop {
     }
   }
 }
+
+/** Whether Redis has said it, and not the connection. */
+function isAnswer (error: unknown): boolean { return (error as Error).name === 'ReplyError' }
 
 function parseId (id: string): EntryId {
   const dash = id.indexOf('-')

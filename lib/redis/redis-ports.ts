@@ -93,7 +93,8 @@ export class RedisPorts implements Backend {
         this.#trimmed += count
         log.error({ key, count }, 'entries were trimmed before this node had read them')
       },
-      onFailure: (key, _fields, error) => { log.error({ err: error, key }, 'an entry could not be handled') }
+      onFailure: (key, _fields, error) => { log.error({ err: error, key }, 'an entry could not be handled') },
+      onRefused: (why) => { this.#onRefused(why) }
     })
     this.#bus = new Bus(link, this.#reader, keys, nodeId, clock, (error) => { log.error({ err: error }, 'an entry of the bus could not be handled, and was parked') })
     this.#nodes = new RedisNodes(link, keys, nodeId, clock, {

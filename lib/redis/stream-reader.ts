@@ -18,6 +18,8 @@ export interface ReaderReport {
   onTrimmed (key: string, count: number): void
   /** A listener failed with an entry, which is not read again. */
   onFailure (key: string, fields: readonly Buffer[], error: unknown): void
+  /** Redis does not let it read. */
+  onRefused (why: Error): void
 }
 
 /** For how long a stream that nobody here needs is read all the same: rooms come and go. */

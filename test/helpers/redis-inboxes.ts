@@ -29,6 +29,7 @@ export class RedisInboxWorld {
     const link = new RedisLink(await connectionsTo(this.#target), systemClock, 5_000)
     await link.connect()
     const reader = new StreamReader(link, id, systemClock, {
+      onRefused: () => {},
       onTrimmed: (_key, count) => { this.trimmed += count },
       onFailure: (key) => { this.failures.push(key) }
     })

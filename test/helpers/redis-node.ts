@@ -39,7 +39,7 @@ export async function redisNode ({ url, client, prefix, clock = systemClock, par
   const link = new RedisLink(connections, clock, timeout)
   const trimmed: number[] = []
   const failures: unknown[] = []
-  const reader = new StreamReader(link, nodeId, clock, { onTrimmed: (_key, count) => { trimmed.push(count) }, onFailure: (_key, _fields, error) => { failures.push(error) } })
+  const reader = new StreamReader(link, nodeId, clock, { onTrimmed: (_key, count) => { trimmed.push(count) }, onFailure: (_key, _fields, error) => { failures.push(error) }, onRefused: (why) => { failures.push(why) } })
   await link.connect()
   return {
     nodeId,

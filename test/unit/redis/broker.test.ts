@@ -108,7 +108,7 @@ t.test('broadcasts that could not be heard at first are heard when Redis does no
     holds++
   })
   t.teardown(async () => { await broker.close() })
-  await t.rejects(broker.subscribe(EVERYONE), { message: 'OOM' })
+  await broker.subscribe(EVERYONE)
   await clock.advance(5_000)
   isRefused = false
   t.equal(holds, 0)

@@ -184,6 +184,14 @@ t.test('what Redis can not do now is tried again; what it will not do is not', a
   t.equal(await next, '7 a 2')
 })
 
+t.test('who waited in vain is told what Redis has said', async (t) => {
+  const { clock, link, publish } = rig()
+  link.error = refused('TRYAGAIN')
+  const result = publish('room', '1')
+  await clock.advance(1_200)
+  t.match(await result, /not confirmed within 1000 ms: TRYAGAIN it says/)
+})
+
 t.test('each waits no longer than it may, be it with Redis or before it', async (t) => {
   const { clock, link, publisher, publish } = rig()
   const asked = publish('room', '1')
