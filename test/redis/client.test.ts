@@ -69,3 +69,17 @@ t.test('who leaves while the login is still asked for, and is on another node by
   }, 'the directory to have it')
   t.same([found, codes], [[fast?.nodeId], [1013]])
 })
+
+t.test('a publication in a room without history has no position while Redis is away, and goes to who is here', async (t) => {
+  const server = await RedisServer.start(t)
+  const { apps: [app], hubs: [hub] } = await redisApps(t, 1, { url: server.url, timeout: 2_000 }, { ...OPEN, history: { size: 0 } })
+  const room = opened(t, { url: await listen(app) }).room('a')
+  const heard: unknown[] = []
+  room.on('message', (data) => { heard.push(data) })
+  await room.join()
+  t.match(await room.publish('1'), { offset: 1 })
+  await server.stop('SIGKILL')
+  await until(() => hub?.health().status === 'degraded', 'the node to notice')
+  t.strictSame(await room.publish('2'), {})
+  await until(() => heard.length === 2, 'both')
+})
