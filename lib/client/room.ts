@@ -103,9 +103,9 @@ export class Room implements ClientRoom {
     await left
   }
 
-  async publish (data: unknown): Promise<StreamPosition> {
+  async publish (data: unknown): Promise<Partial<StreamPosition>> {
     const message: RequestMessage = data === undefined ? { op: 'publish', room: this.name } : { op: 'publish', room: this.name, data }
-    return await this.#host.request(message, true) as StreamPosition
+    return await this.#host.request(message, true) as Partial<StreamPosition>
   }
 
   async presence ({ watch }: { watch?: boolean } = {}): Promise<PresenceList> {

@@ -149,10 +149,10 @@ export interface ClientRoom {
   /**
    * Publishes; without a connection it waits in the outbox.
    * @param data a Uint8Array, or what JSON.stringify takes
-   * @returns the position of the publication
+   * @returns the position of the publication; of a room without history it has none when the server could not reach Redis
    * @throws HubError (as a rejection)
    */
-  publish (data: unknown): Promise<StreamPosition>
+  publish (data: unknown): Promise<Partial<StreamPosition>>
   /**
    * Who is in the room.
    * @param options `watch`: from now on, and after each reconnect, 'presence' tells of changes; false ends that

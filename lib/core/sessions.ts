@@ -69,8 +69,10 @@ export class Sessions implements DirectoryListener {
     connection.fence = claim.fence
     let told: Promise<number> | null = null
     if (user !== null && this.#scope !== 'none') {
-      this.#end(user, claim, disconnects.replaced, device)
-      told = this.#remote.end(user, claim, { ...disconnects.replaced, device })
+      // One that has left meanwhile may be an earlier try of the same client as one of those: it has to come back.
+      const why = connection.live ? disconnects.replaced : disconnects.tryAgain
+      this.#end(user, claim, why, device)
+      told = this.#remote.end(user, claim, { ...why, device })
     }
     this.#rank(connection)
     return told?.then(() => {}) ?? null

@@ -125,7 +125,9 @@ for (const sessions of ['many', 'single-per-user', 'single-per-device'] as const
             const kick = kicks.find(({ reason }) => reason === closed.reason) as Kick
             check(kick.user === login.user && at(login.claim) < at(kick.call), 'kicked, and was later than the kick')
           }
-          if (closed?.code === 4502) {
+          // By one that has left before its claim was answered: it may come back.
+          const isByLeft = closed?.code === 1013 && lossy !== 'that is away at times'
+          if (closed?.code === 4502 || isByLeft) {
             check(logins.some((newer) => newer !== login && sameScope(login, newer) && at(newer.claim) > at(login.claim)), 'replaced by nobody who is newer')
           }
           for (const kick of kicks) {
@@ -133,7 +135,7 @@ for (const sessions of ['many', 'single-per-user', 'single-per-device'] as const
             if (reached) check(!connection.live, 'was there before the kick, and still is')
           }
           // Nothing has ended it but what should: a login that nothing came after is still there.
-          const reasons = [1000, 4501, 4502, lossy === 'that is away at times' ? 1013 : 1011]
+          const reasons = [1000, 1013, 4501, 4502, ...lossy === 'that is away at times' ? [] : [1011]]
           check(connection.live || closed === null || reasons.includes(closed.code), `closed with ${closed?.code}`)
         }
         if (lossy === false) {

@@ -108,13 +108,14 @@ for (const sessions of ['many', 'single-per-user', 'single-per-device'] as const
           const kick = kicks.find(({ reason }) => reason === closed.reason) as Kick
           check(kick.user === login.user && at(login.claim) < at(kick.call), 'kicked, and was later than the kick')
         }
-        if (closed?.code === 4502) {
-          check(logins.some((newer) => newer !== login && sameScope(login, newer) && at(newer.claim) > at(login.claim)), 'replaced by nobody who is newer')
+        // 1013: the newer one has left before its claim was answered.
+        if (closed?.code === 4502 || closed?.code === 1013) {
+          check(logins.some((newer) => newer !== login && (closed.code === 4502 || !newer.connection.live) && sameScope(login, newer) && at(newer.claim) > at(login.claim)), 'replaced by nobody who is newer')
         }
         for (const kick of kicks) {
           if (kick.user === login.user && at(login.claim) < at(kick.call)) check(!connection.live, 'was there before the kick, and still is')
         }
-        check(connection.live || closed === null || closed.code === 4501 || closed.code === 4502, `closed with ${closed?.code}`)
+        check(connection.live || closed === null || [1013, 4501, 4502].includes(closed.code), `closed with ${closed?.code}`)
       }
       for (const { reason, count } of kicks) {
         const ended = logins.filter(({ transport: { closed } }) => closed?.reason === reason).length
