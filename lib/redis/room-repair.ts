@@ -13,6 +13,8 @@ const BUS_PATIENCE_MS = 2_000
 /** How often what is missing is looked for, and how often some rooms are compared with Redis. */
 const LOOK_MS = 100
 const AUDIT_STEP_MS = 5_000
+/** Milliseconds until what Redis could not answer is asked again. */
+const AGAIN_MS = 1_000
 /** Rooms that are compared at once, and logs that are asked: a node has 100,000 rooms, and all of them when Redis has lost its data. */
 const COMPARED_AT_ONCE = 1_024
 const SOUGHT_AT_ONCE = 64
@@ -45,8 +47,9 @@ export class RoomRepair {
   readonly #toTell = new Set<string>()
   readonly #toSeek = new Set<RoomState>()
   #isComparing = false
+  /** What could not be compared: until it is tried again, nothing else is. */
+  readonly #again: Array<() => void> = []
   #seeking = 0
-  readonly #onFailure = (error: unknown): void => { if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) this.#options.onError(error) }
   /** Rooms that are still to be compared in this round. */
   #audit: string[] = []
   readonly #timers: Timer[]
@@ -57,7 +60,7 @@ export class RoomRepair {
     this.#rooms = rooms
     this.#recent = recent
     const { clock } = options
-    this.#timers = [clock.every(LOOK_MS, () => { this.#look() }), clock.every(AUDIT_STEP_MS, () => { this.#auditSome() })]
+    this.#timers = [clock.every(LOOK_MS, () => { this.#look() }), clock.every(AUDIT_STEP_MS, () => { this.#auditSome() }), clock.every(AGAIN_MS, () => { this.#tryAgain() })]
   }
 
   close (): void { for (const timer of this.#timers) timer.cancel() }
@@ -133,21 +136,37 @@ export class RoomRepair {
     for (const room of this.#toTell) {
       if (asked.length === COMPARED_AT_ONCE) break
       this.#toTell.delete(room)
-      // When Redis has gone again, it is told when it is back.
-      asked.push(this.#options.positions.ask(room).catch(this.#onFailure))
+      asked.push(this.#options.positions.ask(room).catch((error: unknown) => { this.#failed(error, () => { this.#toTell.add(room) }) }))
     }
     for (const [state, isLost] of this.#toCompare) {
       if (asked.length === COMPARED_AT_ONCE) break
       this.#toCompare.delete(state)
-      if (state.order.isLive) asked.push(this.#compareOne(state, isLost).catch(this.#onFailure))
+      if (!state.order.isLive) continue
+      asked.push(this.#compareOne(state, isLost).catch((error: unknown) => { this.#failed(error, () => { this.#compare(state, isLost) }) }))
     }
     this.#isComparing = asked.length > 0
-    // Whatever becomes of one of them: the others are compared.
-    if (asked.length > 0) Promise.all(asked).then(() => { this.#compareNext() }, () => {})
+    if (asked.length > 0) Promise.all(asked).then(() => { if (this.#again.length === 0) this.#compareNext() }, () => {})
+  }
+
+  /** Redis is there, and could not: another master of a cluster, which takes over, or one that is full. When it has gone, all are compared when it is back. */
+  #failed (error: unknown, again: () => void): void {
+    if (this.#isOutage(error) && this.#options.link.isReady) this.#again.push(again)
+  }
+
+  /** What else has failed is reported. */
+  #isOutage (error: unknown): boolean {
+    if (error instanceof FST_HUB_BROKER_UNAVAILABLE) return true
+    this.#options.onError(error)
+    return false
+  }
+
+  #tryAgain (): void {
+    if (this.#again.length === 0) return
+    for (const again of this.#again.splice(0)) again()
+    this.#compareNext()
   }
 
   async #compareOne (state: RoomState, isLost: boolean): Promise<void> {
-    // When Redis has gone again, it is compared when it is back.
     const standing = await this.#options.positions.ask(state.name)
     const { order } = state
     const { epoch, offset } = standing.position
@@ -217,7 +236,7 @@ export class RoomRepair {
       this.#toSeek.delete(state)
       this.#seeking++
       // What fails stays missing, and is looked for again.
-      this.#seekOne(state).catch(this.#onFailure).finally(() => {
+      this.#seekOne(state).catch((error: unknown) => { this.#isOutage(error) }).finally(() => {
         state.isSought = false
         this.#seeking--
         this.#seekNext()

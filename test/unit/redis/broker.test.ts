@@ -1,5 +1,6 @@
 import t from 'tap'
 import { EVERYONE } from '../../../lib/core/ports.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../../lib/errors.js'
 import type { Bus } from '../../../lib/redis/bus.js'
 import { RedisBroker } from '../../../lib/redis/broker.js'
 import { Keys } from '../../../lib/redis/keys.js'
@@ -20,6 +21,9 @@ class FakeLink {
   next = 1
   /** Where the room stands: number of the bus, epoch and offset. */
   standing = ['0', 'a', '0']
+  /** Thrown by each script, although Redis is there. */
+  error: Error | null = null
+  runs = 0
   /** What an answer waits for. */
   until: Promise<void> = Promise.resolve()
   readonly #listeners: LinkListener[] = []
@@ -37,6 +41,8 @@ class FakeLink {
 
   async run (script: Script): Promise<Reply> {
     if (!this.isReady) throw this.why
+    this.runs++
+    if (this.error !== null) throw this.error
     if (script.source.includes('Publishes a batch')) return Buffer.from(`1 a ${this.next++}`)
     if (script.source.includes('Where rooms stand')) {
       await this.until
@@ -143,4 +149,26 @@ t.test('what fails in the fan-out on this node is reported, and neither publicat
   await clock.settle()
   t.same(told, ['room', 'other'])
   t.match(errors, [{ message: 'of a member' }, { message: 'of a gap' }])
+})
+
+t.test('what Redis could not answer, although it is there, is compared again, and not over and over', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  const { broker, listener, errors } = rig(clock, link)
+  t.teardown(async () => { await broker.close() })
+  await broker.subscribe('room')
+  // Another master takes over.
+  link.standing = ['9', 'b', '0']
+  link.error = new FST_HUB_BROKER_UNAVAILABLE('READONLY')
+  const before = link.runs
+  broker.onLost(0)
+  await clock.advance(3_500)
+  t.equal(link.runs - before, 4, 'once a second')
+  t.same([listener.gaps, errors], [[], []])
+  link.error = null
+  await clock.advance(1_000)
+  t.match(listener.gaps, [{ room: 'room', to: { epoch: 'b', offset: 0 } }])
+  const done = link.runs
+  await clock.advance(400)
+  t.equal(link.runs, done)
 })
