@@ -225,7 +225,9 @@ export class Rooms implements RecoveryListener {
     const since = asked ?? endpoint.position(room.name)
     const isAsked = since !== undefined
     const { size, mode } = room.policy
-    if (size === 0 || (!isAsked && mode === 'log') || (isAsked && samePosition(since, room))) {
+    // Another node may have heard more than this one.
+    const isAhead = isAsked && since.epoch === room.epoch && since.offset > room.offset
+    if ((size === 0 && !isAhead) || (!isAsked && mode === 'log') || (isAsked && samePosition(since, room))) {
       endpoint.dropPosition(room.name)
       return this.#enterTold(room, connection, { id, recovered: isAsked ? samePosition(since, room) : undefined })
     }
@@ -236,8 +238,10 @@ export class Rooms implements RecoveryListener {
     endpoint.dropPosition(room.name)
     // The log was lost while it was asked.
     const isSame = position.epoch === room.epoch
+    // It is ahead of this node: all that it has not had is still to come, behind some that it has.
+    if (isSame && isAhead && since.offset >= room.offset && since.offset <= position.offset && !(recovered && size > 0)) return this.#enterTold(room, connection, { id, recovered: true })
     const answer = { id, recovered: isAsked ? recovered && isSame : undefined }
-    if (!isSame || (!recovered && mode === 'log')) return this.#enterTold(room, connection, answer)
+    if (!isSame || size === 0 || (!recovered && mode === 'log')) return this.#enterTold(room, connection, answer)
     const [first] = publications
     const offset = mode === 'log' && isAsked ? since.offset : first === undefined ? position.offset : first.offset - 1
     if (answer.recovered === true) this.counters.recovered++
