@@ -11,8 +11,9 @@ const [BEGIN, END] = ['<!-- scale: made by npm run bench:scale -->\n', '<!-- end
 
 /** What one of each costs: bytes, microseconds of a core. */
 const COST = {
-  // Measured beforehand with plain ioredis on Redis 7.0.15: a publication of 100 B in an entry of the bus of its own, and one of 16 in one.
-  publication: { alone: { fixed: 5.0, reader: 1.8 }, batched: { fixed: 3.9, reader: 0.21 } },
+  // npm run bench:cluster -- --only redis,saturation: at 2,000/s from one node 0.4 scripts and reads for each publication, and 72.5 + 13.4 us x
+  // nodes that read; at most, with full batches, 1.8 us with three nodes. Most of a script and of a read are system calls, slow on that machine.
+  publication: { script: 180, each: 1.2, read: 34 },
   // npm run bench:redis, on Redis 7.0.15 and 2 cores of an AMD EPYC, one of which the script itself kept busy.
   node: { micros: 117 },
   connection: { bytes: 606, heap: 147, claim: 31, renewal: 11, removal: 10 },
@@ -36,13 +37,18 @@ const APP = { connectionsPerNode: 50_000, rooms: 3, members: 100, publishers: 0.
 /** The default, and what a Redis Cluster of some masters is better off with. */
 const [FEW, MANY] = [16, 256]
 
+/** Seconds between two calls of one process, at the least: a script, or a read, and what goes around it. */
+const ROUND_TRIP = 0.00076
+/** Publications per second where little waits, and publications of a batch where much does. */
+const [CALM, FULL] = [2_000, 512]
+
 /** Share of a core that a Redis is given: beyond it, what is asked for at once has to wait too long. */
 const BUSY = 0.5
 
 /** All tables, as the page has them. */
 export function scaleTables () {
   return [
-    '**Publications per second through one Redis**, until its core is full; and what it sends then, of publications of 100 B.\n',
+    '**What a publication of 100 B costs one Redis**, when there is little to do, and when its core is full.\n',
     ...throughput(),
     '\n**Partitions on the fullest master** of a Redis Cluster whose slots are divided evenly, and how much more than one Redis it can do.\n',
     ...spread(),
@@ -55,15 +61,24 @@ export function scaleTables () {
 }
 
 function throughput () {
+  const { script, each, read } = COST.publication
   const rows = [1, 3, 10, 20, 50, 100].map((nodes) => {
-    const cells = [['alone', COST.bus.alone], ['batched', COST.bus.batched / 16]].flatMap(([kind, bytes]) => {
-      const perSecond = 1e6 / costOf(COST.publication[kind], nodes)
-      return [whole(perSecond, 100), `${whole(perSecond * bytes * nodes / 1e6)} MB/s`]
-    })
-    return [nodes, ...cells]
+    const calm = publicationLoad(CALM, 1, nodes) / CALM
+    const full = (script + read * nodes) / FULL + each
+    return [nodes, `${(calm * 1e6).toFixed(0)} us`, percent(calm * CALM), `${full.toFixed(1)} us`, whole(1e6 / full, 1_000), `${whole(COST.bus.batched / 16 * nodes / full)} MB/s`]
   })
-  return table(['nodes that read', 'each in its own entry', 'sends', '16 in an entry', 'sends'], rows)
+  return table(['nodes that read', `each, at ${count(CALM)}/s from one node`, 'of its core', `each, with ${FULL} in a batch`, 'until its core is full', 'sends then'], rows)
 }
+
+/** Cores of Redis for so many publications per second of some nodes together, that others read. Who waits for an answer gathers what comes meanwhile. */
+function publicationLoad (perSecond, publishers, readers) {
+  const { script, each, read } = COST.publication
+  const scripts = publishers * gathered(perSecond / publishers)
+  return (scripts * script + perSecond * each + readers * gathered(scripts) * read) / 1e6
+}
+
+/** Calls per second, of what one process has to say. */
+function gathered (perSecond) { return perSecond / (1 + perSecond * ROUND_TRIP) }
 
 function spread () {
   const counts = [FEW, 64, MANY, 1_024]
@@ -126,7 +141,7 @@ function clusterOf (connections, partitions) {
     directory: (connections / RHYTHM.renewal * connection.renewal + scripts.directory * script.micros) / 1e6,
     presence: (members / RHYTHM.presenceRound * member.renewal + scripts.presence * script.micros) / 1e6,
     rooms: (rooms * onNodes / RHYTHM.audit * room.audit + nodes * node.micros) / 1e6,
-    publications: publications * costOf(COST.publication.alone, nodes) / 1e6
+    publications: publicationLoad(publications, nodes, nodes)
   }
   return {
     nodes,
@@ -138,7 +153,7 @@ function clusterOf (connections, partitions) {
       directory: connections * connection.bytes,
       presence: members * member.bytes,
       rooms: rooms * log.of20,
-      bus: Math.min(publications * RHYTHM.streamTtl, partitions * RHYTHM.streamLength) * bus.alone
+      bus: Math.min(publications * RHYTHM.streamTtl, RHYTHM.streamLength) * bus.alone
     },
     scripts: scripts.directory + scripts.presence,
     sent: publications * bus.alone * nodes
@@ -158,8 +173,6 @@ function scriptsPerSecond (entries, partitions, turn, round, batch) {
 }
 
 function nodesFor (connections) { return Math.max(2, Math.ceil(connections / APP.connectionsPerNode)) }
-
-function costOf ({ fixed, reader }, nodes) { return fixed + reader * nodes }
 
 function mastersFor (load) {
   let masters = 1
