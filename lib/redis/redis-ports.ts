@@ -191,7 +191,8 @@ export class RedisPorts implements Backend {
     const isSilent = this.#silence() > SILENCE_MS
     if (isSilent === this.#isSilent) return
     this.#isSilent = isSilent
-    if (isSilent) this.#log.error({ err: this.#link.otherWhy }, 'the bus is silent: this node does not hear the others')
+    const { otherWhy } = this.#link
+    if (isSilent) this.#log.error(otherWhy === null ? {} : { err: otherWhy }, 'the bus is silent: this node does not hear the others')
     else this.#log.info({}, 'the bus is heard again')
   }
 
