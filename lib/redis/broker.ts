@@ -186,8 +186,16 @@ export class RedisBroker implements Broker, BusListener {
     const outgoing = new Outgoing(room, keep(payload), options, resolve, reject)
     // Where nothing is kept, nothing is promised over an outage: whoever is here gets it all the same.
     if (this.#options.policyOf(room).size > 0) this.#publisher.publish(outgoing)
-    else if (this.#order.isBehind(room, !this.#options.link.isReady)) this.#order.turn(room).then(() => { this.#publishUnkept(outgoing) }).catch((error: unknown) => { outgoing.failed(error) })
+    else if (this.#order.isBehind(room, !this.#options.link.isReady)) this.#order.turn(room, () => { this.#publishInTurn(outgoing) })
     else this.#publishUnkept(outgoing)
+  }
+
+  #publishInTurn (outgoing: Outgoing): void {
+    try {
+      this.#publishUnkept(outgoing)
+    } catch (error) {
+      outgoing.failed(error)
+    }
   }
 
   #publishUnkept (outgoing: Outgoing): void {

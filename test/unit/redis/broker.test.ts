@@ -85,6 +85,30 @@ t.test('a publication whose turn does not come is answered in time, and goes to 
   t.same(listener.texts('room'), ['before', 'behind'])
 })
 
+t.test('who publishes as soon as a publication has settled comes behind those that have waited for it', async (t) => {
+  for (const isBack of [false, true]) {
+    const clock = new TestClock()
+    const link = new FakeLink(clock)
+    const { broker, listener } = rig(clock, link)
+    t.teardown(async () => { await broker.close() })
+    await broker.subscribe('room')
+    link.next = 2
+    const first = broker.publish('room', 'first', {})
+    await clock.advance(100)
+    link.isReady = false
+    const waiting = ['second', 'third'].map(async (text) => await broker.publish('room', text, {}))
+    const last = first.then(async () => await broker.publish('room', 'last', {}))
+    link.isReady = isBack
+    // Three in one batch.
+    link.next = 5
+    broker.onEntry(0, 'other', entry('room', 'a 1', 'before'), 1)
+    await clock.advance(100)
+    await Promise.all([...waiting, last])
+    t.same(listener.texts('room'), ['before', 'first', 'second', 'third', 'last'], isBack ? 'Redis is back' : 'Redis is away')
+    await broker.close()
+  }
+})
+
 t.test('what the bus had before the position was asked for is no news, though it comes after the answer, and of whatever epoch', async (t) => {
   const clock = new TestClock()
   const link = new FakeLink(clock)
