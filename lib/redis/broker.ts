@@ -8,7 +8,7 @@ import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
 import { Outgoing } from './outgoing.js'
 import { Positions, type Standing } from './positions.js'
-import { decodeRecord, isEphemeral, placesOf, sectionsOf } from './publication-codec.js'
+import { decodeRecord, isEphemeral, placesOf, sectionsOf, type EncodedSection } from './publication-codec.js'
 import { Publisher, type RoomTerms } from './publisher.js'
 import { RecentPositions } from './recent-positions.js'
 import { RoomLogs } from './room-logs.js'
@@ -29,6 +29,9 @@ const AUDIT_MS = POSITION_TTL_MS / 6
 
 /** Where the values of a bus entry of publications are, behind what all entries begin with. */
 const [POSITIONS, BATCH] = [1, 3]
+
+/** Of publications that take no offset. */
+const NO_POSITION: StreamPosition = { epoch: '', offset: 0 }
 
 export interface RedisBrokerOptions {
   readonly link: RedisLink
@@ -144,30 +147,20 @@ export class RedisBroker implements Broker, BusListener {
     const positions = String(rest[POSITIONS]).split(' ')
     const batch = rest[BATCH] as Buffer
     let next = 0
+    let failure: Error | null = null
     const isOwn = node === this.#options.nodeId
     for (const section of sectionsOf(batch)) {
-      const { room, bound } = section
-      const epoch = bound > 0 ? positions[next] as string : ''
-      let offset = bound > 0 ? Number(positions[next + 1]) - bound : 0
+      const { bound } = section
+      const before = bound > 0 ? { epoch: positions[next] as string, offset: Number(positions[next + 1]) - bound } : NO_POSITION
       if (bound > 0) next += 2
-      const state = this.#rooms.get(room)
-      // Most have members on some nodes only.
-      if (state === undefined && (room !== EVERYONE || !this.#isEveryoneWanted)) continue
-      const list: Publication[] = []
-      // Its answer was faster than the bus: what is its own has been delivered.
-      const isKnown = isOwn && state?.order.epoch === epoch && offset + bound <= state.order.last
-      const places = isKnown ? [] : placesOf(batch, section)
-      for (let i = 0; i < places.length; i += 2) {
-        const start = places[i] as number
-        if (!isEphemeral(batch, start)) list.push(decodeRecord(++offset, batch, start, places[i + 1]))
-        else if (!isOwn) this.#deliverNow(room, decodeRecord(0, batch, start, places[i + 1]))
+      try {
+        this.#onSection(batch, section, before, isOwn, number)
+      } catch (error) {
+        // It is parked for that, with all of the entry: other rooms must have had theirs.
+        failure ??= error as Error
       }
-      // Of an earlier epoch, perhaps: who begins does not know that.
-      if (state === undefined || bound === 0 || number <= state.since) continue
-      learn(state, { epoch, offset }, number)
-      if (state.order.isLive) state.order.fromStream(epoch, list, isOwn)
-      else state.early.push([number, () => { state.order.fromStream(epoch, list, isOwn) }])
     }
+    if (failure !== null) throw failure
   }
 
   onRewound (partition: number, number: number): void { this.#repair.onRewound(partition, number) }
@@ -175,6 +168,28 @@ export class RedisBroker implements Broker, BusListener {
   onLost (partition: number): void { this.#repair.onLost(partition) }
 
   /* ---- */
+
+  /** @param before where the room stood before it */
+  #onSection (batch: Buffer, section: EncodedSection, { epoch, offset: start }: StreamPosition, isOwn: boolean, number: number): void {
+    const { room, bound } = section
+    const state = this.#rooms.get(room)
+    // Most have members on some nodes only.
+    if (state === undefined && (room !== EVERYONE || !this.#isEveryoneWanted)) return
+    const list: Publication[] = []
+    // Its answer was faster than the bus: what is its own has been delivered.
+    const isKnown = isOwn && state?.order.epoch === epoch && start + bound <= state.order.last
+    const places = isKnown ? [] : placesOf(batch, section)
+    for (let i = 0, offset = start; i < places.length; i += 2) {
+      const at = places[i] as number
+      if (!isEphemeral(batch, at)) list.push(decodeRecord(++offset, batch, at, places[i + 1]))
+      else if (!isOwn) this.#deliverNow(room, decodeRecord(0, batch, at, places[i + 1]))
+    }
+    // Of an earlier epoch, perhaps: who begins does not know that.
+    if (state === undefined || bound === 0 || number <= state.since) return
+    learn(state, { epoch, offset: start + bound }, number)
+    if (state.order.isLive) state.order.fromStream(epoch, list, isOwn)
+    else state.early.push([number, () => { state.order.fromStream(epoch, list, isOwn) }])
+  }
 
   #publish (room: string, payload: Payload, options: PublicationOptions, resolve: (result: PublishResult) => void, reject: (error: unknown) => void): void {
     if (options.ephemeral === true || room === EVERYONE) {
@@ -186,8 +201,16 @@ export class RedisBroker implements Broker, BusListener {
     const outgoing = new Outgoing(room, keep(payload), options, resolve, reject)
     // Where nothing is kept, nothing is promised over an outage: whoever is here gets it all the same.
     if (this.#options.policyOf(room).size > 0) this.#publisher.publish(outgoing)
-    else if (this.#order.isBehind(room, !this.#options.link.isReady)) this.#order.turn(room).then(() => { this.#publishUnkept(outgoing) }).catch((error: unknown) => { outgoing.failed(error) })
+    else if (this.#order.isBehind(room, !this.#options.link.isReady)) this.#order.turn(room, () => { this.#publishInTurn(outgoing) })
     else this.#publishUnkept(outgoing)
+  }
+
+  #publishInTurn (outgoing: Outgoing): void {
+    try {
+      this.#publishUnkept(outgoing)
+    } catch (error) {
+      outgoing.failed(error)
+    }
   }
 
   #publishUnkept (outgoing: Outgoing): void {

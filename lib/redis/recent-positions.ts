@@ -58,12 +58,12 @@ export class RecentPositions {
     return [...this.#rooms.keys()]
   }
 
-  /** What is old is safe with Redis: while that is there. */
-  sweep (): void {
+  /** What is old is safe with Redis: while that is there. @param untold rooms of which that is not known */
+  sweep (untold: ReadonlySet<string>): void {
     const before = this.#clock.monotonic() - KEEP_MS
     for (const [room, { at }] of this.#rooms) {
       if (at > before) return
-      this.#rooms.delete(room)
+      if (!untold.has(room)) this.#rooms.delete(room)
     }
   }
 }

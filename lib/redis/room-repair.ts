@@ -45,6 +45,8 @@ export class RoomRepair {
   /** Those whose turn to be compared, or sought, has not come. Of a room without members here, Redis is only told. */
   readonly #toCompare = new Map<RoomState, boolean>()
   readonly #toTell = new Set<string>()
+  /** All of which Redis has not been told yet, though it may have been asked. */
+  readonly #untold = new Set<string>()
   readonly #toSeek = new Set<RoomState>()
   #isComparing = false
   /** What could not be compared: until it is tried again, nothing else is. */
@@ -86,8 +88,7 @@ export class RoomRepair {
       state.doubted = order.epoch
       this.#compare(state, true)
     }
-    for (const room of this.#recent.rewind(partition, number)) this.#toTell.add(room)
-    this.#begin()
+    this.#tell(this.#recent.rewind(partition, number))
   }
 
   /** The bus has lost entries of a partition. */
@@ -102,8 +103,7 @@ export class RoomRepair {
   /** Redis is there again, perhaps without what it had. */
   recover (): void {
     for (const state of this.#rooms.values()) this.#compare(state, false)
-    for (const room of this.#recent.renew()) this.#toTell.add(room)
-    this.#begin()
+    this.#tell(this.#recent.renew())
   }
 
   /** It is no room of this node any more. */
@@ -119,6 +119,14 @@ export class RoomRepair {
     this.#begin()
   }
 
+  #tell (rooms: readonly string[]): void {
+    for (const room of rooms) {
+      this.#toTell.add(room)
+      this.#untold.add(room)
+    }
+    this.#begin()
+  }
+
   #begin (): void {
     if (this.#isComparing) return
     this.#isComparing = true
@@ -131,12 +139,14 @@ export class RoomRepair {
     if (!this.#options.link.isReady) {
       this.#toCompare.clear()
       this.#toTell.clear()
+      this.#untold.clear()
     }
     const asked: Array<Promise<unknown>> = []
     for (const room of this.#toTell) {
       if (asked.length === COMPARED_AT_ONCE) break
       this.#toTell.delete(room)
-      asked.push(this.#options.positions.ask(room).catch((error: unknown) => { this.#failed(error, () => { this.#toTell.add(room) }) }))
+      const again = (): void => { this.#toTell.add(room) }
+      asked.push(this.#options.positions.ask(room).then(() => { this.#untold.delete(room) }, (error: unknown) => { if (!this.#failed(error, again)) this.#untold.delete(room) }))
     }
     for (const [state, isLost] of this.#toCompare) {
       if (asked.length === COMPARED_AT_ONCE) break
@@ -148,9 +158,14 @@ export class RoomRepair {
     if (asked.length > 0) Promise.all(asked).then(() => { if (this.#again.length === 0) this.#compareNext() }, () => {})
   }
 
-  /** Redis is there, and could not: another master of a cluster, which takes over, or one that is full. When it has gone, all are compared when it is back. */
-  #failed (error: unknown, again: () => void): void {
-    if (this.#isOutage(error) && this.#options.link.isReady) this.#again.push(again)
+  /**
+   * Redis is there, and could not: another master of a cluster, which takes over, or one that is full. When it has gone, all are compared when it is back.
+   * @returns whether it is tried again
+   */
+  #failed (error: unknown, again: () => void): boolean {
+    const isLater = this.#isOutage(error) && this.#options.link.isReady
+    if (isLater) this.#again.push(again)
+    return isLater
   }
 
   /** What else has failed is reported. */
@@ -262,7 +277,7 @@ export class RoomRepair {
   /** A room is compared now and then: what was lost with nothing behind it would not be noticed. This keeps its position alive, too. */
   #auditSome (): void {
     if (!this.#options.link.isReady) return
-    this.#recent.sweep()
+    this.#recent.sweep(this.#untold)
     if (this.#audit.length === 0) this.#audit = [...this.#rooms.keys()]
     const count = Math.ceil(this.#rooms.size * AUDIT_STEP_MS / this.#options.auditTime)
     for (const room of this.#audit.splice(0, count)) {

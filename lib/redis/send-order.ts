@@ -38,10 +38,14 @@ export class SendOrder {
     return sent !== undefined && (isAway || sent.behind.length > 0)
   }
 
-  /** Resolves when those before have settled. @throws FST_HUB_BROKER_UNAVAILABLE when too many wait for that (as a rejection) */
-  async turn (room: string): Promise<void> {
+  /**
+   * Calls when those before have settled: at once, or whoever publishes in that moment would overtake it.
+   * @param go MUST NOT throw
+   * @throws FST_HUB_BROKER_UNAVAILABLE when too many wait for that
+   */
+  turn (room: string, go: () => void): void {
     const { behind } = this.#rooms.get(room) as Sent
     if (behind.length >= MAX_BEHIND) throw new FST_HUB_BROKER_UNAVAILABLE(`${MAX_BEHIND} publications wait in the room ${JSON.stringify(room)} already`)
-    await new Promise<void>((resolve) => { behind.push(resolve) })
+    behind.push(go)
   }
 }

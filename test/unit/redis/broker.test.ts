@@ -24,6 +24,8 @@ class FakeLink {
   /** Thrown by each script, although Redis is there. */
   error: Error | null = null
   runs = 0
+  /** Of the latest script. */
+  args: ReadonlyArray<string | number | Buffer> = []
   /** What an answer waits for. */
   until: Promise<void> = Promise.resolve()
   readonly #listeners: LinkListener[] = []
@@ -39,9 +41,10 @@ class FakeLink {
 
   async insist<T> (step: () => Promise<T>): Promise<T> { return await step() }
 
-  async run (script: Script): Promise<Reply> {
+  async run (script: Script, _keys: readonly string[], args: ReadonlyArray<string | number | Buffer>): Promise<Reply> {
     if (!this.isReady) throw this.why
     this.runs++
+    this.args = args
     if (this.error !== null) throw this.error
     if (script.source.includes('Publishes a batch')) return Buffer.from(`1 a ${this.next++}`)
     if (script.source.includes('Where rooms stand')) {
@@ -83,6 +86,30 @@ t.test('a publication whose turn does not come is answered in time, and goes to 
   // What comes before it has not been lost: it has been late.
   broker.onEntry(0, 'other', entry('room', 'a 1', 'before'), 1)
   t.same(listener.texts('room'), ['before', 'behind'])
+})
+
+t.test('who publishes as soon as a publication has settled comes behind those that have waited for it', async (t) => {
+  for (const isBack of [false, true]) {
+    const clock = new TestClock()
+    const link = new FakeLink(clock)
+    const { broker, listener } = rig(clock, link)
+    t.teardown(async () => { await broker.close() })
+    await broker.subscribe('room')
+    link.next = 2
+    const first = broker.publish('room', 'first', {})
+    await clock.advance(100)
+    link.isReady = false
+    const waiting = ['second', 'third'].map(async (text) => await broker.publish('room', text, {}))
+    const last = first.then(async () => await broker.publish('room', 'last', {}))
+    link.isReady = isBack
+    // Three in one batch.
+    link.next = 5
+    broker.onEntry(0, 'other', entry('room', 'a 1', 'before'), 1)
+    await clock.advance(100)
+    await Promise.all([...waiting, last])
+    t.same(listener.texts('room'), ['before', 'first', 'second', 'third', 'last'], isBack ? 'Redis is back' : 'Redis is away')
+    await broker.close()
+  }
 })
 
 t.test('what the bus had before the position was asked for is no news, though it comes after the answer, and of whatever epoch', async (t) => {
@@ -171,4 +198,38 @@ t.test('what Redis could not answer, although it is there, is compared again, an
   const done = link.runs
   await clock.advance(400)
   t.equal(link.runs, done)
+})
+
+t.test('of a room that could not be compared, Redis is told when it can answer, however late', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  const { broker } = rig(clock, link)
+  t.teardown(async () => { await broker.close() })
+  const published = broker.publish('room', 'without members', {})
+  await clock.advance(100)
+  t.match(await published, { epoch: 'a', offset: 1 })
+  link.error = new FST_HUB_BROKER_UNAVAILABLE('CLUSTERDOWN')
+  link.ready()
+  await clock.advance(30_000)
+  link.error = null
+  await clock.advance(1_000)
+  t.same(link.args.slice(1, 3), ['a', 1])
+})
+
+t.test('what is wrong with the publications of one room keeps none from the others of its entry', async (t) => {
+  const clock = new TestClock()
+  const { broker, listener } = rig(clock, new FakeLink(clock))
+  t.teardown(async () => { await broker.close() })
+  for (const room of ['one', 'two', 'three']) await broker.subscribe(room)
+  // Of a version of later, perhaps.
+  const unknown = Buffer.from([0, 99])
+  const rest = [Buffer.from('o'), Buffer.from('a 1 a 1 a 1'), Buffer.from('b'), encodeBatch([
+    { room: 'one', records: [unknown] },
+    { room: 'two', records: [encodeRecord('hello', {})] },
+    { room: 'three', records: [encodeRecord('bad', {})] }
+  ]).bytes]
+  listener.then = ({ payload }) => { if (payload === 'bad') throw new Error('of a member') }
+  t.throws(() => { broker.onEntry(0, 'other', rest, 1) }, { message: /unknown kind 99/ })
+  t.same(listener.texts('two'), ['hello'])
+  t.same(listener.texts('three'), ['bad'])
 })

@@ -2,6 +2,8 @@ import t from 'tap'
 import { RecentPositions } from '../../../lib/redis/recent-positions.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'
 
+const NONE: ReadonlySet<string> = new Set()
+
 t.test('what is known of rooms without members here is kept for ten seconds after the last word', async (t) => {
   const clock = new TestClock()
   const recent = new RecentPositions(clock)
@@ -9,10 +11,10 @@ t.test('what is known of rooms without members here is kept for ten seconds afte
   recent.note('b', 0, { epoch: 'e', offset: 5 }, 2)
   await clock.advance(6_000)
   recent.note('a', 0, { epoch: 'e', offset: 2 }, 3)
-  recent.sweep()
+  recent.sweep(NONE)
   t.same(recent.get('b'), { epoch: 'e', offset: 5 })
   await clock.advance(5_000)
-  recent.sweep()
+  recent.sweep(NONE)
   t.same([recent.get('a'), recent.get('b')], [{ epoch: 'e', offset: 2 }, null])
   recent.forget('a')
   t.equal(recent.get('a'), null)
@@ -34,9 +36,18 @@ t.test('an outage does not count: what Redis had just confirmed when it went is 
   recent.note('room', 0, { epoch: 'e', offset: 1 }, 1)
   await clock.advance(60_000)
   t.same(recent.renew(), ['room'])
-  recent.sweep()
+  recent.sweep(NONE)
   t.same(recent.get('room'), { epoch: 'e', offset: 1 })
   await clock.advance(10_000)
-  recent.sweep()
+  recent.sweep(NONE)
   t.equal(recent.get('room'), null)
+})
+
+t.test('of what it could not be told yet, nothing is forgotten', async (t) => {
+  const clock = new TestClock()
+  const recent = new RecentPositions(clock)
+  for (const room of ['told', 'untold', 'told, too']) recent.note(room, 0, { epoch: 'e', offset: 1 }, 1)
+  await clock.advance(11_000)
+  recent.sweep(new Set(['untold']))
+  t.same(['told', 'untold', 'told, too'].map((room) => recent.get(room)?.offset), [undefined, 1, undefined])
 })
