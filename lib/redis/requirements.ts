@@ -70,7 +70,8 @@ async function infoOf (link: RedisLink): Promise<string> {
 function checkServer (info: string, isCluster: boolean): void {
   const version = /^redis_version:((\d+)\S*)/m.exec(info)
   if (version !== null && Number(version[2]) < VERSION) throw new FST_HUB_INVALID_OPTIONS('redis', `Redis ${VERSION}.0 or later, or Valkey`, `Redis ${version[1] ?? ''}`)
-  const mode = /^redis_mode:(\S+)/m.exec(info)?.[1]
+  // Valkey calls it by the second name.
+  const mode = /^(?:redis|server)_mode:(\S+)/m.exec(info)?.[1]
   if (mode === 'sentinel') throw new FST_HUB_INVALID_OPTIONS('redis', 'a Redis; for one behind Sentinels, a client that is given them as sentinels', 'a Sentinel')
   if (mode === 'cluster' && !isCluster) throw new FST_HUB_INVALID_OPTIONS('redis.client', 'an instance of Cluster', 'a connection to one server of a Redis Cluster')
 }

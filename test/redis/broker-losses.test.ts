@@ -133,11 +133,13 @@ t.test('what Redis refuses to put on the bus is rejected, and not taken for done
   t.equal((await broker.publish('room', 'y', {})).offset, 2)
 })
 
-t.test('a key of another type where a room has its position harms nobody: the room begins anew', async (t) => {
+t.test('what is no position where a room has its own harms nobody: the room begins anew', async (t) => {
   const { nodes: [a], redis } = await redisWorld(t, { count: 1 })
   const { broker, node: { keys } } = a as BrokerNode
   for (const room of ['published', 'joined', 'asked']) await redis.set(keys.meta(room), 'of somebody else')
-  t.match(await Promise.all([broker.publish('published', 'x', {}), broker.publish('good', 'x', {})]), [{ offset: 1 }, { offset: 1 }])
+  await redis.hset(keys.meta('half'), 'e', 'an epoch')
+  await redis.hset(keys.meta('odd'), 'e', 'an epoch', 'o', 'no number')
+  t.match(await Promise.all(['published', 'good', 'half', 'odd'].map(async (room) => await broker.publish(room, 'x', {}))), [{ offset: 1 }, { offset: 1 }, { offset: 1 }, { offset: 1 }])
   t.equal((await broker.subscribe('joined')).offset, 0)
   t.equal((await broker.history('asked', undefined, 0)).position.offset, 0)
 })

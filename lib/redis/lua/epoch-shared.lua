@@ -19,9 +19,10 @@ local function is_behind (epoch, offset, known, known_offset)
   return epoch_time(epoch) <= epoch_time(known)
 end
 
--- Epoch and offset of a room; nothing for one that is not known. A key of another type has nothing to say, and goes.
+-- Epoch and offset of a room; nothing for one that is not known. What is there and is no position, or of another type, goes.
 local function position_of (meta)
   local found = redis.pcall('HMGET', meta, 'e', 'o')
-  if not found.err then return unpack(found) end
-  redis.call('DEL', meta)
+  local isPosition = not found.err and found[1] and string.match(found[2] or '', '^%d+$')
+  if isPosition then return found[1], found[2] end
+  if found.err or found[1] or found[2] then redis.call('DEL', meta) end
 end
