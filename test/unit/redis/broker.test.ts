@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { EVERYONE } from '../../../lib/core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../../../lib/errors.js'
 import type { Bus } from '../../../lib/redis/bus.js'
@@ -66,16 +66,22 @@ function rig (clock: TestClock, link: FakeLink, hold = async (): Promise<void> =
   return { broker, listener, errors }
 }
 
-/** What an entry of the bus has behind its kind: one publication. @param position where it stands; '' when it has no place */
-const entry = (room: string, position: string, text: string): Buffer[] => [Buffer.from('o'), Buffer.from(position), Buffer.from('b'), encodeBatch([{ room, records: [encodeRecord(text, { ephemeral: position === '' })] }]).bytes]
-
-t.test('a publication whose turn does not come is answered in time, and goes to the members here when it does', async (t) => {
+/** A node in a room, whose next publication has the second place there: the first is of another node, and has not come. */
+async function secondInRoom (t: Test): Promise<{ clock: TestClock, link: FakeLink, broker: RedisBroker, listener: FakeListener }> {
   const clock = new TestClock()
   const link = new FakeLink(clock)
   const { broker, listener } = rig(clock, link)
   t.teardown(async () => { await broker.close() })
   await broker.subscribe('room')
   link.next = 2
+  return { clock, link, broker, listener }
+}
+
+/** What an entry of the bus has behind its kind: one publication. @param position where it stands; '' when it has no place */
+const entry = (room: string, position: string, text: string): Buffer[] => [Buffer.from('o'), Buffer.from(position), Buffer.from('b'), encodeBatch([{ room, records: [encodeRecord(text, { ephemeral: position === '' })] }]).bytes]
+
+t.test('a publication whose turn does not come is answered in time, and goes to the members here when it does', async (t) => {
+  const { clock, link, broker, listener } = await secondInRoom(t)
   const publication = broker.publish('room', 'behind', {})
   await clock.advance(100)
   link.isReady = false
@@ -90,12 +96,7 @@ t.test('a publication whose turn does not come is answered in time, and goes to 
 
 t.test('who publishes as soon as a publication has settled comes behind those that have waited for it', async (t) => {
   for (const isBack of [false, true]) {
-    const clock = new TestClock()
-    const link = new FakeLink(clock)
-    const { broker, listener } = rig(clock, link)
-    t.teardown(async () => { await broker.close() })
-    await broker.subscribe('room')
-    link.next = 2
+    const { clock, link, broker, listener } = await secondInRoom(t)
     const first = broker.publish('room', 'first', {})
     await clock.advance(100)
     link.isReady = false
