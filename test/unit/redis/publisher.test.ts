@@ -16,7 +16,6 @@ interface Asked { readonly keys: readonly string[], readonly args: ReadonlyArray
 class FakeLink {
   readonly #clock: TestClock
   isReady = true
-  isCluster = false
   readonly why = new Error('it has gone')
   readonly asked: Asked[] = []
   /** Answers at once, where it is not null. */
