@@ -1,5 +1,5 @@
 import type { Clock, DirectoryEntry, DirectoryListener, RemovalCause, SessionScope, Timer } from '../core/ports.js'
-import { inBatches, type DirectoryStore, type EntryKey, type Moment } from './directory-store.js'
+import { inBatches, mayBeAlone, type DirectoryStore, type EntryKey, type Moment } from './directory-store.js'
 import type { LinkListener, RedisLink } from './link.js'
 
 export interface KeeperOptions {
@@ -214,7 +214,7 @@ export class DirectoryKeeper implements LinkListener {
   async #enter (partition: Partition, batch: readonly Kept[]): Promise<void> {
     const results = await Promise.allSettled(batch.map(async (kept) => {
       const { entry, scope, fence, since } = kept
-      const answer = await this.#store.enter(entry, scope, fence, this.#clock.monotonic() - since)
+      const answer = await this.#store.enter(entry, scope, fence, since)
       const { id } = entry
       if (partition.kept.get(id) !== kept) {
         // It has left meanwhile, and its removal may have come first.
@@ -306,9 +306,6 @@ export class DirectoryKeeper implements LinkListener {
 
   #tell (removed: readonly string[], cause: RemovalCause): void { if (removed.length > 0) this.#listener.onRemoved(removed, cause) }
 }
-
-/** Whether a login may be the only one of its user, or device. */
-function mayBeAlone ({ user }: DirectoryEntry, scope: SessionScope): boolean { return scope !== 'none' && user !== null }
 
 /** So many, that all have their turn in time, though there were more of them before; and those that were not asked for since that time. */
 function first (kept: Iterable<Kept>, count: number, since: number): Kept[] {

@@ -3,6 +3,7 @@ import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Clock, DirectoryEntry, Removal, RemovalCause, SessionScope } from '../core/ports.js'
 import type { Keys } from './keys.js'
 import type { Argument, RedisLink, Reply } from './link.js'
+import { RedisClock, type Span } from './redis-clock.js'
 import { Script } from './script.js'
 
 /** Entries that one script renews, or removes. */
@@ -39,8 +40,7 @@ export class DirectoryStore {
   /** By partition, the highest fence that this node has seen: it is told to Redis, which may have lost it. */
   readonly #fences: number[]
   readonly #clock: Clock
-  /** By how much the clock of Redis was ahead of the monotonic one when it answered last; null: it has not yet. */
-  #ahead: number | null = null
+  readonly #redisClock = new RedisClock()
 
   /** @param ttl milliseconds after which what is not renewed is forgotten */
   constructor (link: RedisLink, keys: Keys, clock: Clock, ttl: number) {
@@ -53,35 +53,45 @@ export class DirectoryStore {
 
   partitionOf ({ id, user }: EntryKey): number { return this.#keys.partitionOf(user ?? id) }
 
-  /** One that takes the place of others is done before it is given up, or not at all: somebody may have come since. @throws as RedisLink's `run` does */
+  /**
+   * One that takes the place of others is done before it is given up, or not at all, and not when one of those has come later:
+   * the same client, it may be, which did not wait for this.
+   * @throws as RedisLink's `run` does; FST_HUB_BROKER_UNAVAILABLE when it was not done for that (as rejections)
+   */
   async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal & Moment> {
-    // What this node takes for the time of Redis may be wrong. By the answer it knows.
-    return await this.#claim(entry, scope) ?? await this.#claim(entry, scope) ?? late()
+    const cameAt = this.#clock.monotonic()
+    // What this node takes for the time of Redis may be wrong, or it does not know. By the answer it does.
+    return await this.#claim(entry, scope, cameAt) ?? await this.#claim(entry, scope, cameAt) ?? unavailable('the claim came too late')
   }
 
   /** @returns null when it came too late */
-  async #claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal & Moment | null> {
+  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number): Promise<Removal & Moment | null> {
     const partition = this.partitionOf(entry)
-    const until = scope === 'none' || this.#ahead === null ? '' : Math.floor(this.#clock.monotonic() + this.#ahead + this.#link.timeout)
+    const askedAt = this.#clock.monotonic()
+    const came = this.#span(entry, scope, cameAt)
+    // Of a Redis that this node has not heard of, any time is too late.
+    const until = mayBeAlone(entry, scope) ? this.#span(entry, scope, askedAt + this.#link.timeout)?.earliest ?? 0 : ''
     const [text, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
-      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, ...fieldsOf(entry)
+      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', ...fieldsOf(entry, came)
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
-    this.#ahead = now - this.#clock.monotonic()
-    return String(text) === 'late' ? null : { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
+    this.#redisClock.heard(askedAt, this.#clock.monotonic(), now)
+    const refusal = String(text)
+    if (refusal === 'older') return unavailable('a login that came later is there')
+    return refusal === 'late' ? null : { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
   }
 
   /**
    * Enters it once more.
    * @param fence that it had; 0: none yet
-   * @param age milliseconds since it came
+   * @param cameAt monotonic milliseconds
    * @returns why it was not entered, where that is so
    */
-  async enter (entry: DirectoryEntry, scope: SessionScope, fence: number, age: number): Promise<{ fence: number } & Moment | RemovalCause> {
+  async enter (entry: DirectoryEntry, scope: SessionScope, fence: number, cameAt: number): Promise<{ fence: number } & Moment | RemovalCause> {
     const partition = this.partitionOf(entry)
     const keys = this.#keysOfOne(partition, entry)
     if (entry.user !== null) keys.push(this.#keys.kick(entry.user))
     const [text, world, now] = await this.#link.run(scripts.enter, keys, [
-      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), fence, age, ...fieldsOf(entry)
+      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), fence, this.#clock.monotonic() - cameAt, ...fieldsOf(entry, this.#span(entry, scope, cameAt))
     ]) as readonly [Buffer, Buffer, number]
     const why = String(text)
     if (why === 'kick' || why === 'login') return why
@@ -95,6 +105,7 @@ export class DirectoryStore {
   async refresh (partition: number, entries: readonly DirectoryEntry[]): Promise<{ missing: ReadonlySet<number> } & Moment> {
     const keys = [this.#keys.fence(partition), this.#keys.mark(partition)]
     const args: Argument[] = [this.#ttl, this.#fence(partition), randomUUID()]
+    const askedAt = this.#clock.monotonic()
     for (const entry of entries) {
       const own = this.#keysOf(entry)
       keys.push(...own)
@@ -102,7 +113,7 @@ export class DirectoryStore {
     }
     const [fence, world, now, missing] = await this.#link.run(scripts.refresh, keys, args) as readonly [Buffer, Buffer, number, readonly number[]]
     this.#saw(partition, fence)
-    this.#ahead = now - this.#clock.monotonic()
+    this.#redisClock.heard(askedAt, this.#clock.monotonic(), now)
     return { world: String(world), now, missing: new Set(missing.map((number) => number - 1)) }
   }
 
@@ -141,6 +152,11 @@ export class DirectoryStore {
     return user === null ? [connection] : [connection, this.#keys.user(user)]
   }
 
+  /** Where a moment lies by the time of Redis; null for an entry that takes nobody's place: there it does not matter, and while that is not known. */
+  #span (entry: DirectoryEntry, scope: SessionScope, monotonic: number): Span | null {
+    return mayBeAlone(entry, scope) ? this.#redisClock.at(monotonic) : null
+  }
+
   #fence (partition: number): number { return this.#fences[partition] as number }
 
   #saw (partition: number, text: Buffer): number {
@@ -150,7 +166,10 @@ export class DirectoryStore {
   }
 }
 
-function late (): never { throw new FST_HUB_BROKER_UNAVAILABLE('the claim came too late') }
+function unavailable (why: string): never { throw new FST_HUB_BROKER_UNAVAILABLE(why) }
+
+/** Whether a login may be the only one of its user, or device. */
+export function mayBeAlone ({ user }: DirectoryEntry, scope: SessionScope): boolean { return scope !== 'none' && user !== null }
 
 /** What one script does at once. */
 export function inBatches<T> (list: readonly T[]): T[][] {
@@ -158,9 +177,10 @@ export function inBatches<T> (list: readonly T[]): T[][] {
 }
 
 /** What the hash of a connection holds beside its fence; what is null has no field. */
-function fieldsOf ({ user, device, nodeId, ip, subprotocol, connectedAt, lastSeen }: DirectoryEntry): Argument[] {
+function fieldsOf ({ user, device, nodeId, ip, subprotocol, connectedAt, lastSeen }: DirectoryEntry, came: Span | null): Argument[] {
   const fields: Argument[] = ['node', nodeId, 'connectedAt', connectedAt, 'lastSeen', lastSeen]
   for (const [name, value] of Object.entries({ user, device, ip, subprotocol })) if (value !== null) fields.push(name, value)
+  if (came !== null) fields.push('came', came.earliest)
   return fields
 }
 

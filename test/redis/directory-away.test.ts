@@ -18,6 +18,8 @@ const TIMEOUT_MS = 300
 
 const UNAVAILABLE = { code: 'FST_HUB_BROKER_UNAVAILABLE' }
 
+/** Longer than clocks can differ in that time. */
+const SURELY_MS = 200
 const ownKeys = (): Keys => new Keys(ownPrefix(), 4, false)
 
 /** Redis goes, and the node has noticed. */
@@ -280,4 +282,39 @@ t.test('a claim that comes to Redis when it was given up takes nobody\'s place',
   await until(() => node.link.isReady, 'Redis')
   await other.pass(LEASE_MS + TURN_MS)
   t.same([await other.ids('ann'), other.removed], [[ann.id], []])
+})
+
+t.test('FAULTS 67: of two logins the one that came later stays, though Redis has it first', async (t) => {
+  const server = await RedisServer.start(t)
+  const keys = ownKeys()
+  const proxy = await TcpProxy.start(t, () => server.port)
+  const held = await DirectoryNode.start(t, `redis://127.0.0.1:${proxy.port}`, keys, {}, systemClock)
+  const other = await DirectoryNode.start(t, server.url, keys, {}, systemClock)
+  for (const node of [held, other]) await node.directory.claim(node.entry('bob'), 'user')
+  proxy.hold('up')
+  const cameAt = systemClock.monotonic()
+  const claims = [held.directory.claim(held.entry('ann'), 'user'), held.directory.claim(held.entry('ann', { device: 'phone' }), 'device')]
+  const free = held.directory.claim(held.entry('ann'), 'none')
+  await until(() => systemClock.monotonic() > cameAt + SURELY_MS, 'no doubt about who came later')
+  const ann = other.entry('ann')
+  await other.directory.claim(ann, 'user')
+  proxy.release('up')
+  await t.rejects(claims[0] ?? free, UNAVAILABLE)
+  t.same((await claims[1])?.removed, [], 'one of another device')
+  t.same((await free).removed, [])
+  t.equal((await held.ids('ann')).length, 3)
+  t.match(await held.ids('ann'), new Set([ann.id]))
+  const next = held.entry('ann')
+  t.equal((await held.directory.claim(next, 'user')).removed.length, 3, 'whoever comes behind them takes their place')
+  t.same(await other.ids('ann'), [next.id])
+})
+
+t.test('a clock of Redis that was set does not keep anybody out', async (t) => {
+  const keys = ownKeys()
+  const server = await RedisServer.start(t)
+  const [one, other] = [await DirectoryNode.start(t, server.url, keys, {}, systemClock), await DirectoryNode.start(t, server.url, keys, {}, systemClock)]
+  const ann = one.entry('ann')
+  await one.directory.claim(ann, 'user')
+  await one.link.call('HINCRBY', keys.connection('ann', ann.id), 'came', 3_600_000)
+  t.same((await other.directory.claim(other.entry('ann'), 'user')).removed.map(({ id }) => id), [ann.id])
 })

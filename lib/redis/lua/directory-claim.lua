@@ -1,6 +1,6 @@
 --[[
   Enters a connection, and removes the older logins whose place it takes: one step. Not when it comes too late, as a network
-  had it: who has asked has given the connection up.
+  had it: who has asked has given the connection up; or one that came later may be there, of the same client even.
 
   KEYS[1]  fence
   KEYS[2]  mark
@@ -14,14 +14,25 @@
   ARGV[4]  the highest fence of the partition that this node has seen
   ARGV[5]  a mark, should the partition have none
   ARGV[6]  time of Redis in milliseconds after which it is too late; '': it never is
-  ARGV[7]  and so on: what the hash holds, names and values in turns
+  ARGV[7]  time of Redis in milliseconds until which the connection must have come; '': that does not matter
+  ARGV[8]  and so on: what the hash holds, names and values in turns; with the time at which it came at the earliest
 
-  Output   { fence, world, time of Redis in milliseconds, removed entries }; when it was too late, the fence is 'late'
+  Output   { fence, world, time of Redis in milliseconds, removed entries }; when it was too late, the fence is 'late', or
+           'older': one that came later is there
 ]]
 if ARGV[6] ~= '' and now > tonumber(ARGV[6]) then return { 'late', '', now, {} } end
-local fields = { unpack(ARGV, 7) }
+local fields = { unpack(ARGV, 8) }
+local others = inScope(KEYS[5], KEYS[4], ARGV[1], ARGV[2], fieldOf(fields, 'device'))
+local latest = tonumber(ARGV[7])
+if latest then
+  for _, id in ipairs(others) do
+    local came = tonumber(redis.call('HGET', KEYS[4] .. id, 'came') or '')
+    -- In the future: the clock was set back since.
+    if came and came > latest and came <= now then return { 'older', '', now, {} } end
+  end
+end
 local removed = {}
-for _, id in ipairs(inScope(KEYS[5], KEYS[4], ARGV[1], ARGV[2], fieldOf(fields, 'device'))) do
+for _, id in ipairs(others) do
   table.insert(removed, entryOf(KEYS[4], id))
   redis.call('DEL', KEYS[4] .. id)
   redis.call('ZREM', KEYS[5], id)
