@@ -1,7 +1,8 @@
-/** Milliseconds for which an answer counts: clocks drift apart. */
+/** Milliseconds for which an answer is better than a later one that took longer, and after which it is not good any more: clocks drift apart. */
 const KEEP_MS = 30_000
+const EXPIRY_MS = 60_000
 /** Milliseconds by which they may drift in that time (0.05 % while one is slewed), and by which both are rounded. */
-const SLACK_MS = 20
+const SLACK_MS = 32
 
 /** Where a moment lies by the time of Redis: milliseconds since the Unix epoch. */
 export interface Span {
@@ -11,7 +12,7 @@ export interface Span {
 
 interface Answer extends Span { readonly heardAt: number }
 
-/** The time of Redis, as far as its answers tell: it is another machine's, and may be set. */
+/** The time of one server of Redis, as far as its answers tell: it is another machine's, and may be set. */
 export class RedisClock {
   /** By how much it is ahead of this node's monotonic one, from the answer that says it best of late. */
   #ahead: Answer | null = null
@@ -28,9 +29,11 @@ export class RedisClock {
     if (!isAgreed || heardAt - known.heardAt >= KEEP_MS || widthOf(answer) <= widthOf(known)) this.#ahead = answer
   }
 
-  /** @param monotonic milliseconds @returns null: Redis has not answered yet */
+  /** @param monotonic milliseconds @returns null: Redis has not answered yet, or not for so long that nothing is known any more */
   at (monotonic: number): Span | null {
-    return this.#ahead === null ? null : { earliest: monotonic + this.#ahead.earliest, latest: monotonic + this.#ahead.latest }
+    const ahead = this.#ahead
+    if (ahead === null || monotonic - ahead.heardAt > EXPIRY_MS) return null
+    return { earliest: monotonic + ahead.earliest, latest: monotonic + ahead.latest }
   }
 }
 
