@@ -195,6 +195,7 @@ t.test('14: too many headers', async (t) => {
   const client = await app.open()
   const many = Array.from({ length: 2_100 }, () => 'a:b')
   client.write(['GET /ws HTTP/1.1', 'Host: a', ...many, 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${client.key}`, '', ''].join('\r\n'))
-  t.equal((await client.response()).status, 400, 'hidden behind 2,000 others')
+  // Later versions of Node count them as well.
+  t.match((await client.response()).status, /^4(00|31)$/, 'hidden behind 2,000 others')
   await app.assertBaseline()
 })
