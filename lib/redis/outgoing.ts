@@ -17,7 +17,7 @@ export class Outgoing {
   epoch = ''
   /** As `now` of the link: until then somebody waits, first for Redis, and then for its turn. */
   deadline = Infinity
-  /** Whether nobody waits for Redis, or never did: the Publisher's. */
+  /** Whether it does not wait for Redis any more: the Publisher's. */
   isAnswered = false
   /** Whether nobody waits for anything any more. */
   isSettled = false

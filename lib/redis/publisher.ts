@@ -12,7 +12,7 @@ import { Script } from './script.js'
 /** What a batch may hold: a script of more would keep Redis from everybody else for too long. */
 const MAX_RECORDS = 512
 const MAX_BATCH_BYTES = 256 * 1024
-/** What may wait while Redis is away, of all rooms together. */
+/** What may wait for Redis, of all rooms together; and as much of what is lost when it can not wait. */
 const MAX_WAITING = 20_000
 const MAX_WAITING_BYTES = 32 * 1024 * 1024
 /** Milliseconds: how often what waits is looked through, and between two tries with a Redis that says that it can not now. */
@@ -37,6 +37,9 @@ interface Batch {
   /** Those that get a position, room by room. */
   readonly groups: ReadonlyArray<readonly Outgoing[]>
 }
+
+/** What waits to be confirmed. */
+interface Backlog { count: number, bytes: number }
 
 /** The way to one bus: one batch at a time, so that calls take effect in their order, and what comes meanwhile is the next batch. */
 interface Lane {
@@ -80,8 +83,8 @@ export class Publisher {
   readonly #dirty = new Set<Lane>()
   readonly #epochs = randomBytes(9).toString('base64url')
   #epoch = 0
-  #waiting = 0
-  #waitingBytes = 0
+  readonly #backlog: Backlog = { count: 0, bytes: 0 }
+  readonly #ephemeral: Backlog = { count: 0, bytes: 0 }
   #looks: Timer | null = null
   #isClosed = false
 
@@ -98,7 +101,7 @@ export class Publisher {
   }
 
   /** Publications that are not confirmed yet. */
-  get waiting (): number { return this.#waiting }
+  get waiting (): number { return this.#backlog.count }
 
   /** The rest of an epoch that no room has had. */
   newEpoch (): string { return `${this.#epochs}${(this.#epoch++).toString(36)}` }
@@ -109,17 +112,13 @@ export class Publisher {
    */
   publish (outgoing: Outgoing): void {
     if (this.#isClosed) return outgoing.failed(new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed'))
-    const { length } = outgoing.record
-    if (this.#waiting >= MAX_WAITING || this.#waitingBytes + length > MAX_WAITING_BYTES) return outgoing.failed(new FST_HUB_BROKER_UNAVAILABLE(`${this.#waiting} publications wait for it already`))
-    this.#waiting++
-    this.#waitingBytes += length
+    if (isFull(this.#backlog, outgoing)) return outgoing.failed(new FST_HUB_BROKER_UNAVAILABLE(`${this.#backlog.count} publications wait for it already`))
     this.#add(outgoing)
   }
 
-  /** Publishes what has no place in its room, and for which nobody waits: lost while Redis is away. */
+  /** Publishes what has no place in its room, and for which nobody waits: lost while Redis is away, or can not keep up. */
   send (outgoing: Outgoing): void {
-    outgoing.isAnswered = true
-    if (this.#link.isReady && !this.#isClosed) this.#add(outgoing)
+    if (this.#link.isReady && !this.#isClosed && !isFull(this.#ephemeral, outgoing)) this.#add(outgoing)
   }
 
   close (): void {
@@ -134,6 +133,9 @@ export class Publisher {
   }
 
   #add (outgoing: Outgoing): void {
+    const backlog = this.#backlogOf(outgoing)
+    backlog.count++
+    backlog.bytes += outgoing.record.length
     outgoing.deadline = this.#link.now + this.#timeout
     const lane = this.#laneOf(this.#keys.busOf(outgoing.room))
     lane.waiting.push(outgoing)
@@ -141,6 +143,8 @@ export class Publisher {
     if (this.#dirty.size === 0) this.#clock.defer(() => { this.#flush() })
     this.#dirty.add(lane)
   }
+
+  #backlogOf ({ record }: Outgoing): Backlog { return isEphemeral(record) ? this.#ephemeral : this.#backlog }
 
   #laneOf (partition: number): Lane {
     let lane = this.#lanes.get(partition)
@@ -223,7 +227,7 @@ export class Publisher {
     return { items, keys, args, groups }
   }
 
-  #confirm ({ groups }: Batch, answer: string): void {
+  #confirm ({ items, groups }: Batch, answer: string): void {
     const [number, ...positions] = answer.split(' ')
     const sequence = Number(number)
     for (const [i, group] of groups.entries()) {
@@ -237,6 +241,8 @@ export class Publisher {
       }
       this.#onConfirmed((group[0] as Outgoing).room, { position: { epoch, offset: last }, sequence }, waitedFor)
     }
+    // Those without a place.
+    for (const item of items) this.#answered(item)
   }
 
   #look (): void {
@@ -251,26 +257,29 @@ export class Publisher {
       for (const item of late) this.#reject(item, new FST_HUB_BROKER_UNAVAILABLE(`the publication was not confirmed within ${this.#timeout} ms: ${this.#link.isReady ? lane.why?.message ?? 'Redis did not answer' : this.#link.why.message}`))
     }
     this.#go(this.#lanes.values())
-    if (this.#waiting > 0) return
+    if (this.#backlog.count > 0) return
     for (const { waiting, batch } of this.#lanes.values()) if (waiting.length > 0 || batch !== null) return
     this.#looks?.cancel()
     this.#looks = null
   }
 
   #dropEphemeral (): void {
-    for (const lane of this.#lanes.values()) lane.waiting = lane.waiting.filter(({ record }) => !isEphemeral(record))
+    for (const lane of this.#lanes.values()) lane.waiting = lane.waiting.filter((outgoing) => !isEphemeral(outgoing.record) || !this.#answered(outgoing))
   }
 
   #reject (outgoing: Outgoing, error: Error): void {
     if (this.#answered(outgoing)) outgoing.failed(error)
   }
 
-  /** @returns whether somebody waited for that */
+  /** @returns whether it was not before */
   #answered (outgoing: Outgoing): boolean {
     if (outgoing.isAnswered) return false
     outgoing.isAnswered = true
-    this.#waiting--
-    this.#waitingBytes -= outgoing.record.length
+    const backlog = this.#backlogOf(outgoing)
+    backlog.count--
+    backlog.bytes -= outgoing.record.length
     return true
   }
 }
+
+function isFull ({ count, bytes }: Backlog, { record }: Outgoing): boolean { return count >= MAX_WAITING || bytes + record.length > MAX_WAITING_BYTES }

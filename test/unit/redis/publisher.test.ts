@@ -4,6 +4,7 @@ import type { PublishResult } from '../../../lib/core/types.js'
 import { Keys } from '../../../lib/redis/keys.js'
 import type { LinkListener, RedisLink, Reply } from '../../../lib/redis/link.js'
 import { Outgoing } from '../../../lib/redis/outgoing.js'
+import { placesOf, sectionsOf } from '../../../lib/redis/publication-codec.js'
 import { Publisher, type RoomTerms } from '../../../lib/redis/publisher.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'
 import { settled } from '../../helpers/until.js'
@@ -229,6 +230,46 @@ t.test('who has waited before for a batch to leave waits no longer for that', as
   t.equal(await late, '7 a 3')
   t.same(confirmed, ['room: 7 a 1', 'room: 7 a 3'])
   t.equal(publisher.waiting, 0)
+})
+
+t.test('of what is lost when it can not wait, no more waits than of the rest, and none of that is kept out', async (t) => {
+  const { clock, link, publisher, publish } = rig()
+  const send = (count: number, bytes: number): void => {
+    for (let i = 0; i < count; i++) {
+      const outgoing = new Outgoing('room', 'x'.repeat(bytes), { ephemeral: true }, () => {}, t.threw)
+      outgoing.done(noFanOut())
+      publisher.send(outgoing)
+    }
+  }
+  /** Answers all batches. @returns how many came */
+  const come = async (): Promise<number> => {
+    let count = 0
+    await settled()
+    for (let asked = link.asked.shift(); asked !== undefined; asked = link.asked.shift()) {
+      const batch = asked.args[4] as Buffer
+      for (const section of sectionsOf(batch)) count += placesOf(batch, section).length / 2
+      asked.answer(Buffer.from('7 a 1'))
+      await settled()
+    }
+    return count
+  }
+  send(20_100, 1)
+  const kept = publish('room', '1')
+  t.equal(publisher.waiting, 1)
+  t.equal(await come(), 20_001)
+  t.equal(await kept, '7 a 1')
+  send(40, 1_000_000)
+  t.equal(await come(), 33, '32 MiB')
+  send(20_000, 1)
+  await settled()
+  await clock.advance(1_100)
+  send(20_000, 1)
+  t.equal(await come(), 512 + 20_000, 'what was given up makes room')
+  send(20_000, 1)
+  await settled()
+  link.listener?.onAway(lost())
+  send(20_000, 1)
+  t.equal(await come(), 20_000, 'and what was lost')
 })
 
 t.test('closing rejects what waits', async (t) => {
