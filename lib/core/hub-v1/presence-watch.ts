@@ -1,3 +1,5 @@
+import type { HubCodec } from '../../protocol/codec.js'
+import type { Frame } from '../../protocol/frame.js'
 import type { Presence, PresenceDiff } from '../ports.js'
 import type { Endpoint } from './endpoint.js'
 
@@ -56,10 +58,17 @@ export class PresenceWatch {
   }
 
   onPresence (room: string, { joined, left, states }: PresenceDiff): void {
+    // Encoded once for each codec: a change of a large room is large, and goes to many.
+    const frames = new Map<HubCodec, Frame>()
     for (const endpoint of this.#rooms.get(room)?.endpoints ?? []) {
-      const isStale = this.#stale.get(endpoint)?.has(room) === true
-      if (!isStale && !endpoint.connection.blocked) endpoint.send({ op: 'presence', room, joined: [...joined], left: [...left], states: [...states] })
-      else this.#tellLater(endpoint, room)
+      const { codec, connection } = endpoint
+      if (connection.blocked || this.#stale.get(endpoint)?.has(room) === true) {
+        this.#tellLater(endpoint, room)
+        continue
+      }
+      let frame = frames.get(codec)
+      if (frame === undefined) frames.set(codec, frame = codec.encode({ op: 'presence', room, joined: [...joined], left: [...left], states: [...states] }))
+      connection.control(frame)
     }
   }
 

@@ -1,4 +1,10 @@
 import t from 'tap'
+import type { Endpoint } from '../../../../lib/core/hub-v1/endpoint.js'
+import { PresenceWatch } from '../../../../lib/core/hub-v1/presence-watch.js'
+import type { Presence } from '../../../../lib/core/ports.js'
+import type { Frame } from '../../../../lib/protocol/frame.js'
+import { jsonCodec } from '../../../../lib/protocol/hub-v1/json.js'
+import { msgpackCodec } from '../../../../lib/protocol/hub-v1/msgpack.js'
 import { startV1 } from '../../../helpers/v1-world.js'
 
 t.test('presence of a room that one is in', async (t) => {
@@ -112,4 +118,17 @@ t.test('a presence that can not be watched is an error, and may be asked for aga
   await fake.advance(1_100)
   t.match(ada.of('presence').at(-1), { joined: ['bob'] })
   t.match(fake.errors, [{ message: 'away' }])
+})
+
+t.test('a change is encoded once for each codec, whoever it goes to', async (t) => {
+  const watch = new PresenceWatch({ watch: async () => {} } as Partial<Presence> as Presence, t.threw)
+  const frames: Frame[] = []
+  for (const codec of [jsonCodec, msgpackCodec, jsonCodec, msgpackCodec]) {
+    const endpoint = { codec, watching: null, connection: { blocked: false, control: (frame: Frame) => { frames.push(frame) } } }
+    await watch.watch(endpoint as unknown as Endpoint, 'a')
+  }
+  watch.onPresence('a', { joined: ['ada'], left: [], states: [] })
+  const [json, msgpack] = frames
+  t.not(json, msgpack)
+  t.ok(frames[2] === json && frames[3] === msgpack && frames.length === 4)
 })
