@@ -40,7 +40,8 @@ export class DirectoryStore {
   /** By partition, the highest fence that this node has seen: it is told to Redis, which may have lost it. */
   readonly #fences: number[]
   readonly #clock: Clock
-  readonly #redisClock = new RedisClock()
+  /** One; of a Redis Cluster, where each master has its own, one for each partition. */
+  readonly #redisClocks: readonly RedisClock[]
 
   /** @param ttl milliseconds after which what is not renewed is forgotten */
   constructor (link: RedisLink, keys: Keys, clock: Clock, ttl: number) {
@@ -49,6 +50,7 @@ export class DirectoryStore {
     this.#clock = clock
     this.#ttl = ttl
     this.#fences = Array.from({ length: keys.partitions }, () => 0)
+    this.#redisClocks = Array.from({ length: keys.buses }, () => new RedisClock())
   }
 
   partitionOf ({ id, user }: EntryKey): number { return this.#keys.partitionOf(user ?? id) }
@@ -74,7 +76,7 @@ export class DirectoryStore {
     const [text, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
       entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', ...fieldsOf(entry, came)
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
-    this.#redisClock.heard(askedAt, this.#clock.monotonic(), now)
+    this.#redisClock(partition).heard(askedAt, this.#clock.monotonic(), now)
     const refusal = String(text)
     if (refusal === 'older') return unavailable('a login that came later is there')
     return refusal === 'late' ? null : { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
@@ -113,7 +115,7 @@ export class DirectoryStore {
     }
     const [fence, world, now, missing] = await this.#link.run(scripts.refresh, keys, args) as readonly [Buffer, Buffer, number, readonly number[]]
     this.#saw(partition, fence)
-    this.#redisClock.heard(askedAt, this.#clock.monotonic(), now)
+    this.#redisClock(partition).heard(askedAt, this.#clock.monotonic(), now)
     return { world: String(world), now, missing: new Set(missing.map((number) => number - 1)) }
   }
 
@@ -154,8 +156,10 @@ export class DirectoryStore {
 
   /** Where a moment lies by the time of Redis; null for an entry that takes nobody's place: there it does not matter, and while that is not known. */
   #span (entry: DirectoryEntry, scope: SessionScope, monotonic: number): Span | null {
-    return mayBeAlone(entry, scope) ? this.#redisClock.at(monotonic) : null
+    return mayBeAlone(entry, scope) ? this.#redisClock(this.partitionOf(entry)).at(monotonic) : null
   }
+
+  #redisClock (partition: number): RedisClock { return this.#redisClocks[this.#keys.busAt(partition)] as RedisClock }
 
   #fence (partition: number): number { return this.#fences[partition] as number }
 

@@ -1,7 +1,7 @@
-/** Milliseconds for which an answer counts: clocks drift apart. */
-const KEEP_MS = 30_000
-/** Milliseconds by which they may drift in that time (0.05 % while one is slewed), and by which both are rounded. */
-const SLACK_MS = 20
+/** Milliseconds by which both clocks are rounded. */
+const SLACK_MS = 5
+/** By how much they drift apart in a millisecond: one of them may be slewed. */
+const DRIFT = 0.0005
 
 /** Where a moment lies by the time of Redis: milliseconds since the Unix epoch. */
 export interface Span {
@@ -11,9 +11,9 @@ export interface Span {
 
 interface Answer extends Span { readonly heardAt: number }
 
-/** The time of Redis, as far as its answers tell: it is another machine's, and may be set. */
+/** The time of a server of Redis, as far as its answers tell: it is another machine's, and may be set. */
 export class RedisClock {
-  /** By how much it is ahead of this node's monotonic one, from the answer that says it best of late. */
+  /** By how much it is ahead of this node's monotonic one, from the answer that says it best. */
   #ahead: Answer | null = null
 
   /**
@@ -22,15 +22,24 @@ export class RedisClock {
    */
   heard (askedAt: number, heardAt: number, time: number): void {
     const answer = { earliest: time - heardAt - SLACK_MS, latest: time - askedAt + SLACK_MS, heardAt }
-    const known = this.#ahead
+    const known = this.#aheadAt(heardAt)
     // Otherwise one of the clocks was set.
     const isAgreed = known !== null && answer.earliest <= known.latest && answer.latest >= known.earliest
-    if (!isAgreed || heardAt - known.heardAt >= KEEP_MS || widthOf(answer) <= widthOf(known)) this.#ahead = answer
+    if (!isAgreed || widthOf(answer) <= widthOf(known)) this.#ahead = answer
   }
 
   /** @param monotonic milliseconds @returns null: Redis has not answered yet */
   at (monotonic: number): Span | null {
-    return this.#ahead === null ? null : { earliest: monotonic + this.#ahead.earliest, latest: monotonic + this.#ahead.latest }
+    const ahead = this.#aheadAt(monotonic)
+    return ahead && { earliest: Math.floor(monotonic + ahead.earliest), latest: Math.ceil(monotonic + ahead.latest) }
+  }
+
+  /** What an answer says becomes less with time, so that one that took longer may say more. */
+  #aheadAt (monotonic: number): Span | null {
+    if (this.#ahead === null) return null
+    const { earliest, latest, heardAt } = this.#ahead
+    const drift = DRIFT * Math.abs(monotonic - heardAt)
+    return { earliest: earliest - drift, latest: latest + drift }
   }
 }
 

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import { systemClock } from '../../lib/core/clock.js'
+import { Keys } from '../../lib/redis/keys.js'
+import { DirectoryNode } from '../helpers/directory-node.js'
+import { ownPrefix, redisUrl } from '../helpers/redis-server.js'
+import { until } from '../helpers/until.js'
+
+const SECOND_MS = 1_000
+const HOUR_MS = 3_600_000
+
+/** What scripts of this partition take for the time is ahead by so much: each master of a Redis Cluster has a clock of its own. */
+function setClock (node: DirectoryNode, keys: Keys, partition: number, aheadMs: number): void {
+  const run = node.link.run.bind(node.link)
+  node.link.run = async (script, [key = '', ...more], args) => {
+    if (!key.startsWith(`${keys.prefix}:{${partition}}:`)) return await run(script, [key, ...more], args)
+    const source = script.source.replace('time[1] *', `(time[1] + ${aheadMs / SECOND_MS}) *`)
+    return await run({ source, sha: createHash('sha1').update(source).digest('hex') }, [key, ...more], args)
+  }
+}
+
+for (const aheadMs of [HOUR_MS, -HOUR_MS, 2 * SECOND_MS]) {
+  t.test(`masters of a Redis Cluster whose clocks are ${aheadMs} ms apart: of logins at once, and after each other, the last one of each user stays`, async (t) => {
+    const url = await redisUrl(t)
+    const keys = new Keys(ownPrefix(), 2, true)
+    const users = Array.from({ length: 40 }, (_, i) => `user ${i}`)
+    const nodes = [await DirectoryNode.start(t, url, keys, {}, systemClock), await DirectoryNode.start(t, url, keys, {}, systemClock)]
+    for (const node of nodes) setClock(node, keys, 1, aheadMs)
+    for (let round = 0; round < 3; round++) {
+      for (const node of nodes) {
+        const cameAt = systemClock.monotonic()
+        await until(() => systemClock.monotonic() > cameAt + 100, 'no doubt about who came later')
+        const entries = users.map((user) => node.entry(user))
+        t.strictSame((await Promise.allSettled(entries.map(async (entry) => await node.directory.claim(entry, 'user')))).filter(({ status }) => status === 'rejected'), [])
+        for (const { id, user } of entries) t.same(await node.ids(user as string), [id])
+      }
+    }
+  })
+}
