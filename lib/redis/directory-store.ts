@@ -23,6 +23,10 @@ export interface Moment {
 /** Milliseconds for which a kick is known to those who did not hear of it: a node may be cut off from Redis for long. */
 const KICK_MS = 86_400_000
 
+/** Why Redis does not do a claim. */
+const refusals = { late: 'the claim came too late', older: 'a login that came later is there' }
+type Refusal = keyof typeof refusals
+
 const scripts = {
   claim: new Script('directory-shared', 'directory-claim'),
   enter: new Script('directory-shared', 'directory-enter'),
@@ -62,12 +66,15 @@ export class DirectoryStore {
    */
   async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal & Moment> {
     const cameAt = this.#clock.monotonic()
+    const first = await this.#claim(entry, scope, cameAt)
     // What this node takes for the time of Redis may be wrong, or it does not know. By the answer it does.
-    return await this.#claim(entry, scope, cameAt) ?? await this.#claim(entry, scope, cameAt) ?? unavailable('the claim came too late')
+    const answer = typeof first === 'string' ? await this.#claim(entry, scope, cameAt) : first
+    if (typeof answer === 'string') throw new FST_HUB_BROKER_UNAVAILABLE(refusals[answer])
+    return answer
   }
 
-  /** @returns null when it came too late */
-  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number): Promise<Removal & Moment | null> {
+  /** @returns why it was not done, where that is so */
+  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number): Promise<Removal & Moment | Refusal> {
     const partition = this.partitionOf(entry)
     const askedAt = this.#clock.monotonic()
     const came = this.#span(entry, scope, cameAt)
@@ -77,9 +84,9 @@ export class DirectoryStore {
       entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', ...fieldsOf(entry, came)
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
     this.#redisClock(partition).heard(askedAt, this.#clock.monotonic(), now)
-    const refusal = String(text)
-    if (refusal === 'older') return unavailable('a login that came later is there')
-    return refusal === 'late' ? null : { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
+    const why = String(text)
+    if (why === 'late' || why === 'older') return why
+    return { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
   }
 
   /**
@@ -169,8 +176,6 @@ export class DirectoryStore {
     return fence
   }
 }
-
-function unavailable (why: string): never { throw new FST_HUB_BROKER_UNAVAILABLE(why) }
 
 /** Whether a login may be the only one of its user, or device. */
 export function mayBeAlone ({ user }: DirectoryEntry, scope: SessionScope): boolean { return scope !== 'none' && user !== null }

@@ -37,3 +37,29 @@ for (const aheadMs of [HOUR_MS, -HOUR_MS, 2 * SECOND_MS]) {
     }
   })
 }
+
+t.test('a clock of Redis that is set refuses nobody who came later: the node that does not know yet is told', async (t) => {
+  const url = await redisUrl(t)
+  const keys = new Keys(ownPrefix(), 1, false)
+  const nodes = [await DirectoryNode.start(t, url, keys, {}, systemClock), await DirectoryNode.start(t, url, keys, {}, systemClock)] as const
+  for (const [i, node] of nodes.entries()) await node.directory.claim(node.entry(`user ${i}`), 'user')
+  for (const node of nodes) setClock(node, keys, 0, 2 * SECOND_MS)
+  // By its answer to this the first node knows.
+  await nodes[0].directory.claim(nodes[0].entry('bob'), 'user')
+  const earlier = nodes[0].entry('ann')
+  await nodes[0].directory.claim(earlier, 'user')
+  t.same((await nodes[1].directory.claim(nodes[1].entry('ann'), 'user')).removed.map(({ id }) => id), [earlier.id])
+})
+
+t.test('nodes on a clock that a test moves: real time that passes meanwhile refuses nobody', async (t) => {
+  const url = await redisUrl(t)
+  const keys = new Keys(ownPrefix(), 1, false)
+  const nodes = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)] as const
+  for (const [i, node] of nodes.entries()) await node.directory.claim(node.entry(`user ${i}`), 'user')
+  const since = systemClock.monotonic()
+  await until(() => systemClock.monotonic() > since + 200, 'real time to pass')
+  await nodes[0].directory.claim(nodes[0].entry('bob'), 'user')
+  const earlier = nodes[0].entry('ann')
+  await nodes[0].directory.claim(earlier, 'user')
+  t.same((await nodes[1].directory.claim(nodes[1].entry('ann'), 'user')).removed.map(({ id }) => id), [earlier.id])
+})
