@@ -3,7 +3,7 @@ import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Clock, DirectoryEntry, Removal, RemovalCause, SessionScope } from '../core/ports.js'
 import type { Keys } from './keys.js'
 import type { Argument, RedisLink, Reply } from './link.js'
-import { RedisClock, type Span } from './redis-clock.js'
+import type { RedisClocks, Span } from './redis-clock.js'
 import { Script } from './script.js'
 
 /** Entries that one script renews, or removes. */
@@ -44,17 +44,16 @@ export class DirectoryStore {
   /** By partition, the highest fence that this node has seen: it is told to Redis, which may have lost it. */
   readonly #fences: number[]
   readonly #clock: Clock
-  /** One; of a Redis Cluster, where each master has its own, one for each partition. */
-  readonly #redisClocks: readonly RedisClock[]
+  readonly #redisClocks: RedisClocks
 
   /** @param ttl milliseconds after which what is not renewed is forgotten */
-  constructor (link: RedisLink, keys: Keys, clock: Clock, ttl: number) {
+  constructor (link: RedisLink, keys: Keys, clock: Clock, redisClocks: RedisClocks, ttl: number) {
     this.#link = link
     this.#keys = keys
     this.#clock = clock
     this.#ttl = ttl
     this.#fences = Array.from({ length: keys.partitions }, () => 0)
-    this.#redisClocks = Array.from({ length: keys.buses }, () => new RedisClock())
+    this.#redisClocks = redisClocks
   }
 
   partitionOf ({ id, user }: EntryKey): number { return this.#keys.partitionOf(user ?? id) }
@@ -83,7 +82,7 @@ export class DirectoryStore {
     const [text, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
       entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', ...fieldsOf(entry, came)
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
-    this.#redisClock(partition).heard(askedAt, this.#clock.monotonic(), now)
+    this.#redisClocks.of(partition).heard(askedAt, this.#clock.monotonic(), now)
     const why = String(text)
     if (why === 'late' || why === 'older') return why
     return { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
@@ -122,7 +121,7 @@ export class DirectoryStore {
     }
     const [fence, world, now, missing] = await this.#link.run(scripts.refresh, keys, args) as readonly [Buffer, Buffer, number, readonly number[]]
     this.#saw(partition, fence)
-    this.#redisClock(partition).heard(askedAt, this.#clock.monotonic(), now)
+    this.#redisClocks.of(partition).heard(askedAt, this.#clock.monotonic(), now)
     return { world: String(world), now, missing: new Set(missing.map((number) => number - 1)) }
   }
 
@@ -163,10 +162,8 @@ export class DirectoryStore {
 
   /** Where a moment lies by the time of Redis; null for an entry that takes nobody's place: there it does not matter, and while that is not known. */
   #span (entry: DirectoryEntry, scope: SessionScope, monotonic: number): Span | null {
-    return mayBeAlone(entry, scope) ? this.#redisClock(this.partitionOf(entry)).at(monotonic) : null
+    return mayBeAlone(entry, scope) ? this.#redisClocks.of(this.partitionOf(entry)).at(monotonic) : null
   }
-
-  #redisClock (partition: number): RedisClock { return this.#redisClocks[this.#keys.busAt(partition)] as RedisClock }
 
   #fence (partition: number): number { return this.#fences[partition] as number }
 

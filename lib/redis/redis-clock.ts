@@ -1,3 +1,5 @@
+import type { Keys } from './keys.js'
+
 /** Milliseconds by which both clocks are rounded. */
 const SLACK_MS = 5
 /** By how much they drift apart in a millisecond: one of them may be slewed. */
@@ -41,6 +43,22 @@ export class RedisClock {
     const drift = DRIFT * Math.abs(monotonic - heardAt)
     return { earliest: earliest - drift, latest: latest + drift }
   }
+}
+
+/** Those of all servers that a hub is on: one; of a Redis Cluster, where each master has its own, one for each partition. */
+export class RedisClocks {
+  readonly #keys: Keys
+  readonly #clocks: readonly RedisClock[]
+
+  constructor (keys: Keys) {
+    this.#keys = keys
+    this.#clocks = Array.from({ length: keys.buses }, () => new RedisClock())
+  }
+
+  /** That of the keys which are of no partition; null: nobody asks for it. */
+  get ofNone (): RedisClock | null { return this.#keys.buses === 1 ? this.of(0) : null }
+
+  of (partition: number): RedisClock { return this.#clocks[this.#keys.busAt(partition)] as RedisClock }
 }
 
 function widthOf ({ earliest, latest }: Span): number { return latest - earliest }

@@ -2,8 +2,12 @@ import { createHash } from 'node:crypto'
 import t from 'tap'
 import { systemClock } from '../../lib/core/clock.js'
 import { Keys } from '../../lib/redis/keys.js'
+import type { Hub } from '../../lib/index.js'
+import { connect } from '../../lib/testing/index.js'
 import { DirectoryNode } from '../helpers/directory-node.js'
-import { ownPrefix, redisUrl } from '../helpers/redis-server.js'
+import { redisApps } from '../helpers/redis-apps.js'
+import { ownPrefix, RedisServer, redisUrl } from '../helpers/redis-server.js'
+import { TcpProxy } from '../helpers/tcp-proxy.js'
 import { until } from '../helpers/until.js'
 
 const SECOND_MS = 1_000
@@ -62,4 +66,43 @@ t.test('nodes on a clock that a test moves: real time that passes meanwhile refu
   const earlier = nodes[0].entry('ann')
   await nodes[0].directory.claim(earlier, 'user')
   t.same((await nodes[1].directory.claim(nodes[1].entry('ann'), 'user')).removed.map(({ id }) => id), [earlier.id])
+})
+
+t.test('the first login of a node knows when it came, too: late, it takes nobody\'s place who came after it', async (t) => {
+  const server = await RedisServer.start(t)
+  const proxy = await TcpProxy.start(t, () => server.port)
+  const { hubs } = await redisApps(t, 2, (node) => ({ url: node === 0 ? `redis://127.0.0.1:${proxy.port}` : server.url }), { sessions: 'single-per-user' })
+  const [held, other] = hubs as [Hub, Hub]
+  proxy.hold('up')
+  const connecting = connect(held, { user: 'ann' })
+  const cameAt = systemClock.monotonic()
+  await until(() => systemClock.monotonic() > cameAt + 200, 'no doubt about who came later')
+  const ann = await connect(other, { user: 'ann' })
+  await until(() => other.size === 1, 'the later one')
+  proxy.release('up')
+  const earlier = await connecting
+  await until(() => earlier.ended !== null, 'one to be refused')
+  t.match(earlier.ended, { code: 1013 })
+  t.equal(ann.ended, null)
+})
+
+t.test('where Redis has lost the later login, the late claim of an earlier one counts', async (t) => {
+  const server = await RedisServer.start(t)
+  const keys = new Keys(ownPrefix(), 1, false)
+  const proxy = await TcpProxy.start(t, () => server.port)
+  const held = await DirectoryNode.start(t, `redis://127.0.0.1:${proxy.port}`, keys, {}, systemClock)
+  const other = await DirectoryNode.start(t, server.url, keys, { interval: 400 }, systemClock)
+  for (const node of [held, other]) await node.directory.claim(node.entry('bob'), 'user')
+  proxy.hold('up')
+  const earlier = held.entry('ann')
+  const claim = held.directory.claim(earlier, 'user')
+  const cameAt = systemClock.monotonic()
+  await until(() => systemClock.monotonic() > cameAt + 200, 'no doubt about who came later')
+  const later = other.entry('ann')
+  await other.directory.claim(later, 'user')
+  await other.link.call('FLUSHALL')
+  proxy.release('up')
+  t.same((await claim).removed, [])
+  await until(() => other.removed.includes(later.id), 'the node to find out')
+  t.same(await other.ids('ann'), [earlier.id])
 })
