@@ -3,7 +3,7 @@ import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Clock, DirectoryEntry, Removal, RemovalCause, SessionScope } from '../core/ports.js'
 import type { Keys } from './keys.js'
 import type { Argument, RedisLink, Reply } from './link.js'
-import { RedisClock, type Span } from './redis-clock.js'
+import type { RedisClocks, Span } from './redis-clock.js'
 import { Script } from './script.js'
 
 /** Entries that one script renews, or removes. */
@@ -23,6 +23,10 @@ export interface Moment {
 /** Milliseconds for which a kick is known to those who did not hear of it: a node may be cut off from Redis for long. */
 const KICK_MS = 86_400_000
 
+/** Why Redis does not do a claim. */
+const refusals = { late: 'the claim came too late', older: 'a login that came later is there' }
+type Refusal = keyof typeof refusals
+
 const scripts = {
   claim: new Script('directory-shared', 'directory-claim'),
   enter: new Script('directory-shared', 'directory-enter'),
@@ -40,17 +44,16 @@ export class DirectoryStore {
   /** By partition, the highest fence that this node has seen: it is told to Redis, which may have lost it. */
   readonly #fences: number[]
   readonly #clock: Clock
-  /** By bus: one for each server. */
-  readonly #redisClocks: readonly RedisClock[]
+  readonly #redisClocks: RedisClocks
 
   /** @param ttl milliseconds after which what is not renewed is forgotten */
-  constructor (link: RedisLink, keys: Keys, clock: Clock, ttl: number) {
+  constructor (link: RedisLink, keys: Keys, clock: Clock, redisClocks: RedisClocks, ttl: number) {
     this.#link = link
     this.#keys = keys
     this.#clock = clock
     this.#ttl = ttl
     this.#fences = Array.from({ length: keys.partitions }, () => 0)
-    this.#redisClocks = Array.from({ length: keys.buses }, () => new RedisClock())
+    this.#redisClocks = redisClocks
   }
 
   partitionOf ({ id, user }: EntryKey): number { return this.#keys.partitionOf(user ?? id) }
@@ -62,12 +65,15 @@ export class DirectoryStore {
    */
   async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal & Moment> {
     const cameAt = this.#clock.monotonic()
+    const first = await this.#claim(entry, scope, cameAt)
     // What this node takes for the time of Redis may be wrong, or it does not know. By the answer it does.
-    return await this.#claim(entry, scope, cameAt) ?? await this.#claim(entry, scope, cameAt) ?? unavailable('the claim came too late')
+    const answer = typeof first === 'string' ? await this.#claim(entry, scope, cameAt) : first
+    if (typeof answer === 'string') throw new FST_HUB_BROKER_UNAVAILABLE(refusals[answer])
+    return answer
   }
 
-  /** @returns null when it came too late */
-  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number): Promise<Removal & Moment | null> {
+  /** @returns why it was not done, where that is so */
+  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number): Promise<Removal & Moment | Refusal> {
     const partition = this.partitionOf(entry)
     const askedAt = this.#clock.monotonic()
     const came = this.#span(entry, scope, cameAt)
@@ -76,10 +82,10 @@ export class DirectoryStore {
     const [text, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
       entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', ...fieldsOf(entry, came)
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
-    this.#redisClock(partition).heard(askedAt, this.#clock.monotonic(), now)
-    const refusal = String(text)
-    if (refusal === 'older') return unavailable('a login that came later is there')
-    return refusal === 'late' ? null : { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
+    this.#redisClocks.of(partition).heard(askedAt, this.#clock.monotonic(), now)
+    const why = String(text)
+    if (why === 'late' || why === 'older') return why
+    return { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
   }
 
   /**
@@ -115,7 +121,7 @@ export class DirectoryStore {
     }
     const [fence, world, now, missing] = await this.#link.run(scripts.refresh, keys, args) as readonly [Buffer, Buffer, number, readonly number[]]
     this.#saw(partition, fence)
-    this.#redisClock(partition).heard(askedAt, this.#clock.monotonic(), now)
+    this.#redisClocks.of(partition).heard(askedAt, this.#clock.monotonic(), now)
     return { world: String(world), now, missing: new Set(missing.map((number) => number - 1)) }
   }
 
@@ -156,10 +162,8 @@ export class DirectoryStore {
 
   /** Where a moment lies by the time of Redis; null for an entry that takes nobody's place: there it does not matter, and while that is not known. */
   #span (entry: DirectoryEntry, scope: SessionScope, monotonic: number): Span | null {
-    return mayBeAlone(entry, scope) ? this.#redisClock(this.partitionOf(entry)).at(monotonic) : null
+    return mayBeAlone(entry, scope) ? this.#redisClocks.of(this.partitionOf(entry)).at(monotonic) : null
   }
-
-  #redisClock (partition: number): RedisClock { return this.#redisClocks[this.#keys.busAt(partition)] as RedisClock }
 
   #fence (partition: number): number { return this.#fences[partition] as number }
 
@@ -169,8 +173,6 @@ export class DirectoryStore {
     return fence
   }
 }
-
-function unavailable (why: string): never { throw new FST_HUB_BROKER_UNAVAILABLE(why) }
 
 /** Whether a login may be the only one of its user, or device. */
 export function mayBeAlone ({ user }: DirectoryEntry, scope: SessionScope): boolean { return scope !== 'none' && user !== null }

@@ -5,6 +5,7 @@ import { BATCH, DirectoryStore, type EntryKey } from './directory-store.js'
 import { Gathered } from './gathered.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
+import type { RedisClocks } from './redis-clock.js'
 
 /** The directory of all nodes. What is here of another node is what that node renews. */
 export class RedisDirectory implements Directory {
@@ -16,9 +17,10 @@ export class RedisDirectory implements Directory {
   /** Claims whose answer has not come. */
   readonly #claims = new Set<Promise<unknown>>()
 
-  constructor (link: RedisLink, keys: Keys, clock: Clock, listener: DirectoryListener, options: KeeperOptions) {
+  /** @param redisClocks others who ask Redis may tell them more of its time */
+  constructor (link: RedisLink, keys: Keys, clock: Clock, redisClocks: RedisClocks, listener: DirectoryListener, options: KeeperOptions) {
     this.#clock = clock
-    this.#store = new DirectoryStore(link, keys, clock, options.ttl)
+    this.#store = new DirectoryStore(link, keys, clock, redisClocks, options.ttl)
     this.#removals = new Gathered((fn) => { clock.defer(fn) }, BATCH, async (_partition, entries) => await this.#store.remove(entries))
     this.#keeper = new DirectoryKeeper(this.#store, link, keys.partitions, clock, listener, options)
   }

@@ -11,6 +11,8 @@ export interface NodesListener {
    * entered itself again.
    */
   onReaped (): void
+  /** What time it is for Redis: between two monotonic times of this node, in milliseconds. */
+  onTime (askedAt: number, heardAt: number, time: number): void
   /** What nobody waits for has failed: another number of partitions, after Redis has lost its data. */
   onError (error: unknown): void
 }
@@ -137,7 +139,9 @@ export class RedisNodes implements LinkListener {
 
   /** @returns whether it was there */
   async #enter (): Promise<boolean> {
+    const askedAt = this.#clock.monotonic()
     const [now, score] = await this.#link.run(scripts.renew, [this.#keys.nodes], [this.#nodeId]) as readonly [number, Buffer | null]
+    this.#listener.onTime(askedAt, this.#clock.monotonic(), now)
     const before = score === null ? -1 : Number(String(score))
     this.#now = now
     const isInTime = before > 0 && now - before < this.#dead

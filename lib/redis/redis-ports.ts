@@ -13,6 +13,7 @@ import { RedisLink } from './link.js'
 import { RedisNodes } from './nodes.js'
 import { RedisOfflineStore } from './offline-store.js'
 import { RedisPresence } from './presence.js'
+import { RedisClocks } from './redis-clock.js'
 import { checkRequirements } from './requirements.js'
 import { StreamReader } from './stream-reader.js'
 
@@ -97,14 +98,17 @@ export class RedisPorts implements Backend {
       onRefused: (why) => { this.#onRefused(why) }
     })
     this.#bus = new Bus(link, this.#reader, keys, nodeId, clock, (error) => { log.error({ err: error }, 'an entry of the bus could not be handled, and was parked') })
+    const redisClocks = new RedisClocks(keys)
     this.#nodes = new RedisNodes(link, keys, nodeId, clock, {
       // The reader finds its groups gone, and recovers rooms and presence.
       onReaped: () => { log.error({ nodeId }, 'this node was taken for dead, or Redis has lost its data: it has entered itself again') },
+      // Each node asks every few seconds, and before its first login: what the directory has heard may be old, or nothing.
+      onTime: (askedAt, heardAt, now) => { redisClocks.ofNone?.heard(askedAt, heardAt, now) },
       onError
     }, { streamTtl })
     this.ports = {
       broker: (listener) => (this.#broker = new RedisBroker({ link, bus: this.#bus, keys, nodeId, clock, policyOf, timeout, busLength, onError }, listener)),
-      directory: (listener) => new RedisDirectory(link, keys, clock, listener, { ttl: ENTRY_TTL_MS, interval: RENEWAL_MS, lease: LEASE_MS }),
+      directory: (listener) => new RedisDirectory(link, keys, clock, redisClocks, listener, { ttl: ENTRY_TTL_MS, interval: RENEWAL_MS, lease: LEASE_MS }),
       inboxes: (id, listener) => (this.#inboxes = new RedisInboxes({ link, keys, reader: this.#reader, clock, nodes: this.#nodes }, id, listener)),
       presence: (listener) => new RedisPresence({ nodeId, link, bus: this.#bus, keys, clock, interval: presenceInterval, ttl: ENTRY_TTL_MS, renewal: RENEWAL_MS, busLength }, listener),
       offlineStore: (listener) => new RedisOfflineStore(link, keys, { maxMessages: maxOffline }, listener)

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../lib/core/clock.js'
 import type { RedisTarget } from '../../lib/redis/connections.js'
 import { RedisDirectory } from '../../lib/redis/directory.js'
+import { RedisClocks } from '../../lib/redis/redis-clock.js'
 import { RedisOfflineStore } from '../../lib/redis/offline-store.js'
 import { RedisPresence } from '../../lib/redis/presence.js'
 import { RedisInboxWorld } from '../helpers/redis-inboxes.js'
@@ -35,7 +36,7 @@ export function redisWorlds (target: Partial<RedisTarget>): RedisWorlds {
       return {
         node: async (listener) => {
           const { link, keys } = await node()
-          return new RedisDirectory(link, keys, systemClock, listener, { ttl: 90_000, interval: 30_000, lease: 10_000 })
+          return new RedisDirectory(link, keys, systemClock, new RedisClocks(keys), listener, { ttl: 90_000, interval: 30_000, lease: 10_000 })
         },
         close
       }

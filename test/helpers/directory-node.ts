@@ -7,6 +7,7 @@ import { RedisDirectory } from '../../lib/redis/directory.js'
 import type { KeeperOptions } from '../../lib/redis/directory-keeper.js'
 import type { Keys } from '../../lib/redis/keys.js'
 import { RedisLink } from '../../lib/redis/link.js'
+import { RedisClocks } from '../../lib/redis/redis-clock.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
 
 /** Milliseconds between two steps of a node's clock. */
@@ -33,7 +34,7 @@ export class DirectoryNode implements DirectoryListener {
 
   private constructor (link: RedisLink, keys: Keys, options: NodeOptions, clock: Clock | undefined) {
     this.link = link
-    this.directory = new RedisDirectory(link, keys, clock ?? this.clock, this, { ttl: 90_000, interval: 30_000, lease: 10_000, ...options })
+    this.directory = new RedisDirectory(link, keys, clock ?? this.clock, new RedisClocks(keys), this, { ttl: 90_000, interval: 30_000, lease: 10_000, ...options })
   }
 
   /** @param clock in place of its own */

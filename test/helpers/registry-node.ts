@@ -91,6 +91,8 @@ export class RegistryNode implements NodesListener {
   /** Ids that are in the registry, dead or alive. */
   async entered (): Promise<string[]> { return (await this.link.call('ZRANGE', this.keys.nodes, 0, -1) as Buffer[]).map(String).sort() }
 
+  onTime (): void {}
+
   onReaped (): void { this.reaped++ }
 
   onError (error: unknown): void { this.errors.push(error) }
