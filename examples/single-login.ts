@@ -108,6 +108,8 @@ function end () {
   socket?.close()
 }
 function connect () {
+  // Of two logins at once, as by a double click, the older one is told 4502: that is not the end of this tab.
+  end()
   socket = new WebSocket(new URL('ws?token=' + session.token, location.href.replace('http', 'ws')))
   socket.onmessage = ({ data }) => {
     const { op, user, expiresAt } = JSON.parse(data)

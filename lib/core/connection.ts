@@ -88,7 +88,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   get expiresAt (): number | null { return this.#deadlines.expiresAt }
-
   get rooms (): ReadonlySet<string> { return this.roomSet ?? NO_ROOMS }
   get queued (): { messages: number, bytes: number } { return { messages: this.#outbound.queuedMessages, bytes: this.#outbound.queuedBytes } }
   /** Bytes of hub.v1's own messages that wait for the socket. */
@@ -109,9 +108,11 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     if (!this.live) return 'closed'
     checkOverflow(options?.overflow)
     const key = queueKey(EVERYONE, checkKey(options?.key))
-    const result = this.#push(this.codec.direct(toPayload(data)), options?.overflow, key, false)
-    if (result === SENT) return 'sent'
-    return result >= 0 ? 'queued' : 'rejected'
+    const frame = this.codec.direct(toPayload(data))
+    // A toJSON of the application may have ended it.
+    if (!this.live) return 'closed'
+    const result = this.#push(frame, options?.overflow, key, false)
+    return result === SENT ? 'sent' : result >= 0 ? 'queued' : 'rejected'
   }
 
   join (room: string): Promise<StreamPosition> {
@@ -304,7 +305,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   get outboundShared (): OutboundShared { return this.#host.outbound }
 
   onBlocked (blocked: boolean): void { this.#deadlines.writing(blocked) }
-
   onOverflow (policy: Overflow, dropped: number): void { this.#host.onOverflow(this, policy, dropped) }
 
   /** A slow reader: a Close frame could not overtake what blocks the socket. */

@@ -42,11 +42,13 @@ export class WebSocketTransport extends SocketTransport {
 
   close (code: number, reason: string): void {
     this.#ws.close(code, reason)
+    // The peer's answer would not be heard, and that is no reason to keep it.
+    if (this.#ignored) this.socket.end()
     // The deadline is the connection's: that of ws is one for all hubs of the app, and can not be off.
-    clearTimeout((this.#ws as unknown as { _closeTimer: NodeJS.Timeout | null })._closeTimer ?? undefined)
+    else clearTimeout((this.#ws as unknown as { _closeTimer: NodeJS.Timeout | null })._closeTimer ?? undefined)
   }
 
-  /** ws has no way to read without parsing. The deadline of the connection ends it. */
+  /** ws has no way to read without parsing. Its own deadline ends the socket once it is closed. */
   ignore (): void {
     this.#ignored = true
     this.#ws.pause()

@@ -58,3 +58,13 @@ t.test('a tab renews its token by messages on the same socket', async (t) => {
   await status(one.page, 'Logged in as ada')
   t.equal(one.sockets.length, 1)
 })
+
+t.test('a double click is one login', async (t) => {
+  const { tab } = await setUp(t, 3_000)
+  const { page } = await tab()
+  await page.getByLabel('User').fill('ada')
+  await page.getByRole('button', { name: 'Log in here' }).dblclick()
+  // More than the life of a token.
+  await page.waitForTimeout(4_000)
+  t.equal(await page.getByRole('status').textContent(), 'Logged in as ada')
+})

@@ -300,3 +300,23 @@ t.test('a full hub lets people wait, refuses those beyond the line, and says so'
   t.equal(drained[1].statusCode, 503, 'who waits while it ends is told, and does not wait for nothing')
   t.match(await example.ended, { code: 0 })
 })
+
+t.test('who waits behind people that are slow to go gets in all the same', async (t) => {
+  // They have to go as soon as they are in.
+  const example = new Example(t, 'admission-waiting-room.js', { PORT: '0', STAY: '0.001' })
+  const address = await example.address()
+  const come = (): WebSocket => {
+    const socket = new WebSocket(`${address.replace('http', 'ws')}/ws`)
+    t.teardown(() => { socket.terminate() })
+    return socket
+  }
+  const slow = [come(), come()]
+  for (const socket of slow) socket.on('open', () => { socket.pause() })
+  await Promise.all(slow.map(async (socket) => await once(socket, 'open')))
+  const waiting = [come(), come(), come()]
+  const inside = Promise.all(waiting.map(async (socket) => await once(socket, 'open')))
+  // Long after their time is up: whoever had only that to wait for is refused by now.
+  for (let looks = 0; looks < 100; looks++) await fetch(`${address}/health`)
+  for (const socket of slow) socket.resume()
+  t.equal((await inside).length, 3)
+})

@@ -1,7 +1,9 @@
 import t, { type Test } from 'tap'
 import type { Socket } from 'node:net'
+import type { HubOptions } from '../../lib/index.js'
 import { TestApp } from '../helpers/app.js'
 import { lives } from '../helpers/lives.js'
+import type { Handshake } from '../helpers/raw-client.js'
 import { encodeClientFrame, OPCODE, textFrame } from '../helpers/raw-frames.js'
 import { until } from '../helpers/until.js'
 
@@ -112,22 +114,29 @@ t.test('24: without a rate, a peer that does not read its pongs meets the deadli
   await app.assertBaseline()
 })
 
-t.test('a flood that goes on after its Close is not read, and its answer not waited for', async (t) => {
-  const { ends, handlers } = lives()
-  // Deadlines that would end it are off: it ends by itself.
-  const app = await TestApp.start(t, { ...handlers, limits: SLOW, deadlines: { close: 0 }, heartbeat: { interval: 0, timeout: 0 } })
-  const client = await app.connect()
-  client.polite = false
-  const flood = Buffer.concat(names(1_000).map(textFrame))
-  client.write(flood)
-  for (let i = 0; i < 20 && client.socket.writable; i++) client.write(flood)
-  t.match(await client.ended(), { code: 1008, tcp: 'fin' })
-  client.destroy()
-  await until(() => ends.length === 1, 'onDisconnect')
-  t.match(ends, [{ code: 1008, initiator: 'server' }])
-  t.equal(app.hub.stats().messages.limited, 10, 'what came behind was not even counted')
-  await app.assertBaseline()
-})
+const wires: Array<[how: string, options: HubOptions, handshake: Handshake]> = [
+  ['plain', {}, {}],
+  ['compressed', { compression: { level: 1 }, websocket: { options: { closeTimeout: 300 } as object } }, { headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' } }]
+]
+
+for (const [how, options, handshake] of wires) {
+  t.test(`a flood that goes on after its Close is not read, and its answer not waited for: ${how}`, async (t) => {
+    const { ends, handlers } = lives()
+    // Deadlines that would end it are off: it ends by itself.
+    const app = await TestApp.start(t, { ...handlers, ...options, limits: SLOW, deadlines: { close: 0 }, heartbeat: { interval: 0, timeout: 0 } })
+    const client = await app.connect(handshake)
+    client.polite = false
+    const flood = Buffer.concat(names(1_000).map(textFrame))
+    client.write(flood)
+    for (let i = 0; i < 20 && client.socket.writable; i++) client.write(flood)
+    t.match(await client.ended(), { code: 1008, tcp: 'fin' })
+    client.destroy()
+    await until(() => ends.length === 1, 'onDisconnect')
+    t.match(ends, [{ code: 1008, initiator: 'server' }])
+    t.equal(app.hub.stats().messages.limited, 10, 'what came behind was not even counted')
+    await app.assertBaseline()
+  })
+}
 
 t.test('a peer that is ahead of its rate of bytes is slowed down by TCP: all arrives, in order, and nobody is closed', async (t) => {
   for (const extensions of [undefined, 'permessage-deflate']) {

@@ -86,6 +86,19 @@ t.test('send says what became of a message', async (t) => {
   t.equal(connection.send(undefined), 'closed')
 })
 
+t.test('data whose toJSON ends the connection was not sent, and is counted nowhere', async (t) => {
+  const ends: Array<[how: string, (connection: Connection) => void]> = [
+    ['close', (connection) => { connection.close() }],
+    ['terminate', (connection) => { connection.terminate() }]
+  ]
+  for (const [how, end] of ends) {
+    const { fake, connection } = await connected()
+    t.equal(connection.send({ toJSON: () => { end(connection); return {} } }), 'closed', how)
+    await fake.turn()
+    t.match(fake.hub.stats().messages, { sent: 0, queued: 0, dropped: 0, rejected: 0 })
+  }
+})
+
 t.test("a full queue is told by the 'overflow' event, in a turn of its own", async (t) => {
   const { fake, transport, connection } = await connected({ queue: { maxMessages: 2, maxBytes: 100 } })
   const events: unknown[] = []
