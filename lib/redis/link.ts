@@ -356,8 +356,10 @@ function unavailable (why: Error, cause: unknown = why): Error {
 }
 
 /** What is behind the failure of all addresses of a host, or of all nodes of a cluster; without the command, whose arguments are secrets. */
-function causeOf (error: Error & { lastNodeError?: Error, errors?: Error[], command?: unknown }): Error {
-  const cause = error.lastNodeError ?? error.errors?.at(-1) ?? error
-  delete (cause as { command?: unknown }).command
+function causeOf (error: Error & { lastNodeError?: Error, errors?: Error[] }): Error {
+  const cause: Error & { command?: unknown, cert?: unknown } = error.lastNodeError ?? error.errors?.at(-1) ?? error
+  delete cause.command
+  // A log would have all of its bytes, one number for each.
+  delete cause.cert
   return cause
 }

@@ -5,6 +5,7 @@ import type { HubStats } from '../core/types.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { RedisBroker } from './broker.js'
 import { Bus } from './bus.js'
+import { Condition, seconds } from './condition.js'
 import { connectionsTo, type RedisTarget } from './connections.js'
 import { RedisDirectory } from './directory.js'
 import { RedisInboxes } from './inboxes.js'
@@ -13,7 +14,7 @@ import { RedisLink } from './link.js'
 import { RedisNodes } from './nodes.js'
 import { RedisOfflineStore } from './offline-store.js'
 import { RedisPresence } from './presence.js'
-import { checkRequirements } from './requirements.js'
+import { checkRequirements, type Setting } from './requirements.js'
 import { StreamReader } from './stream-reader.js'
 
 /** Milliseconds after which Redis forgets what its node does not renew, and within which it does: two renewals may fail. */
@@ -27,11 +28,6 @@ const SILENCE_MS = 10_000
 const LOOK_MS = 5_000
 /** Milliseconds for all that a node takes out of Redis when it closes. */
 const PARTING_MS = 1_500
-
-/** What Redis says when it is there, and can not do what it is asked for; other refusals are answers to questions of ours. */
-const REFUSAL = /^(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|BUSY|LOADING|CLUSTERDOWN|NOPERM|NOAUTH|WRONGTYPE|TOOBIG) /
-/** Milliseconds for which that is told in `hub.health()`, and between two lines in the log about it: it may be said thousands of times. */
-const REFUSED_MS = 10_000
 
 /** Warnings are of settings of Redis. */
 export type RedisLogger = HubLogger & { warn: (details: object, message: string) => void }
@@ -64,18 +60,17 @@ export class RedisPorts implements Backend {
   readonly #nodes: RedisNodes
   readonly #clock: Clock
   readonly #log: RedisLogger
+  readonly #condition: Condition
   #broker: RedisBroker | null = null
   #inboxes: RedisInboxes | null = null
   #started: Promise<void> | null = null
-  /** When Redis went, in monotonic milliseconds; null while it is there. */
-  #awaySince: number | null = null
-  /** The latest refusal, and when that was and when one was logged, in monotonic milliseconds. */
-  #refusal: { readonly why: Error, readonly at: number, readonly loggedAt: number } | null = null
   #trimmed = 0
   /** Why this node could not be entered. */
   #fault: Error | null = null
   /** Whether somebody has been told what is wrong with the settings of Redis. */
   #isChecked = false
+  /** Whether it is being found out what Redis refuses: who asks is told. */
+  #isChecking = false
   #looks: Timer | null = null
   /** Whether the log has been told that nothing is heard. */
   #isSilent = false
@@ -87,6 +82,7 @@ export class RedisPorts implements Backend {
     this.#keys = keys
     this.#clock = clock
     this.#log = log
+    this.#condition = new Condition(link, clock, log)
     const onError = (error: unknown): void => { log.error({ err: error }, 'a part of Redis failed') }
     this.#reader = new StreamReader(link, nodeId, clock, {
       onTrimmed: (key, count) => {
@@ -109,7 +105,11 @@ export class RedisPorts implements Backend {
       presence: (listener) => new RedisPresence({ nodeId, link, bus: this.#bus, keys, clock, interval: presenceInterval, ttl: ENTRY_TTL_MS, renewal: RENEWAL_MS, busLength }, listener),
       offlineStore: (listener) => new RedisOfflineStore(link, keys, { maxMessages: maxOffline }, listener)
     }
-    link.listen({ onReady: () => { this.#onReady() }, onAway: (why) => { this.#onAway(why) }, onRefused: (why) => { this.#onRefused(why) } })
+    link.listen({
+      onReady: () => { this.#onReady() },
+      onAway: (why) => { if (!this.#isClosed) this.#condition.lost(why) },
+      onRefused: (why) => { this.#onRefused(why) }
+    })
   }
 
   /** Nothing is connected yet. @throws FST_HUB_INVALID_OPTIONS without ioredis (as a rejection) */
@@ -130,17 +130,17 @@ export class RedisPorts implements Backend {
       await this.#link.connect()
       await this.#start()
     } catch (error) {
-      if (!this.#link.isReady) this.#awaySince ??= this.#clock.monotonic()
+      if (!this.#link.isReady) this.#condition.missed()
       if (isPatient) return this.#log.error({ err: error }, 'Redis is not there yet: nodes do not hear of each other')
       throw error
     }
   }
 
   troubles (): string[] {
-    const now = this.#clock.monotonic()
-    if (!this.#link.isReady) return [`Redis is away for ${seconds(now - (this.#awaySince ?? now))}: ${this.#link.why.message}`]
+    const { absence, refusal } = this.#condition
+    if (absence !== null) return [absence]
     if (this.#fault !== null) return [`this node is no part of the cluster: ${this.#fault.message}`]
-    if (this.#refusal !== null && now - this.#refusal.at < REFUSED_MS) return [`Redis refuses what it is asked for: ${this.#refusal.why.message}`]
+    if (refusal !== null) return [refusal]
     const silence = this.#silence()
     return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}${this.#link.otherWhy === null ? '' : `: ${this.#link.otherWhy.message}`}`] : []
   }
@@ -154,6 +154,7 @@ export class RedisPorts implements Backend {
   async close (closePorts: () => Promise<void>): Promise<void> {
     this.#isClosed = true
     this.#looks?.cancel()
+    this.#condition.close()
     // Without a link, nothing of it waits for Redis any longer.
     let cut: Promise<unknown> | undefined
     const deadline = setTimeout(() => { cut = Promise.all([this.#link.close(), this.#reader.close()]) }, PARTING_MS)
@@ -185,8 +186,7 @@ export class RedisPorts implements Backend {
   #silence (): number { return this.#clock.monotonic() - Math.min(this.#reader.heardAt, this.#inboxes?.unansweredSince ?? Infinity) }
 
   #look (): void {
-    // That it is away has been told.
-    if (!this.#link.isReady) return
+    if (!this.#link.isReady) return this.#condition.look()
     if (this.#fault !== null) this.#tryStart()
     const isSilent = this.#silence() > SILENCE_MS
     if (isSilent === this.#isSilent) return
@@ -203,7 +203,7 @@ export class RedisPorts implements Backend {
 
   /** Its inbox is there before others can see it. */
   async #enter (): Promise<void> {
-    const settings = await checkRequirements(this.#link, this.#keys)
+    const settings = await this.#check()
     if (!this.#isChecked) for (const setting of settings) this.#log.warn(setting, 'Redis is not set up for what the hub keeps there: see docs/operations.md')
     this.#isChecked = true
     if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
@@ -211,26 +211,19 @@ export class RedisPorts implements Backend {
     await this.#nodes.start()
   }
 
+  async #check (): Promise<Setting[]> {
+    this.#isChecking = true
+    try {
+      return await checkRequirements(this.#link, this.#keys)
+    } finally {
+      this.#isChecking = false
+    }
+  }
+
   #onReady (): void {
-    if (this.#awaySince !== null) this.#log.info({ ms: this.#clock.monotonic() - this.#awaySince }, 'Redis is back')
-    this.#awaySince = null
+    this.#condition.found()
     if (!this.#isClosed) this.#tryStart()
   }
 
-  #onAway (why: Error): void {
-    if (this.#isClosed) return
-    this.#awaySince = this.#clock.monotonic()
-    this.#log.error({ err: why }, 'Redis is away: nodes do not hear of each other')
-  }
-
-  #onRefused (why: Error): void {
-    if (!REFUSAL.test(why.message)) return
-    const now = this.#clock.monotonic()
-    const before = this.#refusal?.loggedAt ?? -Infinity
-    const isLogged = now - before >= REFUSED_MS
-    this.#refusal = { why, at: now, loggedAt: isLogged ? now : before }
-    if (isLogged) this.#log.error({ err: why }, 'Redis refuses what it is asked for')
-  }
+  #onRefused (why: Error): void { if (!this.#isChecking) this.#condition.refused(why) }
 }
-
-function seconds (ms: number): string { return `${Math.round(ms / 1000)} s` }
