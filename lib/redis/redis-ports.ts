@@ -14,7 +14,7 @@ import { RedisLink } from './link.js'
 import { RedisNodes } from './nodes.js'
 import { RedisOfflineStore } from './offline-store.js'
 import { RedisPresence } from './presence.js'
-import { checkRequirements, type Setting } from './requirements.js'
+import { checkRequirements } from './requirements.js'
 import { StreamReader } from './stream-reader.js'
 
 /** Milliseconds after which Redis forgets what its node does not renew, and within which it does: two renewals may fail. */
@@ -105,10 +105,13 @@ export class RedisPorts implements Backend {
       presence: (listener) => new RedisPresence({ nodeId, link, bus: this.#bus, keys, clock, interval: presenceInterval, ttl: ENTRY_TTL_MS, renewal: RENEWAL_MS, busLength }, listener),
       offlineStore: (listener) => new RedisOfflineStore(link, keys, { maxMessages: maxOffline }, listener)
     }
+    link.bar(new Error('it is not known yet whether this node may take part'))
     link.listen({
-      onReady: () => { this.#onReady() },
+      onFound: () => { this.#onFound() },
+      onReady: () => {},
       onAway: (why) => { if (!this.#isClosed) this.#condition.lost(why) },
-      onRefused: (why) => { this.#onRefused(why) }
+      onRefused: (why) => { this.#onRefused(why) },
+      onUnanswered: (why) => { this.#condition.unanswered(why) }
     })
   }
 
@@ -130,17 +133,18 @@ export class RedisPorts implements Backend {
       await this.#link.connect()
       await this.#start()
     } catch (error) {
-      if (!this.#link.isReady) this.#condition.missed()
-      if (isPatient) return this.#log.error({ err: error }, 'Redis is not there yet: nodes do not hear of each other')
-      throw error
+      if (!this.#link.isFound) this.#condition.missed()
+      if (!isPatient) throw error
+      // Else it is there, and what is wrong has been told.
+      if (!this.#link.isFound) this.#log.error({ err: error }, 'Redis is not there yet: nodes do not hear of each other')
     }
   }
 
   troubles (): string[] {
-    const { absence, refusal } = this.#condition
+    const { absence, complaint } = this.#condition
     if (absence !== null) return [absence]
     if (this.#fault !== null) return [`this node is no part of the cluster: ${this.#fault.message}`]
-    if (refusal !== null) return [refusal]
+    if (complaint !== null) return [complaint]
     const silence = this.#silence()
     return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}${this.#link.otherWhy === null ? '' : `: ${this.#link.otherWhy.message}`}`] : []
   }
@@ -186,7 +190,7 @@ export class RedisPorts implements Backend {
   #silence (): number { return this.#clock.monotonic() - Math.min(this.#reader.heardAt, this.#inboxes?.unansweredSince ?? Infinity) }
 
   #look (): void {
-    if (!this.#link.isReady) return this.#condition.look()
+    if (!this.#link.isFound) return this.#condition.look()
     if (this.#fault !== null) this.#tryStart()
     const isSilent = this.#silence() > SILENCE_MS
     if (isSilent === this.#isSilent) return
@@ -203,24 +207,30 @@ export class RedisPorts implements Backend {
 
   /** Its inbox is there before others can see it. */
   async #enter (): Promise<void> {
-    const settings = await this.#check()
-    if (!this.#isChecked) for (const setting of settings) this.#log.warn(setting, 'Redis is not set up for what the hub keeps there: see docs/operations.md')
-    this.#isChecked = true
-    if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
+    await this.#askAdmission()
     await this.#inboxes?.start()
     await this.#nodes.start()
   }
 
-  async #check (): Promise<Setting[]> {
+  /** Until it may, nothing of this node goes to Redis: with another number of partitions it would have rooms of its own, told of on the bus of all. */
+  async #askAdmission (): Promise<void> {
     this.#isChecking = true
     try {
-      return await checkRequirements(this.#link, this.#keys)
+      const settings = await checkRequirements(this.#link, this.#keys)
+      if (!this.#isChecked) for (const setting of settings) this.#log.warn(setting, 'Redis is not set up for what the hub keeps there: see docs/operations.md')
+      this.#isChecked = true
+      if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
+      await this.#nodes.agree()
+      this.#link.admit()
+    } catch (error) {
+      this.#link.bar(error instanceof FST_HUB_BROKER_UNAVAILABLE && error.cause instanceof Error ? error.cause : error as Error)
+      throw error
     } finally {
       this.#isChecking = false
     }
   }
 
-  #onReady (): void {
+  #onFound (): void {
     this.#condition.found()
     if (!this.#isClosed) this.#tryStart()
   }

@@ -7,7 +7,7 @@ interface Line { readonly msg: string, readonly ms?: unknown, readonly err?: Err
 class World {
   readonly clock = new TestClock()
   readonly lines: Line[] = []
-  readonly link = { isReady: false, why: new Error('it was not asked yet') }
+  readonly link = { isFound: false, why: new Error('it was not asked yet') }
   readonly condition: Condition
 
   constructor () {
@@ -18,13 +18,13 @@ class World {
   get told (): string[] { return this.lines.map(({ msg, err }) => err === undefined ? msg : `${msg}: ${err.message}`) }
 
   found (): void {
-    this.link.isReady = true
+    this.link.isFound = true
     this.condition.found()
   }
 
   lost (why: string): void {
     const error = new Error(why)
-    Object.assign(this.link, { isReady: false, why: error })
+    Object.assign(this.link, { isFound: false, why: error })
     this.condition.lost(error)
   }
 
@@ -98,14 +98,18 @@ t.test('what is not there at the start is told by whoever waits for it, and back
   t.same(world.told, ['Redis is back'])
 })
 
-t.test('a refusal is told for ten seconds, and logged once in as many', async (t) => {
-  const { clock, condition, ...world } = new World()
+t.test('what Redis refuses, and what it does not answer, is told for ten seconds, and logged once in as many', async (t) => {
+  const world = new World()
+  const { clock, condition } = world
   condition.refused(new Error('ERR no such key'))
-  t.equal(condition.refusal, null, 'an answer')
+  t.equal(condition.complaint, null, 'an answer')
   for (let i = 0; i < 20; i++) condition.refused(new Error('OOM command not allowed'))
-  t.equal(condition.refusal, 'Redis refuses what it is asked for: OOM command not allowed')
+  t.equal(condition.complaint, 'Redis refuses what it is asked for: OOM command not allowed')
   await clock.advance(10_000)
-  t.equal(condition.refusal, null)
+  t.equal(condition.complaint, null)
   condition.refused(new Error('OOM command not allowed'))
-  t.equal(world.lines.length, 2)
+  await clock.advance(10_000)
+  condition.unanswered(new Error('no answer within 5000 ms'))
+  t.equal(condition.complaint, 'Redis does not answer: no answer within 5000 ms')
+  t.equal(world.lines.length, 3)
 })
