@@ -144,9 +144,10 @@ export class RedisPorts implements Backend {
     const { absence, complaint } = this.#condition
     if (absence !== null) return [absence]
     if (this.#fault !== null) return [`this node is no part of the cluster: ${this.#fault.message}`]
-    if (complaint !== null) return [complaint]
+    const troubles = complaint === null ? [] : [complaint]
     const silence = this.#silence()
-    return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}${this.#link.otherWhy === null ? '' : `: ${this.#link.otherWhy.message}`}`] : []
+    if (silence > SILENCE_MS) troubles.push(`the bus is silent: this node has read nothing for ${seconds(silence)}${this.#link.otherWhy === null ? '' : `: ${this.#link.otherWhy.message}`}`)
+    return troubles
   }
 
   counters (): HubStats['bus'] { return { waiting: this.#broker?.waiting ?? 0, trimmed: this.#trimmed, parked: this.#bus.counters.parked } }
