@@ -22,6 +22,8 @@ const MAX_TRIES = 3
 const MAX_ARGUMENT_BYTES = 512 * 1024 * 1024
 /** Somebody else has put something else there. */
 const WRONG_TYPE = /^WRONGTYPE /
+/** What ioredis says of a command for a server to which there is no connection. */
+const CLOSED = /^Connection is closed/
 /** Keys that are named in an error. */
 const MAX_NAMED = 5
 
@@ -89,6 +91,8 @@ export class RedisLink {
   /** Why this node may not take part; null: it may. */
   #bar: Error | null = null
   #otherWhy: Error | null = null
+  /** Why a server of a cluster could not be reached, the last time: a call that needs it is only told that there is no connection. */
+  #serverWhy: Error | null = null
 
   /** @param timeout milliseconds after which a call that was not answered is rejected */
   constructor (connections: Connections, clock: Clock, timeout: number) {
@@ -102,7 +106,10 @@ export class RedisLink {
     this.#connection.on('close', () => { this.#closed() })
     this.#connection.on('error', (error: Error) => { this.#failed(error) })
     // All that tells of the servers of a cluster that were found, and can not be reached there.
-    this.#connection.on('node error', (error: Error) => { if (!this.#isReady && !this.#isClosed) this.#why = causeOf(error) })
+    this.#connection.on('node error', (error: Error) => {
+      this.#serverWhy = causeOf(error)
+      if (!this.#isReady && !this.#isClosed) this.#why = this.#serverWhy
+    })
     this.#looks = clock.every(LOOK_MS, () => { this.#look() })
   }
 
@@ -331,7 +338,7 @@ export class RedisLink {
     if (WRONG_TYPE.test(error.message)) error.message += ` (${namesOf(call)})`
     if (isAnswer) for (const listener of this.#listeners) listener.onRefused?.(causeOf(error))
     // The only one that there is says by itself that it has gone.
-    else if (this.isCluster) this.#unanswered(causeOf(error))
+    else if (this.isCluster) this.#unanswered(CLOSED.test(error.message) ? this.#serverWhy ?? error : causeOf(error))
     if (this.#owed.delete(call)) call.reject(isAnswer ? unavailable(causeOf(error)) : unavailable(this.#why, error))
     // The connection is about to end (see connections.ts): nothing more is asked over it.
     if (NOT_THE_MASTER.test(error.message)) {
