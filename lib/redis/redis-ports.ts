@@ -179,6 +179,7 @@ export class RedisPorts implements Backend {
     this.#started ??= this.#enter()
     try {
       await this.#started
+      if (this.#fault !== null) this.#log.info({}, 'this node has been entered')
       this.#fault = null
     } catch (error) {
       this.#started = null

@@ -11,7 +11,7 @@ t.test('lazy: a hub starts also where Redis is there and refuses, and is part of
   const admin = new Redis(server.url)
   t.teardown(() => { admin.disconnect() })
   const clock = new TestClock()
-  const { hubs } = await redisApps(t, 2, { url: server.url, lazy: true }, { clock })
+  const { hubs, logs } = await redisApps(t, 2, { url: server.url, lazy: true }, { clock })
   const [one, two] = hubs as [Hub, Hub]
   t.match(one.health(), { status: 'degraded', reasons: [/OOM/] })
   const peer = await connect(one, { kernel: Infinity })
@@ -22,6 +22,7 @@ t.test('lazy: a hub starts also where Redis is there and refuses, and is part of
     two.broadcast('there').catch(() => {})
     return peer.messages.some((message) => message.text() === 'there')
   }, 'a broadcast of the other node')
+  t.equal(logs.filter(({ msg }) => msg === 'this node has been entered').length, 2, 'which the log tells of both')
 })
 
 t.test('lazy: a node that is refused, as it has another number of partitions, does nothing to the rooms of the others', async (t) => {
