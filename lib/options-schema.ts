@@ -66,7 +66,7 @@ export const optionsSchema: TObject = Type.Object({
   }, 'Who is in a room.'),
   redis: group({
     url: special(REDIS_URL, 'Where Redis is; either this or `client`. Special characters of the password are percent-encoded. Parameters that it takes are `db`, `family`, `username` and `password`; for all else that ioredis can be told, give a `client`.'),
-    client: special('an instance of ioredis: Redis or Cluster', 'An instance of ioredis, also one for Sentinel or Redis Cluster; either this or `url`. Connections like its own are made, with its server, credentials and TLS, and it is not used itself: it may be closed.'),
+    client: special('an instance of ioredis: Redis or Cluster', 'An instance of ioredis, also one for Sentinel or Redis Cluster; either this or `url`. Connections like its own are made, with its server, credentials and TLS, and it is neither used itself nor closed: it may be closed, or made with `lazyConnect: true` so that it never connects.'),
     prefix: Type.Optional(Type.String({ minLength: 1, pattern: '^[^{}]*$', default: 'hub', expected: 'a string that is not empty and has no braces', description: 'What all keys begin with: the same on all nodes, and another one for another hub. The `keyPrefix` of `client` comes in front of it.' })),
     lazy: flag(false, 'Start also while Redis can not be reached; what needs it fails with `FST_HUB_BROKER_UNAVAILABLE` until it can. Otherwise `register` fails.'),
     partitions: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024, default: 16, description: 'Parts over which rooms and users are spread: what a Redis Cluster divides among its masters. There a node reads only those in which it has somebody. Must be the same on all nodes.' })),

@@ -93,7 +93,7 @@ export interface HubOptions {
   redis?: {
     /** `redis://user:password@host:6379/0`, `rediss://` for TLS, or the path of a socket. Either this or `client`. */
     url?: string | undefined
-    /** An instance of ioredis, also one for Sentinel or Redis Cluster: connections like its own are made, and it is not used itself. Either this or `url`. */
+    /** An instance of ioredis, also one for Sentinel or Redis Cluster: connections like its own are made, and it is neither used itself nor closed. Either this or `url`. */
     client?: RedisClient | undefined
     /** In front of all keys, without braces, and the same on all nodes; the `keyPrefix` of `client` comes in front of it. Default `'hub'`. */
     prefix?: string | undefined

@@ -14,7 +14,7 @@ const STRICT = ['consumer.ts', 'testing.ts', 'client.ts', '--ignoreConfig', '--t
 const NODE = ['--module', 'NodeNext', '--moduleResolution', 'NodeNext']
 const BUNDLER = ['--module', 'ESNext', '--moduleResolution', 'Bundler']
 /** What a tarball is made of. */
-const SOURCES = ['lib', 'types', 'scripts', 'tsconfig.base.json', 'tsconfig.build.json', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE']
+const SOURCES = ['lib', 'types', 'scripts', 'tsconfig.base.json', 'tsconfig.build.json', 'package.json', 'docs', 'README.md', 'CHANGELOG.md', 'LICENSE']
 const { devDependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 // Of the npm that runs this script, and about the wrong folder.
 const { npm_config_local_prefix: _, npm_config_prefix: __, ...env } = process.env
@@ -50,10 +50,10 @@ function pack () {
   return `${temporary}/${readdirSync(temporary).find((name) => name.endsWith('.tgz'))}`
 }
 
-/** Exactly what lib/ compiles to, the scripts for Redis and four files; and no `any` in what users see. */
+/** Exactly what lib/ compiles to, the scripts for Redis, the manual, to which README.md and the log lead, and four files; and no `any` in what users see. */
 function checkContents () {
   run('tar', ['-xzf', tarball, '-C', temporary])
-  const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...filesBelow('lib').filter((path) => path.endsWith('.lua')).map((path) => `dist/${path}`)]
+  const expected = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...filesBelow('docs'), ...filesBelow('lib').filter((path) => path.endsWith('.lua')).map((path) => `dist/${path}`)]
   for (const source of [...filesBelow('lib').filter((path) => path.endsWith('.ts')), 'types/fastify.ts']) {
     expected.push(`dist/${source.replace(/\.ts$/, '.js')}`, `dist/${source.replace(/\.ts$/, '.d.ts')}`)
   }

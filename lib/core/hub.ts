@@ -9,6 +9,7 @@ import type { ConnectionHost, ConnectionInfo, ConnectionSettings } from './conne
 import { drainConnections } from './drain.js'
 import { HubEmitter } from './events.js'
 import { disconnectFor } from './failure.js'
+import { FailureLog } from './failure-log.js'
 import { fanOut, noFanOut } from './fan-out.js'
 import { Flusher } from './flusher.js'
 import { judge } from './health.js'
@@ -70,7 +71,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     this.nodeId = config.nodeId
     this.clock = clock
     this.settings = settings
-    this.#events = new HubEmitter((error, connection) => { this.#log(error, connection) })
+    const failures = new FailureLog(clock, config.log)
+    this.#events = new HubEmitter((error, connection) => { failures.tell(error, connection?.id) })
     const report = (error: unknown): void => { this.#events.report(error, null) }
     // How late the loop is has to be known sooner where upgrades are refused for it.
     this.wheel = new TimingWheel(clock, report, limits.maxLoopDelay > 0 ? TICK_MS : CALM_MS)
@@ -361,9 +363,5 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     if (this.#quiet === null || this.size > 0 || this.sessions.entering.size > 0 || (this.#patient && this.#leaving.size > 0)) return
     this.#quiet()
     this.#quiet = null
-  }
-
-  #log (error: unknown, connection: Connection | null): void {
-    this.#config.log.error({ err: error, connection: connection?.id }, 'a handler of the hub failed')
   }
 }

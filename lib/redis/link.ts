@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { Clock, Timer } from '../core/ports.js'
-import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { END_MS, NOT_THE_MASTER, type Connection, type Connections } from './connections.js'
+import { causeOf, isRefusal, isReply, unavailable } from './failures.js'
 import { Greeting } from './greeting.js'
 import type { Script } from './script.js'
 
@@ -18,13 +18,12 @@ const NO_MASTER_PAUSE_MS = 500
 /** Times that a script is sent to a Redis that forgets it each time, the last one with its source. */
 const MAX_TRIES = 3
 
-/** It is there, and will do it later: what was asked for was not done. */
-const LATER = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS) /
-
 /** What Redis takes as one argument, unless it is set up otherwise (`proto-max-bulk-len`). */
 const MAX_ARGUMENT_BYTES = 512 * 1024 * 1024
 /** Somebody else has put something else there. */
 const WRONG_TYPE = /^WRONGTYPE /
+/** What ioredis says of a command for a server to which there is no connection. */
+const CLOSED = /^Connection is closed/
 /** Keys that are named in an error. */
 const MAX_NAMED = 5
 
@@ -40,12 +39,24 @@ interface Call {
 
 /** What a link tells. */
 export interface LinkListener {
+  /** Redis is there (again). Before `onReady`, and also where this node may not take part. */
+  onFound? (): void
   /** Redis can be asked (again). */
   onReady (): void
   /** Redis has gone. */
   onAway (why: Error): void
   /** Redis is there, and has refused a command: what it says. */
   onRefused? (why: Error): void
+  /** Redis seems to be there, and a command had no answer: it stands still, or this server of a cluster is not there. */
+  onUnanswered? (why: Error): void
+}
+
+/** Who asks Redis. */
+export interface Asker {
+  /** As that of the link. */
+  call (command: string, ...args: Argument[]): Promise<Reply>
+  /** As that of the link. */
+  run (script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply>
 }
 
 /** The connection of this node over which commands go that do not block. Those of one turn of the event loop leave in one write. */
@@ -62,7 +73,7 @@ export class RedisLink {
   /** Calls of this turn. */
   #calls: Call[] = []
   /** In the order in which they were made, and all with the same patience. */
-  readonly #open = new Set<Call>()
+  readonly #owed = new Set<Call>()
   /** Those who wait for another try. */
   readonly #patient = new Set<{ readonly deadline: number, readonly resolve: () => void, readonly reject: () => void }>()
   /** By SHA-1 of a script, which time it was that its source was sent over this connection. */
@@ -77,7 +88,11 @@ export class RedisLink {
   #notBefore = 0
   #isClosed = false
   #why: Error = new Error('it was not asked yet')
+  /** Why this node may not take part; null: it may. */
+  #bar: Error | null = null
   #otherWhy: Error | null = null
+  /** Why a server of a cluster could not be reached, the last time: a call that needs it is only told that there is no connection. */
+  #serverWhy: Error | null = null
 
   /** @param timeout milliseconds after which a call that was not answered is rejected */
   constructor (connections: Connections, clock: Clock, timeout: number) {
@@ -91,20 +106,32 @@ export class RedisLink {
     this.#connection.on('close', () => { this.#closed() })
     this.#connection.on('error', (error: Error) => { this.#failed(error) })
     // All that tells of the servers of a cluster that were found, and can not be reached there.
-    this.#connection.on('node error', (error: Error) => { if (!this.#isReady && !this.#isClosed) this.#why = causeOf(error) })
+    this.#connection.on('node error', (error: Error) => {
+      this.#serverWhy = causeOf(error)
+      if (!this.#isReady && !this.#isClosed) this.#why = this.#serverWhy
+    })
     this.#looks = clock.every(LOOK_MS, () => { this.#look() })
   }
 
   get isCluster (): boolean { return this.#connections.isCluster }
 
   /** Whether Redis can be asked. */
-  get isReady (): boolean { return this.#isReady }
+  get isReady (): boolean { return this.#isReady && this.#bar === null }
+
+  /** Whether Redis is there, for whoever finds out whether this node may take part. */
+  get isFound (): boolean { return this.#isReady }
+
+  /** Redis, whether this node may take part or not: for whoever finds that out. */
+  readonly early: Asker = {
+    call: async (command, ...args) => await this.#ask(command, args),
+    run: async (script, keys, args) => await this.#run(this.early, script, keys, args)
+  }
 
   /** Milliseconds without those in which the event loop stood still: what Redis has answered meanwhile has not been read, and is not late. */
   get now (): number { return this.#patience + Math.min(this.#clock.monotonic() - this.#lookedAt, 2 * LOOK_MS) }
 
   /** Why it can not. */
-  get why (): Error { return this.#why }
+  get why (): Error { return this.#isReady ? this.#bar ?? this.#why : this.#why }
 
   /** Why a connection that blocks could not be made, the last time; null: it could. */
   get otherWhy (): Error | null { return this.#otherWhy }
@@ -119,6 +146,16 @@ export class RedisLink {
     connection.on('close', () => { this.#otherWhy = greeting?.explain(null) ?? this.#otherWhy })
     connection.on('ready', () => { this.#otherWhy = null })
     return connection
+  }
+
+  /** From now on nobody can ask, as if Redis were away, until `admit`. */
+  bar (why: Error): void { this.#bar = why }
+
+  /** This node may take part. */
+  admit (): void {
+    if (this.#bar === null) return
+    this.#bar = null
+    if (this.#isReady) this.#open()
   }
 
   /**
@@ -141,6 +178,11 @@ export class RedisLink {
    * @throws FST_HUB_BROKER_UNAVAILABLE with the error of Redis as its cause (as a rejection)
    */
   async call (command: string, ...args: Argument[]): Promise<Reply> {
+    if (this.#bar !== null) throw unavailable(this.why)
+    return await this.#ask(command, args)
+  }
+
+  async #ask (command: string, args: readonly Argument[]): Promise<Reply> {
     if (!this.#isReady) throw unavailable(this.#why)
     for (const arg of args) if (typeof arg !== 'number' && arg.length * 3 > this.maxArgumentBytes) this.#checkSize(Buffer.byteLength(arg))
     return await this.#expect(command, args, (call) => {
@@ -153,13 +195,17 @@ export class RedisLink {
    * forgotten it: by the first of those that it refuses for that.
    * @throws as `call` does
    */
-  async run ({ sha, source }: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
+  async run (script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
+    return await this.#run(this, script, keys, args)
+  }
+
+  async #run (asker: Asker, { sha, source }: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
     for (let tries = 1; ; tries++) {
       const sent = this.#sent.get(sha)
       const isKnown = sent !== undefined && tries < MAX_TRIES
       if (!isKnown) this.#sent.set(sha, ++this.#sendings)
       try {
-        return await this.call(isKnown ? 'EVALSHA' : 'EVAL', isKnown ? sha : source, keys.length, ...keys, ...args)
+        return await asker.call(isKnown ? 'EVALSHA' : 'EVAL', isKnown ? sha : source, keys.length, ...keys, ...args)
       } catch (error) {
         if (!isKnown || !isReply(error, 'NOSCRIPT')) throw error
         if (this.#sent.get(sha) === sent) this.#sent.delete(sha)
@@ -202,6 +248,11 @@ export class RedisLink {
     this.#isReady = true
     this.#sent.clear()
     this.#why = new Error('the connection was lost')
+    for (const listener of [...this.#listeners]) listener.onFound?.()
+    if (this.#bar === null) this.#open()
+  }
+
+  #open (): void {
     for (const listener of [...this.#listeners]) listener.onReady()
     this.#settlePatient()
   }
@@ -210,7 +261,7 @@ export class RedisLink {
   #settlePatient (): void {
     const { now } = this
     for (const waiter of this.#patient) {
-      if (!this.#isClosed && now < waiter.deadline && !this.#isReady) continue
+      if (!this.#isClosed && now < waiter.deadline && !this.isReady) continue
       this.#patient.delete(waiter)
       if (this.#isClosed || now >= waiter.deadline) waiter.reject()
       else waiter.resolve()
@@ -232,8 +283,8 @@ export class RedisLink {
   #away (): void {
     const wasReady = this.#isReady
     this.#isReady = false
-    for (const call of this.#open) call.reject(unavailable(this.#why))
-    this.#open.clear()
+    for (const call of this.#owed) call.reject(unavailable(this.#why))
+    this.#owed.clear()
     this.#calls = []
     // That it was closed is no news to those who have closed it.
     if (wasReady && !this.#isClosed) for (const listener of [...this.#listeners]) listener.onAway(this.#why)
@@ -242,7 +293,7 @@ export class RedisLink {
   async #expect (command: string, args: readonly Argument[], send: (call: Call) => void): Promise<Reply> {
     return await new Promise<Reply>((resolve, reject) => {
       const call: Call = { command, args, resolve, reject, deadline: this.now + this.#timeout }
-      this.#open.add(call)
+      this.#owed.add(call)
       send(call)
     })
   }
@@ -279,14 +330,16 @@ export class RedisLink {
   }
 
   #answer (call: Call, reply: Reply): void {
-    if (this.#open.delete(call)) call.resolve(reply)
+    if (this.#owed.delete(call)) call.resolve(reply)
   }
 
   #fail (call: Call, error: Error): void {
     const isAnswer = error.name === 'ReplyError'
     if (WRONG_TYPE.test(error.message)) error.message += ` (${namesOf(call)})`
     if (isAnswer) for (const listener of this.#listeners) listener.onRefused?.(causeOf(error))
-    if (this.#open.delete(call)) call.reject(isAnswer ? unavailable(causeOf(error)) : unavailable(this.#why, error))
+    // The only one that there is says by itself that it has gone.
+    else if (this.isCluster) this.#unanswered(CLOSED.test(error.message) ? this.#serverWhy ?? error : causeOf(error))
+    if (this.#owed.delete(call)) call.reject(isAnswer ? unavailable(causeOf(error)) : unavailable(this.#why, error))
     // The connection is about to end (see connections.ts): nothing more is asked over it.
     if (NOT_THE_MASTER.test(error.message)) {
       this.#notBefore = this.#clock.monotonic() + NO_MASTER_PAUSE_MS
@@ -303,11 +356,17 @@ export class RedisLink {
     const wait = this.#isReady ? null : this.#greeting?.wait ?? null
     this.#why = wait ?? this.#why
     this.#settlePatient()
-    for (const call of this.#open) {
+    for (const call of this.#owed) {
       if (call.deadline > now) return
-      this.#open.delete(call)
-      call.reject(unavailable(wait ?? new Error(`no answer within ${this.#timeout} ms`)))
+      this.#owed.delete(call)
+      const why = wait ?? new Error(`no answer within ${this.#timeout} ms`)
+      this.#unanswered(why)
+      call.reject(unavailable(why))
     }
+  }
+
+  #unanswered (why: Error): void {
+    if (this.#isReady && !this.#isClosed) for (const listener of this.#listeners) listener.onUnanswered?.(why)
   }
 }
 
@@ -331,33 +390,8 @@ export async function end (connection: Connection): Promise<void> {
   clearTimeout(timer)
 }
 
-/** Whether an error is what Redis answered, and will answer again. */
-export function isRefusal (error: unknown): boolean {
-  const { cause } = error as Error
-  return cause instanceof Error && cause.name === 'ReplyError' && !LATER.test(cause.message)
-}
-
-/** Whether an error is what Redis answered, and begins with this word: `NOSCRIPT`, `NOGROUP`. */
-export function isReply (error: unknown, word: string): boolean {
-  const { cause = error } = error as Error
-  return cause instanceof Error && cause.message.startsWith(`${word} `)
-}
-
 /** Keys of a command, as many as anybody reads. */
 function namesOf ({ command, args }: Call): string {
   const keys = /^EVAL/.test(command) ? args.slice(2, 2 + Number(args[1])) : [args[command === 'XGROUP' ? 1 : 0]]
   return `${keys.slice(0, MAX_NAMED).join(', ')}${keys.length > MAX_NAMED ? ` or ${keys.length - MAX_NAMED} more` : ''}`
-}
-
-function unavailable (why: Error, cause: unknown = why): Error {
-  const error = new FST_HUB_BROKER_UNAVAILABLE(why.message)
-  error.cause = cause
-  return error
-}
-
-/** What is behind the failure of all addresses of a host, or of all nodes of a cluster; without the command, whose arguments are secrets. */
-function causeOf (error: Error & { lastNodeError?: Error, errors?: Error[], command?: unknown }): Error {
-  const cause = error.lastNodeError ?? error.errors?.at(-1) ?? error
-  delete (cause as { command?: unknown }).command
-  return cause
 }

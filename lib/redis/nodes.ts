@@ -1,7 +1,8 @@
 import type { Clock, Living, Timer } from '../core/ports.js'
 import { FST_HUB_INVALID_OPTIONS } from '../errors.js'
+import { isReply } from './failures.js'
 import type { Keys } from './keys.js'
-import { isReply, type LinkListener, type RedisLink } from './link.js'
+import type { LinkListener, RedisLink } from './link.js'
 import { Script } from './script.js'
 
 /** What the registry tells its node. */
@@ -70,11 +71,18 @@ export class RedisNodes implements LinkListener {
   }
 
   /**
-   * Enters this node.
+   * Whether this node may take part: keys of one room would be in two places.
    * @throws FST_HUB_INVALID_OPTIONS when the others have another number of partitions; FST_HUB_BROKER_UNAVAILABLE (as rejections)
    */
+  async agree (): Promise<void> {
+    const own = String(this.#keys.partitions)
+    await this.#link.early.call('HSETNX', this.#keys.config, 'partitions', own)
+    const partitions = String(await this.#link.early.call('HGET', this.#keys.config, 'partitions'))
+    if (partitions !== own) throw new FST_HUB_INVALID_OPTIONS('redis.partitions', `${partitions}, which all nodes with this prefix must have`, own)
+  }
+
+  /** Enters this node. @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
   async start (): Promise<void> {
-    await this.#agree()
     await this.#enter()
     this.#link.listen(this)
     this.#timers = [
@@ -114,14 +122,6 @@ export class RedisNodes implements LinkListener {
 
   /* ---- this node ---- */
 
-  /** Keys of one room would be in two places. */
-  async #agree (): Promise<void> {
-    const own = String(this.#keys.partitions)
-    await this.#link.call('HSETNX', this.#keys.config, 'partitions', own)
-    const partitions = String(await this.#link.call('HGET', this.#keys.config, 'partitions'))
-    if (partitions !== own) throw new FST_HUB_INVALID_OPTIONS('redis.partitions', `${partitions}, which all nodes with this prefix must have`, own)
-  }
-
   #renew (): void {
     if (!this.#link.isReady) this.#renewals = null
     // One at a time: those of a stalled Redis would all be answered at once, and seem to be in time.
@@ -132,7 +132,7 @@ export class RedisNodes implements LinkListener {
     if (!await this.#enter()) {
       this.#listener.onReaped()
       // Where it fails, Redis is gone again, or somebody has to hear of it.
-      await this.#agree().catch((error: unknown) => { if (error instanceof FST_HUB_INVALID_OPTIONS) this.#listener.onError(error) })
+      await this.agree().catch((error: unknown) => { if (error instanceof FST_HUB_INVALID_OPTIONS) this.#listener.onError(error) })
     }
     if (this.#renewals !== null && this.#renewals >= RENEWALS) await this.#reap()
   }

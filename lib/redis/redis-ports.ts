@@ -5,6 +5,7 @@ import type { HubStats } from '../core/types.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { RedisBroker } from './broker.js'
 import { Bus } from './bus.js'
+import { Condition, seconds } from './condition.js'
 import { connectionsTo, type RedisTarget } from './connections.js'
 import { RedisDirectory } from './directory.js'
 import { RedisInboxes } from './inboxes.js'
@@ -28,11 +29,6 @@ const SILENCE_MS = 10_000
 const LOOK_MS = 5_000
 /** Milliseconds for all that a node takes out of Redis when it closes. */
 const PARTING_MS = 1_500
-
-/** What Redis says when it is there, and can not do what it is asked for; other refusals are answers to questions of ours. */
-const REFUSAL = /^(OOM|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|BUSY|LOADING|CLUSTERDOWN|NOPERM|NOAUTH|WRONGTYPE|TOOBIG) /
-/** Milliseconds for which that is told in `hub.health()`, and between two lines in the log about it: it may be said thousands of times. */
-const REFUSED_MS = 10_000
 
 /** Warnings are of settings of Redis. */
 export type RedisLogger = HubLogger & { warn: (details: object, message: string) => void }
@@ -65,18 +61,17 @@ export class RedisPorts implements Backend {
   readonly #nodes: RedisNodes
   readonly #clock: Clock
   readonly #log: RedisLogger
+  readonly #condition: Condition
   #broker: RedisBroker | null = null
   #inboxes: RedisInboxes | null = null
   #started: Promise<void> | null = null
-  /** When Redis went, in monotonic milliseconds; null while it is there. */
-  #awaySince: number | null = null
-  /** The latest refusal, and when that was and when one was logged, in monotonic milliseconds. */
-  #refusal: { readonly why: Error, readonly at: number, readonly loggedAt: number } | null = null
   #trimmed = 0
   /** Why this node could not be entered. */
   #fault: Error | null = null
   /** Whether somebody has been told what is wrong with the settings of Redis. */
   #isChecked = false
+  /** Whether it is being found out what Redis refuses: who asks is told. */
+  #isChecking = false
   #looks: Timer | null = null
   /** Whether the log has been told that nothing is heard. */
   #isSilent = false
@@ -88,6 +83,7 @@ export class RedisPorts implements Backend {
     this.#keys = keys
     this.#clock = clock
     this.#log = log
+    this.#condition = new Condition(link, clock, log)
     const onError = (error: unknown): void => { log.error({ err: error }, 'a part of Redis failed') }
     this.#reader = new StreamReader(link, nodeId, clock, {
       onTrimmed: (key, count) => {
@@ -113,7 +109,14 @@ export class RedisPorts implements Backend {
       presence: (listener) => new RedisPresence({ nodeId, link, bus: this.#bus, keys, clock, interval: presenceInterval, ttl: ENTRY_TTL_MS, renewal: RENEWAL_MS, busLength }, listener),
       offlineStore: (listener) => new RedisOfflineStore(link, keys, { maxMessages: maxOffline }, listener)
     }
-    link.listen({ onReady: () => { this.#onReady() }, onAway: (why) => { this.#onAway(why) }, onRefused: (why) => { this.#onRefused(why) } })
+    link.bar(new Error('it is not known yet whether this node may take part'))
+    link.listen({
+      onFound: () => { this.#onFound() },
+      onReady: () => {},
+      onAway: (why) => { if (!this.#isClosed) this.#condition.lost(why) },
+      onRefused: (why) => { this.#onRefused(why) },
+      onUnanswered: (why) => { this.#condition.unanswered(why) }
+    })
   }
 
   /** Nothing is connected yet. @throws FST_HUB_INVALID_OPTIONS without ioredis (as a rejection) */
@@ -134,19 +137,21 @@ export class RedisPorts implements Backend {
       await this.#link.connect()
       await this.#start()
     } catch (error) {
-      if (!this.#link.isReady) this.#awaySince ??= this.#clock.monotonic()
-      if (isPatient) return this.#log.error({ err: error }, 'Redis is not there yet: nodes do not hear of each other')
-      throw error
+      if (!this.#link.isFound) this.#condition.missed()
+      if (!isPatient) throw error
+      // Else it is there, and what is wrong has been told.
+      if (!this.#link.isFound) this.#log.error({ err: error }, 'Redis is not there yet: nodes do not hear of each other')
     }
   }
 
   troubles (): string[] {
-    const now = this.#clock.monotonic()
-    if (!this.#link.isReady) return [`Redis is away for ${seconds(now - (this.#awaySince ?? now))}: ${this.#link.why.message}`]
+    const { absence, complaint } = this.#condition
+    if (absence !== null) return [absence]
     if (this.#fault !== null) return [`this node is no part of the cluster: ${this.#fault.message}`]
-    if (this.#refusal !== null && now - this.#refusal.at < REFUSED_MS) return [`Redis refuses what it is asked for: ${this.#refusal.why.message}`]
+    const troubles = complaint === null ? [] : [complaint]
     const silence = this.#silence()
-    return silence > SILENCE_MS ? [`the bus is silent: this node has read nothing for ${seconds(silence)}${this.#link.otherWhy === null ? '' : `: ${this.#link.otherWhy.message}`}`] : []
+    if (silence > SILENCE_MS) troubles.push(`the bus is silent: this node has read nothing for ${seconds(silence)}${this.#link.otherWhy === null ? '' : `: ${this.#link.otherWhy.message}`}`)
+    return troubles
   }
 
   counters (): HubStats['bus'] { return { waiting: this.#broker?.waiting ?? 0, trimmed: this.#trimmed, parked: this.#bus.counters.parked } }
@@ -158,6 +163,7 @@ export class RedisPorts implements Backend {
   async close (closePorts: () => Promise<void>): Promise<void> {
     this.#isClosed = true
     this.#looks?.cancel()
+    this.#condition.close()
     // Without a link, nothing of it waits for Redis any longer.
     let cut: Promise<unknown> | undefined
     const deadline = setTimeout(() => { cut = Promise.all([this.#link.close(), this.#reader.close()]) }, PARTING_MS)
@@ -177,6 +183,7 @@ export class RedisPorts implements Backend {
     this.#started ??= this.#enter()
     try {
       await this.#started
+      if (this.#fault !== null) this.#log.info({}, 'this node has been entered')
       this.#fault = null
     } catch (error) {
       this.#started = null
@@ -189,8 +196,7 @@ export class RedisPorts implements Backend {
   #silence (): number { return this.#clock.monotonic() - Math.min(this.#reader.heardAt, this.#inboxes?.unansweredSince ?? Infinity) }
 
   #look (): void {
-    // That it is away has been told.
-    if (!this.#link.isReady) return
+    if (!this.#link.isFound) return this.#condition.look()
     if (this.#fault !== null) this.#tryStart()
     const isSilent = this.#silence() > SILENCE_MS
     if (isSilent === this.#isSilent) return
@@ -207,34 +213,33 @@ export class RedisPorts implements Backend {
 
   /** Its inbox is there before others can see it. */
   async #enter (): Promise<void> {
-    const settings = await checkRequirements(this.#link, this.#keys)
-    if (!this.#isChecked) for (const setting of settings) this.#log.warn(setting, 'Redis is not set up for what the hub keeps there: see docs/operations.md')
-    this.#isChecked = true
-    if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
+    await this.#askAdmission()
     await this.#inboxes?.start()
     await this.#nodes.start()
   }
 
-  #onReady (): void {
-    if (this.#awaySince !== null) this.#log.info({ ms: this.#clock.monotonic() - this.#awaySince }, 'Redis is back')
-    this.#awaySince = null
+  /** Until it may, nothing of this node goes to Redis: with another number of partitions it would have rooms of its own, told of on the bus of all. */
+  async #askAdmission (): Promise<void> {
+    this.#isChecking = true
+    try {
+      const settings = await checkRequirements(this.#link, this.#keys)
+      if (!this.#isChecked) for (const setting of settings) this.#log.warn(setting, 'Redis is not set up for what the hub keeps there: see docs/operations.md')
+      this.#isChecked = true
+      if (this.#isClosed) throw new FST_HUB_BROKER_UNAVAILABLE('the hub has been closed')
+      await this.#nodes.agree()
+      this.#link.admit()
+    } catch (error) {
+      this.#link.bar(error instanceof FST_HUB_BROKER_UNAVAILABLE && error.cause instanceof Error ? error.cause : error as Error)
+      throw error
+    } finally {
+      this.#isChecking = false
+    }
+  }
+
+  #onFound (): void {
+    this.#condition.found()
     if (!this.#isClosed) this.#tryStart()
   }
 
-  #onAway (why: Error): void {
-    if (this.#isClosed) return
-    this.#awaySince = this.#clock.monotonic()
-    this.#log.error({ err: why }, 'Redis is away: nodes do not hear of each other')
-  }
-
-  #onRefused (why: Error): void {
-    if (!REFUSAL.test(why.message)) return
-    const now = this.#clock.monotonic()
-    const before = this.#refusal?.loggedAt ?? -Infinity
-    const isLogged = now - before >= REFUSED_MS
-    this.#refusal = { why, at: now, loggedAt: isLogged ? now : before }
-    if (isLogged) this.#log.error({ err: why }, 'Redis refuses what it is asked for')
-  }
+  #onRefused (why: Error): void { if (!this.#isChecking) this.#condition.refused(why) }
 }
-
-function seconds (ms: number): string { return `${Math.round(ms / 1000)} s` }

@@ -1,6 +1,7 @@
 import { FST_HUB_BROKER_UNAVAILABLE, FST_HUB_INVALID_OPTIONS } from '../errors.js'
+import { isReply } from './failures.js'
 import type { Keys } from './keys.js'
-import { isReply, type RedisLink, type Reply } from './link.js'
+import type { RedisLink, Reply } from './link.js'
 import { Script } from './script.js'
 
 /** A setting of Redis with which it goes, until it does not. */
@@ -60,7 +61,7 @@ export async function checkRequirements (link: RedisLink, keys: Keys): Promise<S
 /** `''` where that is not known. */
 async function infoOf (link: RedisLink): Promise<string> {
   try {
-    return String(await link.call('INFO'))
+    return String(await link.early.call('INFO'))
   } catch (error) {
     if (isForbidden(error)) return ''
     throw error
@@ -83,7 +84,7 @@ async function refusedOf (link: RedisLink, keys: Keys): Promise<string[]> {
   let numbers: Reply
   try {
     // The key is for a Redis Cluster, which has to be told where.
-    numbers = await link.run(requirements, [keys.config], [JSON.stringify(asked)])
+    numbers = await link.early.run(requirements, [keys.config], [JSON.stringify(asked)])
   } catch (error) {
     if (isForbidden(error)) throw missing(['eval', 'evalsha'], keys)
     throw error
@@ -93,7 +94,7 @@ async function refusedOf (link: RedisLink, keys: Keys): Promise<string[]> {
 
 /** What is not as it should be. */
 async function lookAt (link: RedisLink): Promise<Setting[]> {
-  const flat = (await link.call('CONFIG', 'GET', 'timeout', 'client-output-buffer-limit', 'client-query-buffer-limit', 'proto-max-bulk-len', 'stream-node-max-*') as readonly Reply[]).map(String)
+  const flat = (await link.early.call('CONFIG', 'GET', 'timeout', 'client-output-buffer-limit', 'client-query-buffer-limit', 'proto-max-bulk-len', 'stream-node-max-*') as readonly Reply[]).map(String)
   const values = new Map(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] as string, flat[2 * i + 1] as string]))
   link.maxArgumentBytes = Number(values.get('proto-max-bulk-len') ?? link.maxArgumentBytes)
   // Streams are trimmed by whole nodes, the last one excepted.

@@ -55,6 +55,7 @@ export class RegistryNode implements NodesListener {
     })
     await link.connect()
     await until(() => link.isReady, 'the link')
+    await node.nodes.agree()
     await node.nodes.start()
     return node
   }

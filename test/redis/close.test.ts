@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Hub } from '../../lib/index.js'
 import { systemClock } from '../../lib/core/clock.js'
+import { Condition } from '../../lib/redis/condition.js'
 import type { RedisInboxes } from '../../lib/redis/inboxes.js'
 import { RedisPorts } from '../../lib/redis/redis-ports.js'
 import { connect, TestClock } from '../../lib/testing/index.js'
@@ -40,7 +41,10 @@ for (const [moment, left] of [['Redis has just come', ''], ['its inbox is being 
     const before = resources()
     const prefix = ownPrefix()
     const [back, begun] = [gate(), gate()]
-    const log = { info: () => { back.open() }, warn: () => {}, error: () => {} }
+    const log = { info: () => {}, warn: () => {}, error: () => {} }
+    const { found } = Condition.prototype
+    Condition.prototype.found = back.open
+    t.teardown(() => { Condition.prototype.found = found })
     const policy = { size: 0, ttl: 0, mode: 'log' } as const
     const parts = await RedisPorts.create({ url: server.url, client: undefined, nodeId: 'node', clock: systemClock, log, prefix, partitions: 4, timeout: 5_000, stream: { maxLength: 100, ttl: 60_000 }, policyOf: () => policy, presenceInterval: 1_000, maxOffline: 0 })
     const inboxes = parts.ports.inboxes('node', { onNodeMessage: () => {} }) as RedisInboxes

@@ -103,7 +103,7 @@ t.test('a command that was renamed is one that nobody may run; those that are no
 })
 
 t.test('what is no Redis of ours is refused with what it is', async (t) => {
-  const old = { isCluster: false, call: async () => await Promise.resolve(Buffer.from('redis_version:6.2.14\r\nredis_mode:standalone\r\n')) } as unknown as RedisLink
+  const old = { isCluster: false, early: { call: async () => await Promise.resolve(Buffer.from('redis_version:6.2.14\r\nredis_mode:standalone\r\n')) } } as unknown as RedisLink
   await t.rejects(checkRequirements(old, new Keys('hub', 16, false)), { code: INVALID, message: 'fastify-hub option redis: expected Redis 7.0 or later, or Valkey, got Redis 6.2.14' })
   const [master] = await startCluster(t, 1) as [RedisServer]
   t.match(await refusal({ url: master.url }), { code: INVALID, message: /redis\.client: expected an instance of Cluster, got a connection to one server of a Redis Cluster/ })

@@ -29,6 +29,7 @@ t.test('rediss: with a certificate that is trusted, and with none', async (t) =>
     ['no TLS where it is wanted', url(port, 'redis'), /without an answer.*TLS/]
   ] as const) {
     const error = await (await newLink(t, target)).connect().then(() => null, (error: Error) => error)
+    t.notOk('cert' in ((error?.cause ?? {}) as object), 'a log has no use for all of its bytes')
     t.match(error, { code: CODE, message }, what)
     t.notMatch(String(error), /p@ss|p%40ss/)
   }

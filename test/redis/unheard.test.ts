@@ -32,6 +32,11 @@ t.test('Redis lets only one of the two connections of a node in: health and log 
     clock.advance(5_000).catch(() => {})
     return told('the bus is heard again') === 1
   }, 'the reader to be back')
+  // By that clock, some calls were late.
+  for (let i = 0; i < 50; i++) {
+    await clock.advance(250)
+    await clients()
+  }
   t.same(hub?.health(), { status: 'ok', reasons: [] })
   t.equal(told(SILENT), 1)
 })
