@@ -22,6 +22,7 @@ import { resolveOptions } from './resolve-options.js'
 import { Handover } from './transports/handover.js'
 import { ServerSockets } from './transports/server-sockets.js'
 import { UpgradeGate } from './transports/upgrade-gate.js'
+import { endUnfinishedRequests } from './transports/unfinished-requests.js'
 import { addHandshakeHeaders, closeOtherSockets, provideWebSocketServer } from './transports/websocket-server.js'
 import { PathMatcher } from './upgrade/path-matcher.js'
 import { logRefusal } from './upgrade/refusal.js'
@@ -98,6 +99,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   }
   app.addHook('onReady', async () => { await hub.start() })
   app.addHook('preClose', async () => {
+    endUnfinishedRequests(app.server, options.clock)
     await Promise.all([gate.close(), closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)])
   })
   app.addHook('onClose', close)

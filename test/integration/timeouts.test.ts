@@ -32,6 +32,20 @@ t.test("Fastify's timeouts do not end an upgraded socket", async (t) => {
   await app.assertBaseline()
 })
 
+t.test('a request that does not come to its end does not keep the app from closing', async (t) => {
+  const app = await TestApp.start(t, { drain: { spread: 0 } }, { fastify: { http: { headersTimeout: SHORT, connectionsCheckingInterval: SHORT / 10 } } })
+  const [silent, half, next] = [await app.open(), await app.open(), await app.open()]
+  half.write('GET /ws HTTP/1.1\r\nHost: hub.test\r\n')
+  next.write('GET /no/such/route HTTP/1.1\r\nHost: hub.test\r\n\r\n')
+  t.equal((await next.response()).status, 404)
+  next.write('GET /no')
+  // The server has read what was sent before.
+  await app.healthy.roundTrip('read')
+  await app.app.close()
+  for (const client of [silent, half, next]) await client.ended()
+  t.equal(app.sockets.size, 0)
+})
+
 t.test("Fastify's handlerTimeout ends a slow identify as the app asked", async (t) => {
   const app = await TestApp.start(t, { identify: async () => await new Promise(() => {}) }, { fastify: { handlerTimeout: SHORT } })
   t.equal((await app.request()).status, 503)
