@@ -9,9 +9,8 @@ import type { Keys } from '../../lib/redis/keys.js'
 import { RedisLink } from '../../lib/redis/link.js'
 import { RedisClocks } from '../../lib/redis/redis-clock.js'
 import { TestClock } from '../../lib/testing/test-clock.js'
+import { pass } from './pass.js'
 
-/** Milliseconds between two steps of a node's clock. */
-const STEP_MS = 250
 /** Answers that may follow from one step, one after the other. */
 const ROUND_TRIPS = 6
 
@@ -59,10 +58,7 @@ export class DirectoryNode implements DirectoryListener {
 
   /** Lets time pass for this node, and waits for what Redis answers to what it does in it. */
   async pass (ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += STEP_MS) {
-      await this.clock.advance(STEP_MS)
-      for (let i = 0; i < ROUND_TRIPS; i++) await this.link.call('PING')
-    }
+    await pass(this.clock, ms, async () => { for (let i = 0; i < ROUND_TRIPS; i++) await this.link.call('PING') })
   }
 
   onRemoved (ids: readonly string[], cause: RemovalCause): void {
