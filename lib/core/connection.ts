@@ -10,12 +10,11 @@ import { ConnectionDeadlines, type DeadlineListener } from './deadlines.js'
 import { detached } from './detached.js'
 import { disconnectFor } from './failure.js'
 import type { Endpoint } from './hub-v1/endpoint.js'
-import { Inbound, type InboundHost } from './inbound.js'
+import { Inbound, type InboundHost, type InboundShared } from './inbound.js'
 import { InboundMessage } from './message.js'
 import { Outbound, SENT, type OutboundHost, type OutboundShared } from './outbound.js'
 import { toPayload } from './payload.js'
 import { EVERYONE, type DirectoryEntry, type FanOut, type Transport, type TransportListener } from './ports.js'
-import { PeerRate } from './peer-rate.js'
 import { DISCONNECT, queueKey } from './send-queue.js'
 import { isThenable } from './thenable.js'
 import type { Connection, DisconnectInfo, HubConnectionData, KickOptions, Overflow, SendOptions, SendResult, StreamPosition } from './types.js'
@@ -52,7 +51,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   #state: Connection['state'] = 'connecting'
   /** Made when somebody looks. */
   #data: HubConnectionData | null
-  #rate: PeerRate | null = null
   /** The peer owes us a pong. */
   #pinged = false
   /** How it ends, once this server or a protocol error has decided it. */
@@ -69,13 +67,14 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.subprotocol = info.subprotocol
     this.slot = info.slot
     this.#outbound = new Outbound(this)
-    this.#inbound = new Inbound(this, host.settings.maxPending)
+    this.#inbound = new Inbound(this)
     this.connectedAt = host.clock.now()
     this.#deadlines = new ConnectionDeadlines(host, this, toExpiry(info.identity.expiresAt) ?? null)
   }
 
   get data (): HubConnectionData { return (this.#data ??= {}) }
   set data (data: HubConnectionData) { this.#data = data }
+
   get nodeId (): string { return this.#host.nodeId }
   get state (): Connection['state'] {
     // The peer's Close, or the loss of the socket, has been seen, and the end of the socket has not.
@@ -112,7 +111,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     // A toJSON of the application may have ended it.
     if (!this.live) return 'closed'
     const result = this.#push(frame, options?.overflow, key, false)
-    return result === SENT ? 'sent' : result >= 0 ? 'queued' : 'rejected'
+    if (result === SENT) return 'sent'
+    return result >= 0 ? 'queued' : 'rejected'
   }
 
   join (room: string): Promise<StreamPosition> {
@@ -219,8 +219,11 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#deadlines.start()
   }
 
-  /** Nothing that the peer sends is looked at any more: it floods. */
-  ignore (): void { this.#transport.ignore() }
+  /** Nothing that the peer sends is looked at any more: it goes on and on with what it may not. */
+  onFlood (reason: string = disconnects.policy.reason): void {
+    this.#transport.ignore()
+    this.disconnect({ code: disconnects.policy.code, reason })
+  }
 
   /** Does not wait for a handler that is running. */
   abandon (): void { this.#inbound.abandon() }
@@ -233,12 +236,12 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   onMessage (data: Buffer, isBinary: boolean, headroom: number): void {
     const { settings, counters } = this.#host
     const now = this.#deadlines.heard()
-    this.#pay(data.length, now)
+    this.#inbound.spend(data.length, now)
     if (this.#ending !== null) return
     const kind = this.endpoint === null ? settings.messages : this.endpoint.kind
     if (kind !== 'any' && kind !== (isBinary ? 'binary' : 'text')) {
       this.disconnect(disconnects.unsupportedData)
-    } else if (this.#withinRate(now)) {
+    } else if (this.#inbound.take(now)) {
       counters.received++
       if (this.endpoint?.intercept(data) !== true) this.#inbound.receive(new InboundMessage(data, isBinary, headroom))
     } else {
@@ -251,7 +254,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     if (this.#ending !== null) return
     // What it was asked for costs a peer nothing.
     if (kind === 'pong' && this.#pinged) this.#pinged = false
-    else if (this.#withinRate(now) && kind === 'ping') this.#outbound.pong(data)
+    else if (this.#inbound.take(now) && kind === 'ping') this.#outbound.pong(data)
   }
 
   onDrain (): void {
@@ -278,6 +281,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   /* ---- InboundHost ---- */
 
+  get inboundShared (): InboundShared { return this.#host }
+
   handle (message: InboundMessage): unknown {
     // Whenever it came: what waited behind a slow handler, or comes before the deadline's tick, is not acted upon either.
     return this.expire() ? undefined : this.#host.handleMessage(this, message)
@@ -298,6 +303,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#deadlines.readAgain()
     this.#transport.resume()
   }
+
+  onThrottled (wait: number): void { this.#deadlines.throttled(wait) }
 
   /* ---- OutboundHost ---- */
 
@@ -321,13 +328,14 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   onSilence (now: number): boolean {
     if (!this.#host.mayPing(now)) return false
-    if (this.#rate?.rested(now) === true) this.#rate = null
+    this.#inbound.rest(now)
     this.#pinged = true
     this.#outbound.ping()
     return true
   }
 
   onCredentialsExpired (): void { this.disconnect(disconnects.expired) }
+
   onExpiry (): void {
     this.disconnect(disconnects.heartbeat)
     // It has not answered for the whole timeout: there is no point in waiting for its Close frame.
@@ -355,28 +363,6 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   #encoded (frame: Frame): Frame {
     return this.#transport.deflate ? this.#host.outbound.compression.apply(frame) : frame
-  }
-
-  /** For what has come, also where nobody handles it. */
-  #pay (bytes: number, now: number): void {
-    const { settings, counters } = this.#host
-    this.#rate ??= new PeerRate(settings.rate, now)
-    const wait = this.#rate.spend(bytes, now)
-    if (wait === 0) return
-    if (this.#inbound.throttle()) counters.throttled++
-    this.#deadlines.throttled(wait)
-  }
-
-  #withinRate (now: number): boolean {
-    const { settings: { rate }, counters } = this.#host
-    this.#rate ??= new PeerRate(rate, now)
-    if (this.#rate.take(now)) return true
-    counters.limited++
-    if (rate.violations > 0 && this.#rate.violations >= rate.violations) {
-      this.ignore()
-      this.disconnect(disconnects.policy)
-    }
-    return false
   }
 
   /** The first decision about the end wins. @returns whether it was this one */

@@ -1,8 +1,16 @@
 import type { InboundMessage } from './message.js'
+import { PeerRate, type PeerRateLimits } from './peer-rate.js'
 import { isThenable } from './thenable.js'
+
+/** What all connections of a hub share for receiving. */
+export interface InboundShared {
+  readonly settings: { readonly maxPending: number, readonly rate: PeerRateLimits }
+  readonly counters: { limited: number, throttled: number }
+}
 
 /** What the way in of a connection needs from it. */
 export interface InboundHost {
+  readonly inboundShared: InboundShared
   /** The application's handler. What it throws or rejects with goes to `onFailure`. */
   handle (message: InboundMessage): unknown
   onFailure (error: unknown): void
@@ -10,6 +18,10 @@ export interface InboundHost {
   onBusy (busy: boolean): void
   pause (): void
   resume (): void
+  /** The peer is ahead of its rate of bytes: `unthrottle` is due in so many milliseconds. */
+  onThrottled (wait: number): void
+  /** The peer goes on sending more messages than it may. */
+  onFlood (): void
 }
 
 /**
@@ -19,7 +31,8 @@ export interface InboundHost {
  */
 export class Inbound {
   readonly #host: InboundHost
-  readonly #maxPending: number
+  /** null before it has sent anything, and again when it has been quiet for long enough. */
+  #rate: PeerRate | null = null
   /** null when none does: most connections are idle. */
   #waiting: InboundMessage[] | null = null
   /** Until what `begin` runs first has ended: the connection is not ready for messages yet. */
@@ -33,9 +46,8 @@ export class Inbound {
   #pumping = false
   #idle: (() => void) | null = null
 
-  constructor (host: InboundHost, maxPending: number) {
+  constructor (host: InboundHost) {
     this.#host = host
-    this.#maxPending = maxPending
   }
 
   /** Whether the socket is paused. */
@@ -52,12 +64,31 @@ export class Inbound {
     if (!this.#sealed && this.#pending >= this.#maxPending) this.#pause()
   }
 
-  /** Reads no more until `unthrottle`, whatever else happens. @returns whether that is new */
-  throttle (): boolean {
-    if (this.#throttled) return false
-    this.#throttled = true
-    this.#pause()
-    return true
+  /** Counts bytes that have come, also where nobody handles them: ahead of its rate, the peer is not read until `unthrottle`, whatever else happens. */
+  spend (bytes: number, now: number): void {
+    const wait = this.#rateAt(now).spend(bytes, now)
+    if (wait === 0) return
+    if (!this.#throttled) {
+      this.#throttled = true
+      this.#host.inboundShared.counters.throttled++
+      this.#pause()
+    }
+    this.#host.onThrottled(wait)
+  }
+
+  /** Counts one message, or one ping or pong. @returns whether it is within the peer's rate of messages */
+  take (now: number): boolean {
+    const { settings: { rate: { violations } }, counters } = this.#host.inboundShared
+    const rate = this.#rateAt(now)
+    if (rate.take(now)) return true
+    counters.limited++
+    if (violations > 0 && rate.violations >= violations) this.#host.onFlood()
+    return false
+  }
+
+  /** Forgets what a peer has used up that was quiet for long enough. */
+  rest (now: number): void {
+    if (this.#rate?.rested(now) === true) this.#rate = null
   }
 
   unthrottle (): void {
@@ -103,6 +134,11 @@ export class Inbound {
   }
 
   get #pending (): number { return this.#waiting?.length ?? 0 }
+  get #maxPending (): number { return this.#host.inboundShared.settings.maxPending }
+
+  #rateAt (now: number): PeerRate {
+    return (this.#rate ??= new PeerRate(this.#host.inboundShared.settings.rate, now))
+  }
 
   #pump (): void {
     if (this.#pumping) return

@@ -39,12 +39,17 @@ export interface Forwarded {
   toFrame (): Frame
 }
 
-/** Largest payload of a frame: with the default of `limits.maxMessageBytes`, whatever a peer says can be forwarded as one. */
-const MAX_PAYLOAD = 64 * 1024
+/** Largest message that is one frame: with the default of `limits.maxMessageBytes`, whatever a peer says can be sent on as one. */
+const MAX_WHOLE = 64 * 1024
 /** RFC 6455 section 5.2, without a mask. */
 export const MAX_HEADER = 10
-/** Largest frame on the wire, header included: also the unit of one write. */
-export const MAX_FRAME_BYTES = MAX_PAYLOAD + MAX_HEADER
+/**
+ * Largest fragment on the wire, header included, and the unit of one write. A message that is one frame, and larger only with
+ * its header, is written as it is: cut in two it would take a quarter more of the server's time.
+ */
+export const MAX_FRAME_BYTES = 64 * 1024
+/** What fits into such a fragment, with a header of 4 bytes. */
+const MAX_FRAGMENT = MAX_FRAME_BYTES - 4
 
 /* RFC 6455 section 5.2, for both directions. */
 export const FIN = 0x80
@@ -68,7 +73,7 @@ export function encodeFrame (payload: Payload): Frame {
 
 function encodeText (text: string): Frame {
   const length = Buffer.byteLength(text)
-  if (length > MAX_PAYLOAD) return encodeBytes(Buffer.from(text), OPCODE_TEXT)
+  if (length > MAX_WHOLE) return encodeBytes(Buffer.from(text), OPCODE_TEXT)
   const header = headerBytes(length)
   const buffer = Buffer.allocUnsafe(header + length)
   writeHeader(buffer, FIN | OPCODE_TEXT, length)
@@ -78,7 +83,7 @@ function encodeText (text: string): Frame {
 
 /** What an incoming message needs in front of it, in its own memory, to be a frame without being copied. */
 export function headroomFor (length: number): number {
-  return length > MAX_PAYLOAD ? 0 : headerBytes(length)
+  return length > MAX_WHOLE ? 0 : headerBytes(length)
 }
 
 /**
@@ -98,11 +103,12 @@ export function frameInPlace (payload: Buffer, headroom: number, opcode: number)
  * @param compressed sets RSV1, on the first fragment only (RFC 7692 section 7.2.3.1)
  */
 export function encodeBytes (payload: Uint8Array, opcode: number, compressed = false): Frame {
+  const largest = payload.length > MAX_WHOLE ? MAX_FRAGMENT : MAX_WHOLE
   const chunks: Buffer[] = []
   let bytes = 0
   let start = 0
   do {
-    const end = Math.min(start + MAX_PAYLOAD, payload.length)
+    const end = Math.min(start + largest, payload.length)
     const length = end - start
     const header = headerBytes(length)
     const chunk = Buffer.allocUnsafe(header + length)

@@ -215,10 +215,7 @@ export class Endpoint {
     }
     this.error(problem)
     const { violations } = this.#hub
-    if (violations > 0 && ++this.#violations >= violations) {
-      this.connection.ignore()
-      this.connection.disconnect({ code: disconnects.policy.code, reason: 'too many invalid messages' })
-    }
+    if (violations > 0 && ++this.#violations >= violations) this.connection.onFlood('too many invalid messages')
   }
 }
 

@@ -1,20 +1,26 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { Inbound } from '../../../lib/core/inbound.js'
+import { Inbound, type InboundShared } from '../../../lib/core/inbound.js'
 import { isThenable } from '../../../lib/core/thenable.js'
 import { InboundMessage } from '../../../lib/core/message.js'
 import { settled } from '../../helpers/until.js'
 
 type Handler = (text: string) => unknown
 
+function shared (maxPending: number, rate: Partial<InboundShared['settings']['rate']> = {}): InboundShared {
+  return { settings: { maxPending, rate: { messagesPerSecond: 0, burst: 0, bytesPerSecond: 0, violations: 0, ...rate } }, counters: { limited: 0, throttled: 0 } }
+}
+
 class Host {
+  readonly inboundShared: InboundShared
   readonly events: string[] = []
   readonly inbound: Inbound
   #handler: Handler
 
-  constructor (handler: Handler, maxPending = 2) {
+  constructor (handler: Handler, maxPending = 2, rate: Parameters<typeof shared>[1] = {}) {
     this.#handler = handler
-    this.inbound = new Inbound(this, maxPending)
+    this.inboundShared = shared(maxPending, rate)
+    this.inbound = new Inbound(this)
   }
 
   receive (...texts: string[]): void { for (const text of texts) this.inbound.receive(new InboundMessage(Buffer.from(text), false)) }
@@ -27,6 +33,8 @@ class Host {
   onBusy (busy: boolean): void { this.events.push(busy ? 'busy' : 'free') }
   pause (): void { this.events.push('pause') }
   resume (): void { this.events.push('resume') }
+  onThrottled (wait: number): void { this.events.push(`throttled for ${wait}`) }
+  onFlood (): void { this.events.push('flood') }
   taken (): string[] { return this.events.splice(0) }
 }
 
@@ -224,6 +232,44 @@ t.test('what is thenable', (t) => {
   t.end()
 })
 
+t.test('a peer ahead of its rate of bytes is not read until it is told so, even when the connection has closed', (t) => {
+  const host = new Host(() => {}, 2, { bytesPerSecond: 1000 })
+  host.inbound.begin(() => {})
+  host.inbound.spend(1000, 0)
+  t.same(host.taken(), [], 'as many may come at once')
+  host.inbound.spend(500, 0)
+  host.inbound.spend(250, 0)
+  t.same(host.taken(), ['pause', 'throttled for 500', 'throttled for 750'])
+  t.same(host.inboundShared.counters, { limited: 0, throttled: 1 })
+  host.inbound.seal()
+  t.same(host.taken(), [])
+  host.inbound.unthrottle()
+  t.same(host.taken(), ['resume'])
+  t.end()
+})
+
+t.test('messages over the rate are counted, and as many in a row as may be are a flood', (t) => {
+  const { inbound, inboundShared: { counters }, ...host } = new Host(() => {}, 2, { messagesPerSecond: 1, burst: 2, violations: 2 })
+  t.same([0, 0, 0, 0].map((now) => inbound.take(now)), [true, true, false, false])
+  t.same(host.events.splice(0), ['flood'])
+  t.same(counters, { limited: 2, throttled: 0 })
+  t.equal(inbound.take(1000), true, 'the rate gives one more')
+  t.equal(inbound.take(1000), false)
+  t.same(host.events, [], 'they were not in a row')
+  t.end()
+})
+
+t.test('what a peer has used up is forgotten once it would be full again, and not before', (t) => {
+  const { inbound } = new Host(() => {}, 2, { messagesPerSecond: 1, burst: 2 })
+  inbound.rest(0)
+  for (const now of [0, 0]) t.ok(inbound.take(now))
+  inbound.rest(1000)
+  t.same([inbound.take(1000), inbound.take(1000)], [true, false], 'one had come back')
+  inbound.rest(4000)
+  t.same([4000, 4000, 4000].map((now) => inbound.take(now)), [true, true, false])
+  t.end()
+})
+
 t.test('random handlers, sync and async, good and bad: every message once, in order, never two at a time', async () => {
   const kind = fc.constantFrom('sync', 'throws', 'async', 'rejects', 'slow')
   await fc.assert(fc.asyncProperty(fc.array(fc.tuple(kind, fc.boolean()), { maxLength: 40, size: 'max' }), fc.integer({ min: 1, max: 4 }), async (steps, maxPending) => {
@@ -238,6 +284,7 @@ t.test('random handlers, sync and async, good and bad: every message once, in or
     }
     const failures: unknown[] = []
     const inbound = new Inbound({
+      inboundShared: shared(maxPending),
       handle (message) {
         if (running > 0) failures.push('overlap')
         const i = message.json<number>()
@@ -253,8 +300,10 @@ t.test('random handlers, sync and async, good and bad: every message once, in or
       onFailure (error) { if ((error as Error).message !== 'expected') failures.push(error) },
       onBusy () {},
       pause () { paused = true },
-      resume () { paused = false }
-    }, maxPending)
+      resume () { paused = false },
+      onThrottled () {},
+      onFlood () {}
+    })
     inbound.begin(() => {})
     for (const [i, [, wait]] of steps.entries()) {
       inbound.receive(new InboundMessage(Buffer.from(String(i)), false))

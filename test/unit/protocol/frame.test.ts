@@ -2,11 +2,13 @@ import { once } from 'node:events'
 import fc from 'fast-check'
 import t from 'tap'
 import * as ws from 'ws'
-import { encodeBytes, encodeFrame, frameInPlace, headroomFor, MAX_FRAME_BYTES, OPCODE_TEXT, type Frame } from '../../../lib/protocol/frame.js'
+import { encodeBytes, encodeFrame, frameInPlace, headroomFor, MAX_FRAME_BYTES, MAX_HEADER, OPCODE_TEXT, type Frame } from '../../../lib/protocol/frame.js'
 import { FrameReader, type ReadMessage } from '../../../lib/testing/frame-reader.js'
 
 const LARGEST_UNSPLIT = 65_536
-const BOUNDARIES = [0, 1, 125, 126, 65_535, LARGEST_UNSPLIT, LARGEST_UNSPLIT + 1, 2 * LARGEST_UNSPLIT, 2 * LARGEST_UNSPLIT + 1, 200_000]
+/** With a header of 4 bytes. */
+const LARGEST_FRAGMENT = MAX_FRAME_BYTES - 4
+const BOUNDARIES = [0, 1, 125, 126, LARGEST_FRAGMENT, LARGEST_FRAGMENT + 1, 65_535, LARGEST_UNSPLIT, LARGEST_UNSPLIT + 1, 2 * LARGEST_FRAGMENT, 2 * LARGEST_FRAGMENT + 1, 200_000]
 
 function decode (frame: Frame): ReadMessage {
   const reader = new FrameReader()
@@ -33,9 +35,9 @@ t.test('every length at a boundary is read back, by an independent reader and by
       const frame = encodeFrame(payload)
       const what = `${isBinary ? 'binary' : 'text'} of ${length}`
       t.equal(frame.bytes, frame.chunks.reduce((sum, chunk) => sum + chunk.length, 0), `${what}: bytes are those of the chunks`)
-      t.ok(frame.chunks.every((chunk) => chunk.length <= MAX_FRAME_BYTES), `${what}: no frame is over its limit`)
+      t.ok(frame.chunks.every((chunk) => chunk.length <= (frame.chunks.length > 1 ? MAX_FRAME_BYTES : LARGEST_UNSPLIT + MAX_HEADER)), `${what}: no frame is over its limit`)
       const decoded = decode(frame)
-      t.equal(decoded.fragments, Math.max(1, Math.ceil(length / LARGEST_UNSPLIT)), `${what}: no more fragments than needed`)
+      t.equal(decoded.fragments, length <= LARGEST_UNSPLIT ? 1 : Math.ceil(length / LARGEST_FRAGMENT), `${what}: no more fragments than needed`)
       t.equal(decoded.isBinary, isBinary, what)
       t.ok(decoded.data.equals(expected), `${what}: own reader`)
       const read = await readWithWs(frame)
@@ -55,9 +57,9 @@ t.test('headers are exactly those of RFC 6455 section 5.2', (t) => {
   t.same(header(encodeFrame(Buffer.alloc(65_535))), [0x82, 126, 0xff, 0xff])
   t.same([...(encodeFrame(Buffer.alloc(LARGEST_UNSPLIT)).chunks[0] as Buffer).subarray(0, 10)], [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0])
   const fragmented = encodeFrame('y'.repeat(LARGEST_UNSPLIT + 1))
-  t.same(header(fragmented), [0x01, 127, 0, 0], 'the first fragment has the opcode and no FIN')
-  t.same([...fragmented.chunks[1] as Buffer], [0x80, 1, 0x79], 'the last is a continuation with FIN')
-  const three = encodeFrame(Buffer.alloc(2 * LARGEST_UNSPLIT + 1))
+  t.same(header(fragmented), [0x01, 126, 0xff, 0xfc], 'the first fragment has the opcode and no FIN')
+  t.same([...fragmented.chunks[1] as Buffer], [0x80, 5, ...Buffer.from('yyyyy')], 'the last is a continuation with FIN')
+  const three = encodeFrame(Buffer.alloc(2 * LARGEST_FRAGMENT + 1))
   t.same(three.chunks.map((chunk) => chunk[0]), [0x02, 0x00, 0x80])
   t.end()
 })
