@@ -25,7 +25,7 @@ const LOADING_MS = 1_000
 /** Milliseconds for the answer of a Sentinel, before the next one is asked. */
 const SENTINEL_TIMEOUT_MS = 2_000
 /** Milliseconds that a server has to close its side when we have closed ours. */
-export const END_MS = 500
+const END_MS = 500
 /** After a failover the old master is a replica, or one without a master: the new one is found by connecting again. */
 export const NOT_THE_MASTER = /^(READONLY|MASTERDOWN) /
 
@@ -116,6 +116,24 @@ function like (client: Connection): Connections {
       redisOptions: { ...redisOptions, socketTimeout: SILENCE_OF_ONE_MS, connectionName }
     })
   }
+}
+
+/** Ends a connection, whatever it is doing. */
+export async function end (connection: Connection): Promise<void> {
+  const { status } = connection
+  if (status === 'end' || status === 'wait') return
+  const ended = new Promise<void>((resolve) => { connection.once('end', () => { resolve() }) })
+  connection.disconnect(false)
+  if (status === 'reconnecting') {
+    // Between two tries it has nothing that could end, and tells of none; but it waits for the old socket once more.
+    if ('stream' in connection) connection.stream.emit('close')
+    return
+  }
+  let timer: NodeJS.Timeout | undefined
+  // It may be asking a Sentinel, which it does before it notices.
+  const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, 2 * END_MS) })
+  await Promise.race([ended, late])
+  clearTimeout(timer)
 }
 
 /** Where Redis has no such database, or does not let us in there, ioredis tells it and stays in the first one: among the keys of others. */

@@ -1,9 +1,10 @@
 import type { Redis } from 'ioredis'
 import type { Clock, Timer } from '../core/ports.js'
-import { END_MS, NOT_THE_MASTER, type Connection, type Connections } from './connections.js'
-import { causeOf, isRefusal, isReply, unavailable } from './failures.js'
+import { end, NOT_THE_MASTER, type Connection, type Connections } from './connections.js'
+import { causeOf, isRefusal, unavailable } from './failures.js'
 import { Greeting } from './greeting.js'
 import type { Script } from './script.js'
+import { SentScripts } from './sent-scripts.js'
 
 /** An argument of a command. */
 export type Argument = string | number | Buffer
@@ -15,9 +16,6 @@ export type Reply = Buffer | number | null | readonly Reply[]
 const LOOK_MS = 250
 /** Milliseconds for the old master to be a master again, or for the new one to be found: each try would have everything compared. */
 const NO_MASTER_PAUSE_MS = 500
-/** Times that a script is sent to a Redis that forgets it each time, the last one with its source. */
-const MAX_TRIES = 3
-
 /** What Redis takes as one argument, unless it is set up otherwise (`proto-max-bulk-len`). */
 const MAX_ARGUMENT_BYTES = 512 * 1024 * 1024
 /** Somebody else has put something else there. */
@@ -76,9 +74,7 @@ export class RedisLink {
   readonly #owed = new Set<Call>()
   /** Those who wait for another try. */
   readonly #patient = new Set<{ readonly deadline: number, readonly resolve: () => void, readonly reject: () => void }>()
-  /** By SHA-1 of a script, which time it was that its source was sent over this connection. */
-  readonly #sent = new Map<string, number>()
-  #sendings = 0
+  readonly #scripts = new SentScripts()
   readonly #looks: Timer
   /** When calls were looked through last, in monotonic milliseconds and as `now`. */
   #lookedAt: number
@@ -124,7 +120,7 @@ export class RedisLink {
   /** Redis, whether this node may take part or not: for whoever finds that out. */
   readonly early: Asker = {
     call: async (command, ...args) => await this.#ask(command, args),
-    run: async (script, keys, args) => await this.#run(this.early, script, keys, args)
+    run: async (script, keys, args) => await this.#scripts.run(this.early, script, keys, args)
   }
 
   /** Milliseconds without those in which the event loop stood still: what Redis has answered meanwhile has not been read, and is not late. */
@@ -191,26 +187,11 @@ export class RedisLink {
   }
 
   /**
-   * Runs a script (EVALSHA). Its source is sent (EVAL) with the first run over a connection, and once more when Redis has
-   * forgotten it: by the first of those that it refuses for that.
+   * Runs a script (EVALSHA).
    * @throws as `call` does
    */
   async run (script: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
-    return await this.#run(this, script, keys, args)
-  }
-
-  async #run (asker: Asker, { sha, source }: Script, keys: readonly string[], args: readonly Argument[]): Promise<Reply> {
-    for (let tries = 1; ; tries++) {
-      const sent = this.#sent.get(sha)
-      const isKnown = sent !== undefined && tries < MAX_TRIES
-      if (!isKnown) this.#sent.set(sha, ++this.#sendings)
-      try {
-        return await asker.call(isKnown ? 'EVALSHA' : 'EVAL', isKnown ? sha : source, keys.length, ...keys, ...args)
-      } catch (error) {
-        if (!isKnown || !isReply(error, 'NOSCRIPT')) throw error
-        if (this.#sent.get(sha) === sent) this.#sent.delete(sha)
-      }
-    }
+    return await this.#scripts.run(this, script, keys, args)
   }
 
   /**
@@ -246,7 +227,7 @@ export class RedisLink {
   #ready (): void {
     if (this.#isClosed || this.#isReady || this.#clock.monotonic() < this.#notBefore) return
     this.#isReady = true
-    this.#sent.clear()
+    this.#scripts.clear()
     this.#why = new Error('the connection was lost')
     for (const listener of [...this.#listeners]) listener.onFound?.()
     if (this.#bar === null) this.#open()
@@ -371,24 +352,6 @@ export class RedisLink {
 }
 
 function greetingOf (connection: Connection): Greeting | null { return connection.isCluster ? null : new Greeting(connection as Redis) }
-
-/** Ends a connection, whatever it is doing. */
-export async function end (connection: Connection): Promise<void> {
-  const { status } = connection
-  if (status === 'end' || status === 'wait') return
-  const ended = new Promise<void>((resolve) => { connection.once('end', () => { resolve() }) })
-  connection.disconnect(false)
-  if (status === 'reconnecting') {
-    // Between two tries it has nothing that could end, and tells of none; but it waits for the old socket once more.
-    if ('stream' in connection) connection.stream.emit('close')
-    return
-  }
-  let timer: NodeJS.Timeout | undefined
-  // It may be asking a Sentinel, which it does before it notices.
-  const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, 2 * END_MS) })
-  await Promise.race([ended, late])
-  clearTimeout(timer)
-}
 
 /** Keys of a command, as many as anybody reads. */
 function namesOf ({ command, args }: Call): string {

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis'
 import type { Clock, Timer } from '../core/ports.js'
-import type { Connection } from './connections.js'
+import { end, type Connection } from './connections.js'
 import { isReply } from './failures.js'
-import { end, type RedisLink, type Reply } from './link.js'
+import type { RedisLink, Reply } from './link.js'
 import type { ReaderReport, StreamListener } from './stream-reader.js'
 
 /** Entries of one stream that are asked for at once, at most; and bytes of all streams, about: an entry may be a batch of 256 KiB. */
