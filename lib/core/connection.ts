@@ -126,9 +126,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     return joined
   }
 
-  async leave (room: string): Promise<void> {
-    if (this.#host.rooms.leave(this, checkName('room', room))) this.endpoint?.left(room)
-  }
+  async leave (room: string): Promise<void> { if (this.#host.rooms.leave(this, checkName('room', room))) this.endpoint?.left(room) }
 
   refresh (expiresAt: Date | number | null): boolean {
     const time = checkExpiry(expiresAt)
@@ -219,6 +217,9 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#deadlines.start()
   }
 
+  /** Whether its client is there, which it is asked: the upgrade may have been read long after it was given up. */
+  async isThere (): Promise<boolean> { return await this.#deadlines.isKnown() && this.live }
+
   /** Nothing that the peer sends is looked at any more: it floods. */
   ignore (): void { this.#transport.ignore() }
 
@@ -278,10 +279,8 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   /* ---- InboundHost ---- */
 
-  handle (message: InboundMessage): unknown {
-    // Whenever it came: what waited behind a slow handler, or comes before the deadline's tick, is not acted upon either.
-    return this.expire() ? undefined : this.#host.handleMessage(this, message)
-  }
+  // Whenever it came: what waited behind a slow handler, or comes before the deadline's tick, is not acted upon either.
+  handle (message: InboundMessage): unknown { return this.expire() ? undefined : this.#host.handleMessage(this, message) }
 
   onFailure (error: unknown): void {
     // A handler that stumbled over the end of its own connection has not failed, and a peer must not fill the log.
@@ -322,9 +321,13 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   onSilence (now: number): boolean {
     if (!this.#host.mayPing(now)) return false
     if (this.#rate?.rested(now) === true) this.#rate = null
+    this.ask()
+    return true
+  }
+
+  ask (): void {
     this.#pinged = true
     this.#outbound.ping()
-    return true
   }
 
   onCredentialsExpired (): void { this.disconnect(disconnects.expired) }
@@ -343,9 +346,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   onCloseTimeout (): void { this.#transport.terminate() }
   onReadAgain (): void { this.#inbound.unthrottle() }
 
-  async #join (room: string): Promise<StreamPosition> {
-    return await this.#host.rooms.join(this, checkName('room', room))
-  }
+  async #join (room: string): Promise<StreamPosition> { return await this.#host.rooms.join(this, checkName('room', room)) }
 
   #push (frame: Frame, policy: Overflow | undefined, key: string | null, shared: boolean): number {
     const result = this.#outbound.push(this.#encoded(frame), policy ?? this.#host.settings.overflow, key, shared)
@@ -353,9 +354,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     return result
   }
 
-  #encoded (frame: Frame): Frame {
-    return this.#transport.deflate ? this.#host.outbound.compression.apply(frame) : frame
-  }
+  #encoded (frame: Frame): Frame { return this.#transport.deflate ? this.#host.outbound.compression.apply(frame) : frame }
 
   /** For what has come, also where nobody handles it. */
   #pay (bytes: number, now: number): void {
