@@ -54,22 +54,6 @@ t.test('what has expired by the time of Redis is neither found nor removed, thou
   t.same((await node.directory.removeUser('ann')).removed.map(({ id }) => id), [young.id])
 })
 
-t.test('a login takes nobody\'s place before its client was heard of', async (t) => {
-  const node = await DirectoryNode.start(t, url, ownKeys())
-  const [first, silent, last] = [node.entry('ann'), node.entry('ann'), node.entry('ann')]
-  const asked: string[] = []
-  const answer = (name: string, isThere: boolean) => async (): Promise<boolean> => {
-    asked.push(name)
-    return isThere
-  }
-  t.same((await node.directory.claim(first, 'user', answer('first', false))).removed, [], 'where there is none, it need not be')
-  await t.rejects(node.directory.claim(silent, 'user', answer('silent', false)), FST_HUB_BROKER_UNAVAILABLE)
-  t.same(await node.ids('ann'), [first.id])
-  t.same((await node.directory.claim(last, 'user', answer('last', true))).removed.map(({ id }) => id), [first.id])
-  await node.directory.claim(node.entry('ann'), 'none', answer('one of many', false))
-  t.same(asked, ['silent', 'last'])
-})
-
 t.test('one that came while the client of another was asked is the later one', async (t) => {
   const node = await DirectoryNode.start(t, url, ownKeys(), {}, systemClock)
   await node.directory.claim(node.entry('ann'), 'user')
