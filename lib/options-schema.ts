@@ -93,7 +93,7 @@ export const optionsSchema: TObject = Type.Object({
     admit: ms('From the moment a slot is held to the 101: all hooks and `identify`; time in the waiting line is not part of it. A promise of a function in `origins` has as long before that. Then 503. 0: no limit.', 10_000),
     write: ms('For the kernel to take one write of at most 64 KiB; then it is ended as a slow reader, 4429. A full kernel takes more when the peer has read about a third of what lies in it, which may be 1.4 MiB: docs/guarantees.md. 0: no limit.', 10_000),
     handler: ms('One run of an asynchronous onConnect or onMessage. Then the connection is closed with 1011. 0: no limit.', 30_000),
-    close: ms('From our Close frame to the end of the socket. Then it is terminated. 0: until the peer has been silent for heartbeat.timeout; one that has answered with its own Close has 30 s to end its side.', 5_000)
+    close: ms('From our Close frame to the end of the socket. Then it is terminated. 0: until the peer has been silent for heartbeat.timeout; one that has answered with its own Close has 30 s to end its side. A login that would take the place of another (`sessions`) has as long to answer a ping.', 5_000)
   }, 'How long things may take.'),
   queue: group({
     maxMessages: count('Messages that may wait behind a blocked socket, per connection. 0: no limit.', 64),

@@ -219,6 +219,9 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
     this.#deadlines.start()
   }
 
+  /** Whether its client is there, which it is asked: the upgrade may have been read long after it was given up. */
+  async isThere (): Promise<boolean> { return await this.#deadlines.isKnown() && this.live }
+
   /** Nothing that the peer sends is looked at any more: it goes on and on with what it may not. */
   onFlood (reason: string = disconnects.policy.reason): void {
     this.#transport.ignore()
@@ -329,9 +332,13 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   onSilence (now: number): boolean {
     if (!this.#host.mayPing(now)) return false
     this.#inbound.rest(now)
+    this.ask()
+    return true
+  }
+
+  ask (): void {
     this.#pinged = true
     this.#outbound.ping()
-    return true
   }
 
   onCredentialsExpired (): void { this.disconnect(disconnects.expired) }

@@ -1,6 +1,6 @@
 import { heartbeatStep, NOT_ASKED, type HeartbeatOptions, type HeartbeatStep } from './heartbeat.js'
 import type { Clock } from './ports.js'
-import { Deadline, type TimingWheel } from './timing-wheel.js'
+import { Deadline, within, type TimingWheel } from './timing-wheel.js'
 
 /** Milliseconds; 0 is off. */
 export interface DeadlineSettings {
@@ -14,6 +14,8 @@ export interface DeadlineListener {
   readonly reading: boolean
   /** The peer was silent for the heartbeat's interval. @returns false to be asked again soon */
   onSilence (now: number): boolean
+  /** The peer is to show that it is there. */
+  ask (): void
   /** The credentials have expired. */
   onCredentialsExpired (): void
   /** The peer was silent for the heartbeat's timeout. */
@@ -67,6 +69,10 @@ export class ConnectionDeadlines extends Deadline {
    * by it as on every HTTP request. null is never, and takes no memory.
    */
   #expiresAt: number | null
+  /** Whether the peer was ever heard of. */
+  #isKnown = false
+  /** Calls whoever waits for its first word. */
+  #wake: (() => void) | null = null
 
   constructor (shared: DeadlineShared, listener: DeadlineListener, expiresAt: number | null) {
     super()
@@ -96,8 +102,23 @@ export class ConnectionDeadlines extends Deadline {
   /** Something complete came from the peer. @returns the time */
   heard (): number {
     this.readAgain()
+    this.#isKnown = true
+    this.#settle()
     this.lastSeen = this.#silentSince
     return this.lastSeen
+  }
+
+  /**
+   * Asks the peer for a first word, unless it has said something.
+   * @returns whether it has; false when it has ended before, or takes longer over that than over its answer to a Close frame may
+   */
+  async isKnown (): Promise<boolean> {
+    if (!this.#isKnown && this.#phase === 'live') {
+      const word = new Promise<void>((resolve) => { this.#wake = resolve })
+      this.#listener.ask()
+      await within(this.#wheel, this.#settings.deadlines.close, word)
+    }
+    return this.#isKnown
   }
 
   /** The peer is read again: until now, the silence was ours. */
@@ -131,6 +152,7 @@ export class ConnectionDeadlines extends Deadline {
   closing (): void {
     const { close } = this.#settings.deadlines
     this.#phase = 'closing'
+    this.#settle()
     this.#asked = this.#clock.monotonic()
     this.#closeBy = close > 0 ? this.#asked + close : IDLE
     this.#schedule()
@@ -139,6 +161,7 @@ export class ConnectionDeadlines extends Deadline {
   /** The socket is gone; only a handler may still run. */
   ended (): void {
     this.#phase = 'ended'
+    this.#settle()
     this.#schedule()
   }
 
@@ -166,6 +189,11 @@ export class ConnectionDeadlines extends Deadline {
       else if (action === 'ping' && !this.#ask(now)) return this.#wheel.arm(this, 0)
     }
     this.#schedule()
+  }
+
+  #settle (): void {
+    this.#wake?.()
+    this.#wake = null
   }
 
   /** Whether the wheel looks soon enough anyway: then it is left alone. */

@@ -54,7 +54,7 @@ export class Sessions implements DirectoryListener {
    * @throws what else the directory throws, or rejects with it
    */
   claim (connection: HubConnection): Promise<void> | null {
-    const answer = this.directory.claim(connection, this.#scope)
+    const answer = this.directory.claim(connection, this.#scope, async () => await connection.isThere())
     const claimed = isThenable(answer)
       ? Promise.resolve(answer).then(async (claim) => { await this.#claimed(connection, claim) }, (error: unknown) => { this.#unanswered(connection, error) })
       : this.#claimed(connection, answer)

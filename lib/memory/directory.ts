@@ -1,5 +1,7 @@
 import { MultiMap } from '../core/multi-map.js'
 import type { Directory, DirectoryEntry, Removal, SessionScope } from '../core/ports.js'
+import type { Awaitable } from '../core/types.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 
 /** The directory of the hubs of one process. Keeps the entries it is given, no copies. */
 export class MemoryDirectory implements Directory {
@@ -7,12 +9,8 @@ export class MemoryDirectory implements Directory {
   readonly #byUser = new MultiMap<DirectoryEntry>()
   #fence = 0
 
-  claim (entry: DirectoryEntry, scope: SessionScope): Removal {
-    const removed = scope === 'none' ? [] : this.#ofUser(entry.user).filter(({ device }) => scope === 'user' || device === entry.device)
-    for (const other of removed) this.#remove(other)
-    this.#byId.set(entry.id, entry)
-    if (entry.user !== null) this.#byUser.add(entry.user, entry)
-    return { fence: ++this.#fence, removed }
+  claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Awaitable<Removal> {
+    return isThere === undefined || this.#inScope(entry, scope).length === 0 ? this.#claim(entry, scope) : this.#claimIf(isThere, entry, scope)
   }
 
   async removeUser (user: string): Promise<Removal> {
@@ -33,6 +31,24 @@ export class MemoryDirectory implements Directory {
   async close (): Promise<void> {
     this.#byId.clear()
     this.#byUser.clear()
+  }
+
+  async #claimIf (isThere: () => Promise<boolean>, entry: DirectoryEntry, scope: SessionScope): Promise<Removal> {
+    if (!await isThere()) throw new FST_HUB_BROKER_UNAVAILABLE('its client does not answer, and another login is there')
+    return this.#claim(entry, scope)
+  }
+
+  #claim (entry: DirectoryEntry, scope: SessionScope): Removal {
+    const removed = this.#inScope(entry, scope)
+    for (const other of removed) this.#remove(other)
+    this.#byId.set(entry.id, entry)
+    if (entry.user !== null) this.#byUser.add(entry.user, entry)
+    return { fence: ++this.#fence, removed }
+  }
+
+  /** Those whose place a login takes. */
+  #inScope ({ user, device }: DirectoryEntry, scope: SessionScope): DirectoryEntry[] {
+    return scope === 'none' ? [] : this.#ofUser(user).filter((other) => scope === 'user' || other.device === device)
   }
 
   #ofUser (user: string | null): DirectoryEntry[] { return user === null ? [] : [...this.#byUser.get(user)] }

@@ -24,7 +24,7 @@ export interface Moment {
 const KICK_MS = 86_400_000
 
 /** Why Redis does not do a claim. */
-const refusals = { late: 'the claim came too late', older: 'a login that came later is there' }
+const refusals = { late: 'the claim came too late', older: 'a login that came later is there', taken: 'its client does not answer, and another login is there' }
 type Refusal = keyof typeof refusals
 
 const scripts = {
@@ -60,31 +60,38 @@ export class DirectoryStore {
 
   /**
    * One that takes the place of others is done before it is given up, or not at all, and not when one of those has come later:
-   * the same client, it may be, which did not wait for this.
+   * the same client, it may be, which did not wait for this. Nor does it take anybody's place before its client has been heard of:
+   * what a node reads when it comes to itself again may be long ago, and none of its clocks tells that.
    * @throws as RedisLink's `run` does; FST_HUB_BROKER_UNAVAILABLE when it was not done for that (as rejections)
    */
-  async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal & Moment> {
+  async claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal & Moment> {
+    // In the turn of its 101: whoever is heard of later was there then.
     const cameAt = this.#clock.monotonic()
-    const first = await this.#claim(entry, scope, cameAt)
-    // What this node takes for the time of Redis may be wrong, or it does not know. By the answer it does.
-    const answer = typeof first === 'string' ? await this.#claim(entry, scope, cameAt) : first
+    let answer = await this.#claimTwice(entry, scope, cameAt, isThere === undefined)
+    if (answer === 'taken' && await isThere?.() === true) answer = await this.#claimTwice(entry, scope, cameAt, true)
     if (typeof answer === 'string') throw new FST_HUB_BROKER_UNAVAILABLE(refusals[answer])
     return answer
   }
 
+  /** What this node takes for the time of Redis may be wrong, or it does not know. By the first answer it does. */
+  async #claimTwice (entry: DirectoryEntry, scope: SessionScope, cameAt: number, isThere: boolean): Promise<Removal & Moment | Refusal> {
+    const answer = await this.#claim(entry, scope, cameAt, isThere)
+    return answer === 'late' || answer === 'older' ? await this.#claim(entry, scope, cameAt, isThere) : answer
+  }
+
   /** @returns why it was not done, where that is so */
-  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number): Promise<Removal & Moment | Refusal> {
+  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number, isThere: boolean): Promise<Removal & Moment | Refusal> {
     const partition = this.partitionOf(entry)
     const askedAt = this.#clock.monotonic()
     const came = this.#span(entry, scope, cameAt)
     // Of a Redis that this node has not heard of, any time is too late.
     const until = mayBeAlone(entry, scope) ? this.#span(entry, scope, askedAt + this.#link.timeout)?.earliest ?? 0 : ''
     const [text, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
-      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', ...fieldsOf(entry, came)
+      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', isThere ? 1 : 0, ...fieldsOf(entry, came)
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
     this.#redisClocks.of(partition).heard(askedAt, this.#clock.monotonic(), now)
     const why = String(text)
-    if (why === 'late' || why === 'older') return why
+    if (why in refusals) return why as Refusal
     return { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
   }
 

@@ -25,8 +25,8 @@ export class RedisDirectory implements Directory {
     this.#keeper = new DirectoryKeeper(this.#store, link, keys.partitions, clock, listener, options)
   }
 
-  async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal> {
-    const claim = this.#claim(entry, scope)
+  async claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal> {
+    const claim = this.#claim(entry, scope, isThere)
     this.#claims.add(claim)
     try {
       return await claim
@@ -60,10 +60,10 @@ export class RedisDirectory implements Directory {
     await this.#keeper.close()
   }
 
-  async #claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal> {
+  async #claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal> {
     const askedAt = this.#clock.monotonic()
     try {
-      const { fence, world, now, removed } = await this.#store.claim(entry, scope)
+      const { fence, world, now, removed } = await this.#store.claim(entry, scope, isThere)
       this.#keeper.add(entry, scope, { fence, world, now }, askedAt)
       this.#forget(removed)
       return { fence, removed }

@@ -1,5 +1,6 @@
 import type { Test } from 'tap'
 import type { Directory, DirectoryEntry, DirectoryListener } from '../../lib/core/ports.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../lib/errors.js'
 import { HOSTILE_NAMES } from './names.js'
 
 /** Views of one directory, as several nodes have them. Each test gets its own, empty. */
@@ -128,6 +129,24 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     t.same(await idsOf(one, 'bob'), [bob.id])
     t.equal(await one.remove(a), false, 'already gone')
     t.equal(await one.remove(anonymous), true)
+  })
+
+  t.test("a login takes nobody's place before its client was heard of", async (t) => {
+    const [one, other] = await nodes(t, 2)
+    const [first, silent, last] = [entry('ann'), entry('ann'), entry('ann')]
+    const asked: string[] = []
+    const answers = (name: string, isThere: boolean) => async (): Promise<boolean> => {
+      asked.push(name)
+      return isThere
+    }
+    t.same((await one.claim(first, 'user', answers('first', false))).removed, [], 'where there is none, it need not be')
+    await t.rejects(async () => await other.claim(silent, 'user', answers('silent', false)), FST_HUB_BROKER_UNAVAILABLE)
+    t.same(await idsOf(one, 'ann'), [first.id])
+    t.same(sorted((await other.claim(last, 'user', answers('last', true))).removed), [first])
+    const more = entry('ann')
+    await one.claim(more, 'none', answers('one of many', false))
+    t.same(asked, ['silent', 'last'])
+    t.same(await idsOf(one, 'ann'), [last.id, more.id].sort())
   })
 
   t.test("scope 'device': only of the same device; those without one are one device", async (t) => {

@@ -4,6 +4,8 @@ import type { Connection, Identity } from '../../lib/index.js'
 import { HOSTILE_NAMES } from '../contract/names.js'
 import { TestApp } from '../helpers/app.js'
 import { lives } from '../helpers/lives.js'
+import { RawClient } from '../helpers/raw-client.js'
+import { TcpProxy } from '../helpers/tcp-proxy.js'
 import { until } from '../helpers/until.js'
 
 const MIB = 1024 * 1024
@@ -139,6 +141,28 @@ for (const sessions of ['single-per-user', 'single-per-device'] as const) {
     t.ok(ends.every(({ initiator }) => initiator === 'server'))
   })
 }
+
+t.test('67: an upgrade that the network had until its client came again takes nobody\'s place', async (t) => {
+  const { handlers } = lives()
+  const proxy = await TcpProxy.start(t, (): number => app.port)
+  const app = await TestApp.start(t, { ...handlers, sessions: 'single-per-user', deadlines: { close: 500 }, identify: () => ({ user: 'ann' }) })
+  const late = await RawClient.connect(proxy.port)
+  late.polite = false
+  await until(() => proxy.opened === 1, 'the proxy to know it')
+  proxy.hold('up')
+  late.sendHandshake()
+  const ann = await app.connect()
+  const ended = ann.ended()
+  proxy.release('up')
+  t.equal((await late.response()).status, 101)
+  t.match(await Promise.race([ended, late.ended()]), { code: 1013 })
+  t.match(app.connections(), [{ state: 'open' }])
+  ann.sendClose(1000)
+  t.match(await ended, { code: 1000 })
+  late.destroy()
+  await until(() => app.size === 0, 'the end of both')
+  await app.assertBaseline()
+})
 
 t.test('69: hostile names of users, devices and rooms: exact isolation', async (t) => {
   const { handlers } = lives()

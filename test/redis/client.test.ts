@@ -43,7 +43,7 @@ t.test('a room that is joined, and asked for from a position while Redis is away
   t.same(heard, ['1', '2'])
 })
 
-t.test('who leaves while the login is still asked for, and is on another node by then, is not kept out by it', async (t) => {
+t.test('who leaves while the login is still asked for, and is on another node by then, loses nothing by it', async (t) => {
   const server = await RedisServer.start(t)
   const proxy = await TcpProxy.start(t, () => server.port)
   const { apps, hubs } = await redisApps(t, 2, (node) => ({ url: node === 0 ? `redis://127.0.0.1:${proxy.port}` : server.url }), { ...OPEN, sessions: 'single-per-user', identify: () => ({ user: 'ann' }) })
@@ -59,15 +59,9 @@ t.test('who leaves while the login is still asked for, and is on another node by
   client.reconnect()
   await until(() => client.state.is === 'open' && fast?.size === 1, 'the fast node')
   proxy.release('up')
-  await until(() => codes.length > 0, 'the word of the slow node')
-  t.same(codes, [1013])
-  await until(() => client.state.is === 'open', 'the client to be back')
-  let found: string[] = []
-  await until(() => {
-    slow?.user('ann').send('hello').then(({ nodes }) => { found = nodes }, () => {})
-    return found.length > 0
-  }, 'the directory to have it')
-  t.same([found, codes], [[fast?.nodeId], [1013]])
+  // More questions to Redis than the claim has, which come behind its.
+  for (let i = 0; i < 5; i++) t.match(await slow?.user('ann').send('hello'), { nodes: [fast?.nodeId] })
+  t.same([client.state.is, codes], ['open', []])
 })
 
 t.test('a publication in a room without history has no position while Redis is away, and goes to who is here', async (t) => {

@@ -54,6 +54,20 @@ t.test('what has expired by the time of Redis is neither found nor removed, thou
   t.same((await node.directory.removeUser('ann')).removed.map(({ id }) => id), [young.id])
 })
 
+t.test('one that came while the client of another was asked is the later one', async (t) => {
+  const node = await DirectoryNode.start(t, url, ownKeys(), {}, systemClock)
+  await node.directory.claim(node.entry('ann'), 'user')
+  const later = node.entry('ann')
+  const earlier = node.directory.claim(node.entry('ann'), 'user', async () => {
+    const cameAt = systemClock.monotonic()
+    await until(() => systemClock.monotonic() > cameAt + 200, 'no doubt about who came later')
+    await node.directory.claim(later, 'user')
+    return true
+  })
+  await t.rejects(earlier, /came later/)
+  t.same(await node.ids('ann'), [later.id])
+})
+
 t.test('a login replaces nobody who has expired', async (t) => {
   const keys = ownKeys()
   const node = await DirectoryNode.start(t, url, keys)

@@ -1,6 +1,7 @@
 --[[
   Enters a connection, and removes the older logins whose place it takes: one step. Not when it comes too late, as a network
-  had it: who has asked has given the connection up; or one that came later may be there, of the same client even.
+  had it: who has asked has given the connection up; or one that came later may be there, of the same client even. Nor in the place
+  of others, while it is not known whether its client is there.
 
   KEYS[1]  fence
   KEYS[2]  mark
@@ -15,13 +16,14 @@
   ARGV[5]  a mark, should the partition have none
   ARGV[6]  time of Redis in milliseconds after which it is too late; '': it never is
   ARGV[7]  time of Redis in milliseconds until which the connection must have come; '': that does not matter
-  ARGV[8]  and so on: what the hash holds, names and values in turns; with the time at which it came at the earliest
+  ARGV[8]  whether its client is there: 1; 0: that is not known
+  ARGV[9]  and so on: what the hash holds, names and values in turns; with the time at which it came at the earliest
 
   Output   { fence, world, time of Redis in milliseconds, removed entries }; when it was too late, the fence is 'late', or
-           'older': one that came later is there
+           'older': one that came later is there; or 'taken': others are, and its client may not be
 ]]
 if ARGV[6] ~= '' and now > tonumber(ARGV[6]) then return { 'late', '', now, {} } end
-local fields = { unpack(ARGV, 8) }
+local fields = { unpack(ARGV, 9) }
 local others = inScope(KEYS[5], KEYS[4], ARGV[1], ARGV[2], fieldOf(fields, 'device'))
 local latest = tonumber(ARGV[7])
 if latest then
@@ -31,6 +33,7 @@ if latest then
     if came and came > latest and came <= now then return { 'older', '', now, {} } end
   end
 end
+if ARGV[8] == '0' and #others > 0 then return { 'taken', '', now, {} } end
 local removed = {}
 for _, id in ipairs(others) do
   table.insert(removed, entryOf(KEYS[4], id))

@@ -24,10 +24,10 @@ export class LinkedDirectory implements Directory {
     link.leaseLost(() => { listener.onLeaseLost([...this.#alone]) })
   }
 
-  claim (entry: DirectoryEntry, scope: SessionScope): Awaitable<Removal> {
+  claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Awaitable<Removal> {
     if (this.#link.isCut) return this.#claimLater(entry, scope)
     if (scope !== 'none' && entry.user !== null) this.#alone.add(entry.id)
-    return this.#inner.claim(entry, scope)
+    return this.#inner.claim(entry, scope, isThere)
   }
 
   async removeUser (user: string): Promise<Removal> {

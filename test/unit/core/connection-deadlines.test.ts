@@ -317,3 +317,43 @@ t.test('the write deadline holds during our Close, too; 0 is off; pings do not r
   t.same(off.ends, [])
   t.equal(off.fake.hub.wheel.size, 0)
 })
+
+t.test('asked whether its client is there: whatever it says first is an answer', async (t) => {
+  const { fake, connection, transport } = await connected({})
+  const answer = connection.isThere()
+  t.equal(transport.pings, 1)
+  fake.clock.advanceSync(4_900)
+  transport.peerPong()
+  t.equal(await answer, true)
+  t.equal(await connection.isThere(), true)
+  const other = await connected({})
+  other.transport.message('I am')
+  t.equal(await other.connection.isThere(), true)
+  t.same([transport.pings, other.transport.pings], [1, 0], 'who was heard of is not asked')
+  t.equal(fake.hub.wheel.size, 0)
+})
+
+t.test('a client that says nothing is not there: for as long as it may take over our Close, or until its end', async (t) => {
+  const { fake, connection, ends } = await connected({})
+  const silent = connection.isThere()
+  await fake.advance(5_100)
+  t.equal(await silent, false)
+  t.same(ends, [], 'which is no reason to end it')
+
+  const unbounded = await connected({ deadlines: { write: 0, handler: 0, close: 0 }, heartbeat })
+  const until = unbounded.connection.isThere()
+  await unbounded.fake.advance(60_200)
+  t.equal(await until, false)
+  t.match(unbounded.ends, [{ code: 4408 }])
+
+  for (const end of ['close', 'peerClose', 'reset'] as const) {
+    const { fake, connection, transport } = await connected({})
+    const asked = connection.isThere()
+    if (end === 'close') connection.close()
+    else transport[end]()
+    t.equal(await asked, false, end)
+    t.equal(await connection.isThere(), false)
+    await fake.advance(30_000)
+    t.equal(fake.hub.wheel.size, 0)
+  }
+})

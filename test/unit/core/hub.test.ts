@@ -75,7 +75,7 @@ t.test('a directory that fails to add: 1011, no onConnect', async (t) => {
   t.same(await directory.inner.user('ann'), [])
 })
 
-t.test('a directory that answers at once: in the hub in the same turn', async (t) => {
+t.test('a directory that answers at once: in the hub in the same turn; where it takes the place of another, when its client was heard of', async (t) => {
   const events: string[] = []
   const directory = new MemoryDirectory()
   const fake = await startHub({
@@ -90,6 +90,12 @@ t.test('a directory that answers at once: in the hub in the same turn', async (t
   const first = fake.accept({ user: 'ann' })
   t.equal(fake.hub.get(first.connection.id), first.connection)
   const second = fake.accept({ user: 'ann' })
+  await settled()
+  t.same(events, ['connect'])
+  t.same([first.transport.pings, second.transport.pings], [0, 1])
+  t.equal(first.transport.closed, null)
+  second.transport.peerPong()
+  await settled()
   t.same(events, ['connect', 'connect'])
   t.equal(first.transport.closed?.code, 4502)
   await fake.turn()

@@ -98,9 +98,11 @@ for (const [name, directory] of [['an answer at once', () => new MemoryDirectory
     const { cluster, nodes: [one, two, three], events } = await start(t, { sessions: 'single-per-user', directory: directory() })
     const [a, bob] = [await one.connect({ user: 'ann', device: 'a' }), await one.connect({ user: 'bob', device: 'bob' })]
     const b = two.accept({ user: 'ann', device: 'b' })
+    b.transport.peerPong()
     await cluster.settle()
     t.same(codes(a, bob, b), [4502, undefined, undefined])
     const c = three.accept({ user: 'ann', device: 'c' })
+    c.transport.peerPong()
     await cluster.settle()
     t.same(codes(b, c), [4502, undefined])
     t.same(a.transport.closed, { code: 4502, reason: 'replaced' })
