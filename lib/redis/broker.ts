@@ -194,7 +194,7 @@ export class RedisBroker implements Broker, BusListener {
   #publish (room: string, payload: Payload, options: PublicationOptions, resolve: (result: PublishResult) => void, reject: (error: unknown) => void): void {
     if (options.ephemeral === true || room === EVERYONE) {
       const outgoing = new Outgoing(room, payload, options, resolve, reject)
-      outgoing.done(this.#deliverNow(room, outgoing.publication))
+      outgoing.gone(this.#deliverNow(room, outgoing.publication))
       this.#publisher.send(outgoing)
       return
     }

@@ -9,6 +9,8 @@ import { encodeBatch, encodeRecord } from '../../../lib/redis/publication-codec.
 import type { Script } from '../../../lib/redis/script.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'
 import { FakeListener } from '../../helpers/fake-listener.js'
+import { gc } from '../../helpers/gc.js'
+import { settled } from '../../helpers/until.js'
 
 const NOTHING = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
 
@@ -233,4 +235,20 @@ t.test('what is wrong with the publications of one room keeps none from the othe
   t.throws(() => { broker.onEntry(0, 'other', rest, 1) }, { message: /unknown kind 99/ })
   t.same(listener.texts('two'), ['hello'])
   t.same(listener.texts('three'), ['bad'])
+})
+
+t.test('of an ephemeral publication that waits for Redis, only its record is kept: what was passed in may be part of much more', async (t) => {
+  const link = new FakeLink(new TestClock())
+  link.run = async () => await new Promise<Reply>(() => {})
+  const { broker } = rig(new TestClock(), link)
+  t.teardown(async () => { await broker.close() })
+  const publish = async (): Promise<WeakRef<ArrayBufferLike>> => {
+    const bytes = new Uint8Array(100_000)
+    await broker.publish('room', bytes.subarray(0, 10), { ephemeral: true })
+    return new WeakRef(bytes.buffer)
+  }
+  const ref = await publish()
+  await settled()
+  gc()
+  t.equal(ref.deref(), undefined)
 })
