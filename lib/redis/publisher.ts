@@ -15,7 +15,7 @@ const MAX_RECORDS = 512
 const MAX_BATCH_BYTES = 256 * 1024
 /** What may wait for Redis, of all rooms together; and as much of what is lost when it can not wait. */
 const MAX_WAITING = 20_000
-const MAX_WAITING_BYTES = 32 * 1024 * 1024
+export const MAX_WAITING_BYTES = 32 * 1024 * 1024
 /** Milliseconds: how often what waits is looked through, and between two tries with a Redis that says that it can not now. */
 const LOOK_MS = 100
 

@@ -252,3 +252,22 @@ t.test('of an ephemeral publication that waits for Redis, only its record is kep
   gc()
   t.equal(ref.deref(), undefined)
 })
+
+t.test('more than a node may send at all is refused at once, also where nobody waits for Redis: it would come to the members of this node alone', async (t) => {
+  const clock = new TestClock()
+  const { broker, listener } = rig(clock, new FakeLink(clock))
+  t.teardown(async () => { await broker.close() })
+  for (const room of ['room', EVERYONE]) await broker.subscribe(room)
+  const [most, more] = [33_554_430, 33_554_431].map((length) => new Uint8Array(length)) as [Uint8Array, Uint8Array]
+  const refused = { code: 'FST_HUB_BROKER_UNAVAILABLE', message: /33554433 bytes, and 33554432 may wait for it/ }
+  for (const [room, options] of [['room', {}], ['room', { ephemeral: true }], [EVERYONE, { ephemeral: true }]] as const) {
+    await t.rejects(broker.publish(room, more, options), refused)
+    t.same(listener.heard, [])
+  }
+  for (const ephemeral of [false, true]) {
+    const publication = broker.publish('room', most, { ephemeral })
+    await clock.advance(100)
+    await publication
+  }
+  t.equal(listener.heard.length, 2)
+})
