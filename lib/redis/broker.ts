@@ -2,6 +2,7 @@ import { noFanOut } from '../core/fan-out.js'
 import { keep } from '../core/keep.js'
 import { EVERYONE, type Broker, type BrokerListener, type Clock, type FanOut, type HistoryPolicyOf, type Publication, type PublicationOptions, type Timer } from '../core/ports.js'
 import type { PublishResult, StreamPosition } from '../core/types.js'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Payload } from '../protocol/frame.js'
 import type { Bus, BusListener } from './bus.js'
 import type { Keys } from './keys.js'
@@ -9,7 +10,7 @@ import type { RedisLink } from './link.js'
 import { Outgoing } from './outgoing.js'
 import { Positions, type Standing } from './positions.js'
 import { decodeRecord, isEphemeral, placesOf, sectionsOf, type EncodedSection } from './publication-codec.js'
-import { Publisher, type RoomTerms } from './publisher.js'
+import { MAX_WAITING_BYTES, Publisher, type RoomTerms } from './publisher.js'
 import { RecentPositions } from './recent-positions.js'
 import { RoomLogs } from './room-logs.js'
 import { RoomOrder } from './room-order.js'
@@ -192,13 +193,16 @@ export class RedisBroker implements Broker, BusListener {
   }
 
   #publish (room: string, payload: Payload, options: PublicationOptions, resolve: (result: PublishResult) => void, reject: (error: unknown) => void): void {
-    if (options.ephemeral === true || room === EVERYONE) {
-      const outgoing = new Outgoing(room, payload, options, resolve, reject)
-      outgoing.done(this.#deliverNow(room, outgoing.publication))
+    const isUnplaced = options.ephemeral === true || room === EVERYONE
+    const outgoing = new Outgoing(room, isUnplaced ? payload : keep(payload), options, resolve, reject)
+    const { length } = outgoing.record
+    // Or it would come to the members here alone, where nobody waits for Redis.
+    if (length > MAX_WAITING_BYTES) return outgoing.failed(new FST_HUB_BROKER_UNAVAILABLE(`a publication is of ${length} bytes, and ${MAX_WAITING_BYTES} may wait for it`))
+    if (isUnplaced) {
+      outgoing.gone(this.#deliverNow(room, outgoing.publication))
       this.#publisher.send(outgoing)
       return
     }
-    const outgoing = new Outgoing(room, keep(payload), options, resolve, reject)
     // Where nothing is kept, nothing is promised over an outage: whoever is here gets it all the same.
     if (this.#options.policyOf(room).size > 0) this.#publisher.publish(outgoing)
     else if (this.#order.isBehind(room, !this.#options.link.isReady)) this.#order.turn(room, () => { this.#publishInTurn(outgoing) })

@@ -12,7 +12,7 @@ export class Outgoing {
   readonly room: string
   /** As Redis and other nodes get it. */
   readonly record: Buffer
-  readonly publication: { offset: number, readonly payload: Payload, readonly options: PublicationOptions }
+  publication: { offset: number, readonly payload: Payload, readonly options: PublicationOptions }
   /** Of its position; '' until Redis has given it one. */
   epoch = ''
   /** As `now` of the link: until then somebody waits, first for Redis, and then for its turn. */
@@ -46,6 +46,12 @@ export class Outgoing {
     if (!this.#settle()) return
     const { sent, queued, dropped, rejected } = local
     this.#resolve(this.epoch === '' ? { sent, queued, dropped, rejected } : { epoch: this.epoch, offset: this.publication.offset, sent, queued, dropped, rejected })
+  }
+
+  /** It has gone to the members here, and takes no place: what waits for Redis is its record. What it was made of may be part of much more. */
+  gone (local: FanOut): void {
+    this.done(local)
+    this.publication = { offset: 0, payload: '', options: {} }
   }
 
   /** Its turn has not come in time: it goes all the same, when what is before it has come. */

@@ -25,6 +25,8 @@ export interface BrokerWorldOptions extends ServerOptions {
   /** Milliseconds that a publication may wait for Redis. */
   timeout?: number
   busLength?: number
+  /** Default: one is started. */
+  server?: RedisServer
 }
 
 /** A Redis of the test's own, and nodes that reach it through a network of theirs. */
@@ -38,8 +40,8 @@ export interface RedisWorld {
 export const NO_HISTORY: HistoryPolicy = { size: 0, ttl: 0, mode: 'log' }
 export const LOG: HistoryPolicy = { size: 1_000, ttl: 60_000, mode: 'log' }
 
-export async function redisWorld (t: Test, { count = 2, policy = LOG, policyOf = () => policy, timeout, busLength, ...serverOptions }: BrokerWorldOptions = {}): Promise<RedisWorld> {
-  const server = await RedisServer.start(t, serverOptions)
+export async function redisWorld (t: Test, { count = 2, policy = LOG, policyOf = () => policy, timeout, busLength, server: given, ...serverOptions }: BrokerWorldOptions = {}): Promise<RedisWorld> {
+  const server = given ?? await RedisServer.start(t, serverOptions)
   const prefix = ownPrefix()
   const nodes: BrokerNode[] = []
   for (let i = 0; i < count; i++) {

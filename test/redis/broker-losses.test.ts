@@ -1,38 +1,12 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
+import { lossyRedis } from '../helpers/lossy-redis.js'
 import { publishNumbers } from '../helpers/publishing.js'
-import { LOG, NO_HISTORY, range, redisWorld, type BrokerNode, type RedisWorld } from '../helpers/redis-world.js'
+import { LOG, NO_HISTORY, range, redisWorld, type BrokerNode } from '../helpers/redis-world.js'
 import { until } from '../helpers/until.js'
 
-interface LossyWorld extends RedisWorld {
-  /** Keeps what Redis has now. */
-  readonly save: () => void
-  /** Redis is killed, and comes back with what it had when that was kept. */
-  readonly lose: () => Promise<void>
-}
-
-async function lossyWorld (t: Test): Promise<LossyWorld> {
-  const dir = mkdtempSync(join(tmpdir(), 'hub-losses-'))
-  const [data, saved] = [join(dir, 'data'), join(dir, 'saved')]
-  cpSync(mkdtempSync(join(dir, 'empty-')), data, { recursive: true })
-  const world = await redisWorld(t, { timeout: 20_000, args: ['--dir', data, '--appendonly', 'yes', '--appendfsync', 'always'] })
-  t.teardown(() => { rmSync(dir, { recursive: true }) })
-  return {
-    ...world,
-    save: () => { cpSync(data, saved, { recursive: true }) },
-    lose: async () => {
-      await world.server.stop('SIGKILL')
-      rmSync(data, { recursive: true })
-      cpSync(saved, data, { recursive: true })
-      await world.server.start()
-    }
-  }
-}
-
 t.test('FAULTS 54: Redis loses its latest twice, the second time with the epoch that began after the first: yet another one begins, and nobody is deaf', async (t) => {
-  const { nodes, save, lose } = await lossyWorld(t)
+  const { server, save, lose } = await lossyRedis(t)
+  const { nodes } = await redisWorld(t, { server, timeout: 20_000 })
   const [a, b] = nodes as [BrokerNode, BrokerNode]
   for (const { broker } of nodes) await broker.subscribe('room')
   await publishNumbers(a.broker, 'room', 1, 10)
@@ -56,7 +30,8 @@ t.test('FAULTS 54: Redis loses its latest twice, the second time with the epoch 
 })
 
 t.test('FAULTS 54: only nodes without members in the room know of what was lost: its offsets are not given once more', async (t) => {
-  const { nodes, save, lose } = await lossyWorld(t)
+  const { server, save, lose } = await lossyRedis(t)
+  const { nodes } = await redisWorld(t, { server, timeout: 20_000 })
   const [a, b] = nodes as [BrokerNode, BrokerNode]
   for (const room of ['left', 'published']) {
     if (room === 'left') await b.broker.subscribe(room)

@@ -9,6 +9,8 @@ import { encodeBatch, encodeRecord } from '../../../lib/redis/publication-codec.
 import type { Script } from '../../../lib/redis/script.js'
 import { TestClock } from '../../../lib/testing/test-clock.js'
 import { FakeListener } from '../../helpers/fake-listener.js'
+import { gc } from '../../helpers/gc.js'
+import { settled } from '../../helpers/until.js'
 
 const NOTHING = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
 
@@ -233,4 +235,39 @@ t.test('what is wrong with the publications of one room keeps none from the othe
   t.throws(() => { broker.onEntry(0, 'other', rest, 1) }, { message: /unknown kind 99/ })
   t.same(listener.texts('two'), ['hello'])
   t.same(listener.texts('three'), ['bad'])
+})
+
+t.test('of an ephemeral publication that waits for Redis, only its record is kept: what was passed in may be part of much more', async (t) => {
+  const link = new FakeLink(new TestClock())
+  link.run = async () => await new Promise<Reply>(() => {})
+  const { broker } = rig(new TestClock(), link)
+  t.teardown(async () => { await broker.close() })
+  const publish = async (): Promise<WeakRef<ArrayBufferLike>> => {
+    const bytes = new Uint8Array(100_000)
+    await broker.publish('room', bytes.subarray(0, 10), { ephemeral: true })
+    return new WeakRef(bytes.buffer)
+  }
+  const ref = await publish()
+  await settled()
+  gc()
+  t.equal(ref.deref(), undefined)
+})
+
+t.test('more than a node may send at all is refused at once, also where nobody waits for Redis: it would come to the members of this node alone', async (t) => {
+  const clock = new TestClock()
+  const { broker, listener } = rig(clock, new FakeLink(clock))
+  t.teardown(async () => { await broker.close() })
+  for (const room of ['room', EVERYONE]) await broker.subscribe(room)
+  const [most, more] = [33_554_430, 33_554_431].map((length) => new Uint8Array(length)) as [Uint8Array, Uint8Array]
+  const refused = { code: 'FST_HUB_BROKER_UNAVAILABLE', message: /33554433 bytes, and 33554432 may wait for it/ }
+  for (const [room, options] of [['room', {}], ['room', { ephemeral: true }], [EVERYONE, { ephemeral: true }]] as const) {
+    await t.rejects(broker.publish(room, more, options), refused)
+    t.same(listener.heard, [])
+  }
+  for (const ephemeral of [false, true]) {
+    const publication = broker.publish('room', most, { ephemeral })
+    await clock.advance(100)
+    await publication
+  }
+  t.equal(listener.heard.length, 2)
 })

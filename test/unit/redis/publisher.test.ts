@@ -272,6 +272,16 @@ t.test('of what is lost when it can not wait, no more waits than of the rest, an
   t.equal(await come(), 20_000, 'and what was lost')
 })
 
+t.test('all that are late at once are told by one error: its trace is most of what each would cost', async (t) => {
+  const { clock, link, publisher } = rig()
+  const errors: unknown[] = []
+  for (let i = 0; i < 600; i++) publisher.publish(new Outgoing('room', 'x', {}, () => {}, (error) => { errors.push(error) }))
+  await settled()
+  t.equal(link.asked.length, 1)
+  await clock.advance(1_100)
+  t.same([errors.length, new Set(errors).size], [600, 1])
+})
+
 t.test('closing rejects what waits', async (t) => {
   const { clock, publisher, publish } = rig()
   const results = [publish('room', '1'), publish('other', '2')]
