@@ -22,18 +22,13 @@ import { resolveOptions } from './resolve-options.js'
 import { Handover } from './transports/handover.js'
 import { ServerSockets } from './transports/server-sockets.js'
 import { UpgradeGate } from './transports/upgrade-gate.js'
-import { endUnfinishedRequests } from './transports/unfinished-requests.js'
+import { endUnfinishedRequests, limitUnfinishedRequests } from './transports/unfinished-requests.js'
 import { addHandshakeHeaders, closeOtherSockets, provideWebSocketServer } from './transports/websocket-server.js'
 import { PathMatcher } from './upgrade/path-matcher.js'
 import { logRefusal } from './upgrade/refusal.js'
 import { Upgrades } from './upgrade/upgrades.js'
 
 const MAX_DEFAULT_CONNECTIONS = 100_000
-/** Milliseconds for the headers of a request, and how often Node looks: a slow handshake gets 408 within their sum. */
-const HEADERS_TIMEOUT = 10_000
-const CONNECTIONS_CHECK = 5_000
-const NODE_HEADERS_TIMEOUT = 60_000
-const NODE_CONNECTIONS_CHECK = 30_000
 const DEFAULT_CLOSE = 5_000
 
 /** In a route's config: whose WebSocket it has. */
@@ -60,7 +55,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     closeTimeout: deadlines.close,
     deflate: compression.level > 0
   })
-  limitSlowHandshakes(app)
+  limitUnfinishedRequests(app.server)
   const sockets = ServerSockets.of(app.server, options.clock)
   if (limits.sockets > 0 && !sockets.restrict(limits.sockets)) {
     app.log.warn({ maxConnections: sockets.limit, sockets: limits.sockets }, 'limits.sockets is not applied: the app has given its server a maxConnections')
@@ -175,13 +170,6 @@ function portsOf ({ clock, cluster, history, offline, presence }: ResolvedOption
     inboxes: (nodeId, listener) => new MemoryInboxes(new MemoryMesh(clock), nodeId, listener),
     offlineStore: (listener) => new MemoryOfflineStore(clock, offline, listener)
   }
-}
-
-/** Fastify leaves Node's 60 s and 30 s. Values that the user has set, and a server that listens already, stay as they are. */
-function limitSlowHandshakes ({ server }: FastifyInstance): void {
-  const http = server as typeof server & { connectionsCheckingInterval?: number }
-  if (http.headersTimeout === NODE_HEADERS_TIMEOUT) http.headersTimeout = HEADERS_TIMEOUT
-  if (http.connectionsCheckingInterval === NODE_CONNECTIONS_CHECK) http.connectionsCheckingInterval = CONNECTIONS_CHECK
 }
 
 /**

@@ -96,7 +96,7 @@ export class Inbound {
     this.#resumeIfFree()
   }
 
-  /** Runs `first`, then handles what has been received, and what comes. */
+  /** Runs `first`, then handles what has been received, and what comes; nothing of it where `first` fails. */
   begin (first: () => unknown): void {
     this.#pumping = true
     this.#run(first)
@@ -172,8 +172,14 @@ export class Inbound {
       const result = typeof task === 'function' ? task() : this.#host.handle(task)
       if (isThenable(result)) this.#await(result)
     } catch (error) {
-      this.#host.onFailure(error)
+      this.#failed(error)
     }
+  }
+
+  #failed (error: unknown): void {
+    this.#host.onFailure(error)
+    // To the host the end of the connection itself is no failure; but nobody has let it in.
+    if (this.#held) this.stop()
   }
 
   #await (result: PromiseLike<unknown>): void {
@@ -187,7 +193,7 @@ export class Inbound {
     }
     // A thenable may throw in `then`, or call back twice: a promise made of it does neither.
     Promise.resolve(result).then(settled, (error: unknown) => {
-      this.#host.onFailure(error)
+      this.#failed(error)
       settled()
     })
   }

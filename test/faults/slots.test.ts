@@ -3,6 +3,7 @@ import t from 'tap'
 import fastifyHub from '../../lib/index.js'
 import { TestApp } from '../helpers/app.js'
 import { handshakeText, headerOf, type RawClient } from '../helpers/raw-client.js'
+import { selfSigned } from '../helpers/self-signed.js'
 import { gate, until } from '../helpers/until.js'
 
 t.test('15: a slow handshake', async (t) => {
@@ -36,6 +37,16 @@ t.test('15: the limits that the plugin sets', async (t) => {
   }
   t.same(await limits({}), [10_000, 5_000])
   t.same(await limits({ headersTimeout: 700, connectionsCheckingInterval: 300 }), [700, 300], 'those of the user stay')
+
+  const ofTls = async (https: object): Promise<unknown> => {
+    const app = Fastify({ https: { ...selfSigned(), ...https } })
+    await app.register(fastifyHub)
+    await app.close()
+    const timeout = Object.getOwnPropertySymbols(app.server).find(({ description }) => description === 'handshake-timeout') as symbol
+    return (app.server as typeof app.server & Record<symbol, unknown>)[timeout]
+  }
+  t.equal(await ofTls({}), 10_000, 'a handshake of TLS is one, too')
+  t.equal(await ofTls({ handshakeTimeout: 700 }), 700)
 })
 
 t.test('16: identify never resolves', async (t) => {

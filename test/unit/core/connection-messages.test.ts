@@ -117,6 +117,23 @@ t.test('a handler that meets the end of its own connection has not failed', asyn
   t.same(log, ['connect', 'x', 'disconnect 1006'])
 })
 
+t.test('an onConnect that meets the end of its own connection has not let it in: nothing that came is handled', async (t) => {
+  let open = (): void => {}
+  const wait = new Promise<void>((resolve) => { open = resolve })
+  const { transport, log, errors } = await connected({
+    onConnect: async (connection) => {
+      await wait
+      await connection.join('too late')
+    }
+  })
+  transport.message('x')
+  transport.reset()
+  open()
+  await settled()
+  t.same(errors, [])
+  t.same(log, ['connect', 'disconnect 1006'])
+})
+
 t.test('a thenable of onConnect that returns nothing is waited for all the same', async (t) => {
   const { connection, transport, log } = await connected({ onConnect: () => ({ then (resolve: () => void) { setImmediate(resolve) } }) })
   transport.message('x')

@@ -67,6 +67,21 @@ t.test('messages are held until begin has succeeded', async (t) => {
   t.same(host.taken(), ['c'])
 })
 
+t.test('where begin fails nothing is handled, whatever the host does about it', async (t) => {
+  for (const fail of [() => { throw new Error('no') }, async () => { throw new Error('no') }]) {
+    const host = new Host(() => {})
+    host.receive('a')
+    host.inbound.begin(fail)
+    host.receive('b')
+    await settled()
+    host.receive('c')
+    t.same(host.taken().filter((event) => event.length === 1 || event.startsWith('failed')), ['failed: no'])
+    t.equal(host.inbound.paused, false)
+    host.inbound.whenIdle(() => { host.events.push('idle') })
+    t.same(host.taken(), ['idle'])
+  }
+})
+
 t.test('one at a time, in order, however long each takes', async (t) => {
   const gates = new Map<string, Gate>()
   const host = new Host((text) => {
@@ -117,11 +132,11 @@ t.test('what a synchronous handler causes to be received waits for its turn', (t
 
 t.test('a handler that throws is told, and the next runs unless it is stopped', (t) => {
   const host = new Host(() => { throw new Error('bad') })
-  host.inbound.begin(() => { throw new Error('first') })
-  host.receive('a')
-  t.same(host.taken(), ['failed: first', 'a', 'failed: bad'])
+  host.inbound.begin(() => {})
+  host.receive('a', 'b')
+  t.same(host.taken(), ['a', 'failed: bad', 'b', 'failed: bad'])
   host.inbound.stop()
-  host.receive('b')
+  host.receive('c')
   t.same(host.taken(), [])
   t.end()
 })
