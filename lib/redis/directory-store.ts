@@ -24,7 +24,7 @@ export interface Moment {
 const KICK_MS = 86_400_000
 
 /** Why Redis does not do a claim. */
-const refusals = { late: 'the claim came too late', older: 'a login that came later is there', taken: 'its client does not answer, and another login is there' }
+const refusals = { late: 'the claim came too late', older: 'a login that came later is there', taken: 'its client does not answer, and another login may be there' }
 type Refusal = keyof typeof refusals
 
 const scripts = {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t from 'tap'
+import { FST_HUB_BROKER_UNAVAILABLE } from '../../lib/errors.js'
 import { Keys } from '../../lib/redis/keys.js'
 import { DirectoryNode } from '../helpers/directory-node.js'
 import { ownPrefix, RedisServer, redisUrl } from '../helpers/redis-server.js'
@@ -65,6 +66,31 @@ t.test('Redis loses its data without a reconnect: the same', async (t) => {
   await node.pass(2 * TURN_MS)
   for (const { id, user } of entries) t.same(await node.ids(user as string), [id])
   t.same(node.removed, [])
+})
+
+t.test('Redis has lost its data: a login whose client is not heard of takes the place of nobody who is yet to be entered again', async (t) => {
+  const keys = ownKeys()
+  const [url, silent] = [await redisUrl(t), async (): Promise<boolean> => false]
+  const [one, other] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)] as const
+  const ann = one.entry('ann')
+  await one.directory.claim(ann, 'user')
+  await loseAll(one, keys)
+  await t.rejects(other.directory.claim(other.entry('ann'), 'user', silent), FST_HUB_BROKER_UNAVAILABLE)
+  await other.directory.claim(other.entry(null), 'user', silent)
+  await one.pass(TURN_MS)
+  t.same([await one.ids('ann'), one.removed], [[ann.id], []])
+})
+
+t.test('a login is not asked for its client where nobody is, and nobody may be yet to be entered again', async (t) => {
+  const keys = ownKeys()
+  const node = await DirectoryNode.start(t, await redisUrl(t), keys, { ttl: 300 })
+  let tries = 0
+  let asked = 1
+  while (asked > 0) {
+    asked = 0
+    await node.directory.claim(node.entry(`user ${++tries}`), 'user', async () => { asked++; return true })
+  }
+  t.ok(tries > 1)
 })
 
 t.test('fences do not go back, though all is lost and the clock of Redis is behind', async (t) => {

@@ -1,7 +1,7 @@
 --[[
   Enters a connection, and removes the older logins whose place it takes: one step. Not when it comes too late, as a network
   had it: who has asked has given the connection up; or one that came later may be there, of the same client even. Nor in the place
-  of others, while it is not known whether its client is there.
+  of others, while it is not known whether its client is there; when Redis has lost its data, others may be yet to be entered again.
 
   KEYS[1]  fence
   KEYS[2]  mark
@@ -20,7 +20,7 @@
   ARGV[9]  and so on: what the hash holds, names and values in turns; with the time at which it came at the earliest
 
   Output   { fence, world, time of Redis in milliseconds, removed entries }; when it was too late, the fence is 'late', or
-           'older': one that came later is there; or 'taken': others are, and its client may not be
+           'older': one that came later is there; or 'taken': others are, or may be, and its client may not be
 ]]
 if ARGV[6] ~= '' and now > tonumber(ARGV[6]) then return { 'late', '', now, {} } end
 local fields = { unpack(ARGV, 9) }
@@ -33,7 +33,11 @@ if latest then
     if came and came > latest and came <= now then return { 'older', '', now, {} } end
   end
 end
-if ARGV[8] == '0' and #others > 0 then return { 'taken', '', now, {} } end
+local world = worldOf(KEYS[2], ARGV[5])
+if ARGV[8] == '0' and KEYS[5] and ARGV[2] ~= 'none' then
+  local since = tonumber(string.match(world, '^%S+ (%d+)')) or 0
+  if #others > 0 or now < since + ARGV[3] then return { 'taken', '', now, {} } end
+end
 local removed = {}
 for _, id in ipairs(others) do
   table.insert(removed, entryOf(KEYS[4], id))
@@ -44,4 +48,4 @@ local fence = storeFence(KEYS[1], nextFence(KEYS[1], ARGV[4]))
 table.insert(fields, 'fence')
 table.insert(fields, fence)
 enter(KEYS[3], KEYS[5], ARGV[1], ARGV[3], fields)
-return { fence, worldOf(KEYS[2], ARGV[5]), now, removed }
+return { fence, world, now, removed }

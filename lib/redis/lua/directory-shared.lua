@@ -3,7 +3,7 @@
 
   fence   the place of the latest step for any user of a partition: string, a key of its own. It outlives its loss: it is at least
           the time of Redis in microseconds, and more than what any node that asks has seen
-  mark    of a partition: string, a key of its own, random, set by whoever finds none
+  mark    of a partition: string, a key of its own, random, set by whoever finds none, with the time at which that was
   world   another string than before when Redis may have lost data since: another mark, or another history of replication
           (after a failover, or a restart from what was on disk)
   entry   { id, user, device, node, ip, subprotocol, connectedAt, lastSeen }
@@ -29,7 +29,7 @@ local function nextFence (key, seen)
 end
 
 local function worldOf (key, mark)
-  redis.call('SET', key, mark, 'NX')
+  redis.call('SET', key, mark .. ' ' .. string.format('%.0f', now), 'NX')
   -- A user of Redis may not be allowed to ask.
   local info = redis.pcall('INFO', 'replication')
   return redis.call('GET', key) .. ' ' .. (type(info) == 'string' and string.match(info, 'master_replid:(%w+)') or '')
