@@ -65,7 +65,7 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   const nodeId = randomUUID()
   const redis = options.redis === undefined ? null : await createRedisPorts(app, options, options.redis, nodeId)
   const hub = createHub(app, options, sockets, events, nodeId, redis)
-  const upgrades = new Upgrades(hub, new Handover(app.websocketServer), options)
+  const upgrades = new Upgrades(hub, new Handover(app.websocketServer, deadlines.close), options)
   app.decorate(decorateAs, hub)
   addHandshakeHeaders(app, (request) => upgrades.switching(request))
   const websockets = guardRoutes(app, options, upgrades, seesAll)

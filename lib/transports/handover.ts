@@ -29,15 +29,19 @@ interface CompleteOptions {
 /** Takes WebSockets over from @fastify/websocket, in the turn of their 101, and leaves behind what the handshake needed. */
 export class Handover {
   readonly #server: WebSocketServer
+  /** Milliseconds that a peer may take to end its half of the socket, once both Close frames are there. */
+  readonly #closeTimeout: number
   /** null where ws is used in a way that LeanTransport does not know. */
   readonly #lean: LeanShared | null
   /** The same on every socket: found on the first. */
   #marks: Marks | null = null
 
-  constructor (server: WebSocketServer) {
+  /** @param deadline milliseconds from our Close frame to the end of the socket; 0: those that the server has, which is one for all hubs of the app */
+  constructor (server: WebSocketServer, deadline: number) {
     this.#server = server
     const { allowSynchronousEvents, closeTimeout, ...options } = server.options as ServerOptions & CompleteOptions
-    this.#lean = allowSynchronousEvents && isOfWs(options) ? { parser: new FrameParser(options), read: sharedRead, closeTimeout } : null
+    this.#closeTimeout = deadline || closeTimeout
+    this.#lean = allowSynchronousEvents && isOfWs(options) ? { parser: new FrameParser(options), read: sharedRead, closeTimeout: this.#closeTimeout } : null
   }
 
   /** The 101 is about to go out. Where the app looks at each WebSocket, ws completes it first. */
@@ -56,9 +60,9 @@ export class Handover {
     if (this.#lean !== null && released !== null) return new LeanTransport(released, this.#lean)
     const exclusive = this.#lean !== null && isAlone(ws)
     // What is compressed has to be inflated, which is what ws does.
-    if (this.#lean === null || !exclusive || !(socket instanceof Socket) || ws.extensions !== '') return new WebSocketTransport(ws, exclusive)
+    if (this.#lean === null || !exclusive || !(socket instanceof Socket) || ws.extensions !== '') return new WebSocketTransport(ws, exclusive, this.#closeTimeout)
     const marks = this.#marks ??= findMarks(ws, socket)
-    if (marks === null || !bears(marks, ws, socket)) return new WebSocketTransport(ws, false)
+    if (marks === null || !bears(marks, ws, socket)) return new WebSocketTransport(ws, false, this.#closeTimeout)
     const { link, listeners } = marks
     ;(socket as Linked)[link] = undefined
     // Where two listeners have been at once, Node keeps room for twenty: 'end' has one of Node's already. And whether others

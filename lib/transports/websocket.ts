@@ -16,10 +16,14 @@ export class WebSocketTransport extends SocketTransport {
   #ignored = false
   readonly deflate: boolean
 
-  /** @param exclusive whether nobody but the hub, and ws when the connection ends, writes to it */
-  constructor (ws: WebSocket, exclusive: boolean) {
+  /**
+   * @param exclusive whether nobody but the hub, and ws when the connection ends, writes to it
+   * @param closeTimeout milliseconds that the peer may take to end its half of the socket, once it has sent its Close
+   */
+  constructor (ws: WebSocket, exclusive: boolean, closeTimeout: number) {
     super(socketOf(ws), exclusive)
     this.#ws = ws
+    ;(ws as Attached)._closeTimeout = closeTimeout
     this.deflate = takesDeflated(ws)
   }
 
@@ -44,7 +48,7 @@ export class WebSocketTransport extends SocketTransport {
     this.#ws.close(code, reason)
     // The peer's answer would not be heard, and that is no reason to keep it.
     if (this.#ignored) this.socket.end()
-    // The deadline is the connection's: that of ws is one for all hubs of the app, and can not be off.
+    // The deadline is the connection's: that of ws can not be off.
     else clearTimeout((this.#ws as unknown as { _closeTimer: NodeJS.Timeout | null })._closeTimer ?? undefined)
   }
 
@@ -67,8 +71,9 @@ const kListener = Symbol('fastify-hub.listener')
 
 interface Attached extends WebSocket {
   [kListener]: TransportListener
-  /** Not public in ws. */
+  /* Not public in ws. */
   _autoPong: boolean
+  _closeTimeout: number
 }
 
 function onMessage (this: WebSocket, data: RawData, isBinary: boolean): void { (this as Attached)[kListener].onMessage(data as Buffer, isBinary, 0) }

@@ -103,7 +103,7 @@ for (const way of ['as it comes', 'another listener on the socket', 'a WebSocket
     t.test(`${way}: what came while we did not read is handled, although the peer is gone, with ${how}`, async (t) => {
       const { received, ends, handlers } = lives()
       const handling = gate()
-      const app = await start(t, way, { ...handlers, onMessage: async (_, message) => { received.push(message.text()); await handling.promise }, inbound: { maxPending: 1 }, websocket: { options: { closeTimeout: CLOSE_TIMEOUT } as object } })
+      const app = await start(t, way, { ...handlers, onMessage: async (_, message) => { received.push(message.text()); await handling.promise }, inbound: { maxPending: 1 }, deadlines: { close: CLOSE_TIMEOUT } })
       const waits = countTimers(t, CLOSE_TIMEOUT)
       const client = await app.connect()
       for (const message of ['first', 'second']) client.sendText(message)
@@ -126,17 +126,20 @@ for (const way of ['as it comes', 'another listener on the socket', 'a WebSocket
     })
   }
 
-  t.test(`${way}: a peer that keeps its half of the socket after both Closes is cut off, in the time of ws`, async (t) => {
-    const { ends, handlers } = lives()
-    const app = await start(t, way, { ...handlers, heartbeat: { interval: 0, timeout: 0 }, deadlines: { close: 0 }, websocket: { options: { closeTimeout: 50 } as object } })
-    const client = await app.connect()
-    // RawClient sends no FIN by itself.
-    client.sendClose(4001, 'bye')
-    t.same(await client.ended(), { code: 4001, reason: 'bye', tcp: 'fin' })
-    await until(() => ends.length === 1, 'the end')
-    t.match(ends, [{ code: 4001, initiator: 'peer' }])
-    await app.assertBaseline()
-  })
+  for (const [whose, close, closeTimeout] of [['of the hub', 50, 100_000], ['of ws', 0, 50]] as const) {
+    t.test(`${way}: a peer that keeps its half of the socket after both Closes is cut off, in the time ${whose}`, async (t) => {
+      const { ends, handlers } = lives()
+      const app = await start(t, way, { ...handlers, heartbeat: { interval: 0, timeout: 0 }, deadlines: { close }, websocket: { options: { closeTimeout } as object } })
+      const client = await app.connect()
+      // It sends no FIN.
+      client.polite = false
+      client.sendClose(4001, 'bye')
+      t.same(await client.ended(), { code: 4001, reason: 'bye', tcp: 'fin' })
+      await until(() => ends.length === 1, 'the end')
+      t.match(ends, [{ code: 4001, initiator: 'peer' }])
+      await app.assertBaseline()
+    })
+  }
 
   t.test(`${way}: a FIN without a Close`, async (t) => {
     const { ends, handlers } = lives()
