@@ -86,7 +86,10 @@ export class TcpProxy {
     this.#pairs.add(pair)
     pass(pair, client, server)
     pass(pair, server, client)
-    server.on('close', () => { this.#pairs.delete(pair) })
+    // A lost one, or a half-open one, has one end for longer than the other, and may be cut until then.
+    const closed = ({ destroyed }: Socket): void => { if (destroyed) this.#pairs.delete(pair) }
+    client.on('close', () => { closed(server) })
+    server.on('close', () => { closed(client) })
   }
 }
 
