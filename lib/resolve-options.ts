@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
-import { Value } from 'typebox/value'
+import { Errors } from 'typebox/schema'
 import { systemClock } from './core/clock.js'
 import type { HubCluster } from './core/cluster/hub-cluster.js'
 import { describe } from './core/describe.js'
@@ -101,7 +101,7 @@ function isPlain (value: unknown): value is object {
 
 function checkSchema (options: Record<string, unknown>): void {
   // An error about the value itself says more than one about the object around it.
-  const [error] = Value.Errors(optionsSchema as TSchema, options).sort((a, b) => b.instancePath.length - a.instancePath.length)
+  const [error] = Errors(optionsSchema as TSchema, options)[1].sort((a, b) => b.instancePath.length - a.instancePath.length)
   if (error === undefined) return
   const keys = error.instancePath.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
   const path = keys.join('.')

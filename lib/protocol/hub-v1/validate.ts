@@ -1,5 +1,5 @@
 import type { TSchema } from 'typebox'
-import { Compile, type Validator } from 'typebox/compile'
+import { Compile, type Validator } from 'typebox/schema'
 import { isName } from '../names.js'
 import { wireErrors } from './errors.js'
 import { jsonProblem, type ValueProblem } from './json-value.js'
@@ -80,7 +80,7 @@ function schemaProblem (schema: TSchema, validator: Validator, members: Members)
 /** The error furthest inside says most: the others follow from it. */
 function wayTo (validator: Validator, value: unknown): string[] {
   let deepest: string[] = []
-  for (const { instancePath, keyword, params } of validator.Errors(value)) {
+  for (const { instancePath, keyword, params } of validator.Errors(value)[1]) {
     const keys = instancePath.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
     if (keyword === 'required') keys.push((params as { requiredProperties: string[] }).requiredProperties[0] as string)
     if (keys.length > deepest.length) deepest = keys
