@@ -92,9 +92,10 @@ export class Sessions implements DirectoryListener {
 
   /** Ends all logins that the user has at this moment. @returns how many this call ended, as far as their nodes say so */
   async kickUser (user: string, why: Reason): Promise<number> {
-    // Those that could not be entered yet are here before it, whatever their place will be.
-    const unranked = [...this.#registry.ofUser(user)].filter(({ fence }) => fence === UNRANKED)
+    const before = this.#ofUser(user)
     const removal = await this.directory.removeUser(user)
+    // Those of which the directory could not be asked, be it meanwhile, were here before it, whatever their place will be.
+    const unranked = before.filter(({ fence }) => fence === UNRANKED)
     return this.#end(user, { fence: removal.fence, removed: [...removal.removed, ...unranked] }, why) + (await this.#remote.end(user, removal, { ...why, device: undefined }) ?? 0)
   }
 
@@ -132,13 +133,15 @@ export class Sessions implements DirectoryListener {
     this.#outranked.delete(connection)
   }
 
+  #ofUser (user: string): HubConnection[] { return [...this.#registry.ofUser(user), ...this.entering.ofUser(user)] }
+
   /** @param device only logins of this one (null: those without one); undefined: all */
   #end (user: string, { fence, removed }: Step, why: Reason, device?: string | null): number {
     const concerns = (connection: HubConnection): boolean => device === undefined || connection.device === device
     const isBefore = (connection: HubConnection): boolean =>
       connection.fence < 1 ? removed.some(({ id }) => id === connection.id) : connection.fence < fence
     let ended = 0
-    for (const connection of [...this.#registry.ofUser(user), ...this.entering.ofUser(user)]) {
+    for (const connection of this.#ofUser(user)) {
       if (!concerns(connection)) continue
       if (isBefore(connection)) {
         if (connection.disconnect(why)) ended++

@@ -71,6 +71,22 @@ t.test("'many': a login that the directory can not be asked about is let in, and
   t.equal(code(ann), 4501)
 })
 
+t.test('a kick ends a login that was there before it, though only meanwhile the directory could not be asked about that', async (t) => {
+  const { fake, directory } = await slowHub()
+  const ann = fake.accept({ user: 'ann' })
+  directory.open('claim')[0]?.take()
+  // The first one has removed it, and nobody hears of that.
+  const [lost, kick] = [fake.hub.user('ann').kick(), fake.hub.user('ann').kick()]
+  directory.open('removeUser')[0]?.take()
+  directory.open('removeUser')[0]?.lose(away())
+  await t.rejects(lost, FST_HUB_BROKER_UNAVAILABLE)
+  directory.open('claim')[0]?.lose(away())
+  await settled()
+  directory.open('removeUser')[0]?.answer()
+  t.equal(await kick, 1)
+  t.equal(code(ann), 4501)
+})
+
 t.test('a login that the directory can not be asked about, and a kick that was answered in between: the directory knows which came first', async (t) => {
   const { fake, directory, events } = await slowHub()
   const ann = fake.accept({ user: 'ann' })
