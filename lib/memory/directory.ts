@@ -7,16 +7,20 @@ import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 export class MemoryDirectory implements Directory {
   readonly #byId = new Map<string, DirectoryEntry>()
   readonly #byUser = new MultiMap<DirectoryEntry>()
+  /** By user, those whose client is asked whether it is there: a kick ends them, too. */
+  readonly #asked = new MultiMap<DirectoryEntry>()
   #fence = 0
 
   claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Awaitable<Removal> {
-    return isThere === undefined || this.#inScope(entry, scope).length === 0 ? this.#claim(entry, scope) : this.#claimIf(isThere, entry, scope)
+    const { user } = entry
+    return isThere === undefined || user === null || this.#inScope(entry, scope).length === 0 ? this.#claim(entry, scope) : this.#claimIf(isThere, entry, scope, user)
   }
 
   async removeUser (user: string): Promise<Removal> {
-    const removed = this.#ofUser(user)
-    for (const entry of removed) this.#remove(entry)
-    return { fence: ++this.#fence, removed }
+    const [entered, asked] = [this.#ofUser(user), [...this.#asked.get(user)]]
+    for (const entry of entered) this.#remove(entry)
+    for (const entry of asked) this.#asked.delete(user, entry)
+    return { fence: ++this.#fence, removed: [...entered, ...asked] }
   }
 
   async remove ({ id }: Pick<DirectoryEntry, 'id'>): Promise<boolean> {
@@ -33,8 +37,21 @@ export class MemoryDirectory implements Directory {
     this.#byUser.clear()
   }
 
-  async #claimIf (isThere: () => Promise<boolean>, entry: DirectoryEntry, scope: SessionScope): Promise<Removal> {
-    if (!await isThere()) throw new FST_HUB_BROKER_UNAVAILABLE('its client does not answer, and another login is there')
+  async #claimIf (isThere: () => Promise<boolean>, entry: DirectoryEntry, scope: SessionScope, user: string): Promise<Removal> {
+    // Whoever is heard of first, the one that came last has the place: the others may be earlier tries of the same client.
+    const before = new Set([...this.#byUser.get(user), ...this.#asked.get(user)])
+    this.#asked.add(user, entry)
+    let answers: boolean
+    let isKicked: boolean
+    try {
+      answers = await isThere()
+    } finally {
+      isKicked = ![...this.#asked.get(user)].includes(entry)
+      this.#asked.delete(user, entry)
+    }
+    if (isKicked) throw new FST_HUB_BROKER_UNAVAILABLE('the user was kicked meanwhile')
+    if (!answers) throw new FST_HUB_BROKER_UNAVAILABLE('its client does not answer, and another login is there')
+    if (this.#inScope(entry, scope).some((other) => !before.has(other))) throw new FST_HUB_BROKER_UNAVAILABLE('a login that came later is there')
     return this.#claim(entry, scope)
   }
 

@@ -25,7 +25,10 @@ const KICK_MS = 86_400_000
 
 /** Why Redis does not do a claim. */
 const refusals = { late: 'the claim came too late', older: 'a login that came later is there', taken: 'its client does not answer, and another login may be there' }
-type Refusal = keyof typeof refusals
+/** With the fence of the partition, where it was told. */
+interface Refusal { readonly why: keyof typeof refusals | 'kick', readonly fence: string }
+/** Of a client that is there without having been asked: behind all kicks. */
+const NOT_ASKED = String(Number.MAX_SAFE_INTEGER)
 
 const scripts = {
   claim: new Script('directory-shared', 'directory-claim'),
@@ -62,36 +65,41 @@ export class DirectoryStore {
    * One that takes the place of others is done before it is given up, or not at all, and not when one of those has come later:
    * the same client, it may be, which did not wait for this. Nor does it take anybody's place before its client has been heard of:
    * what a node reads when it comes to itself again may be long ago, and none of its clocks tells that.
+   * @returns 'kick' where the user was kicked while its client was asked
    * @throws as RedisLink's `run` does; FST_HUB_BROKER_UNAVAILABLE when it was not done for that (as rejections)
    */
-  async claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal & Moment> {
+  async claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal & Moment | 'kick'> {
     // In the turn of its 101: whoever is heard of later was there then.
     const cameAt = this.#clock.monotonic()
-    let answer = await this.#claimTwice(entry, scope, cameAt, isThere === undefined)
-    if (answer === 'taken' && await isThere?.() === true) answer = await this.#claimTwice(entry, scope, cameAt, true)
-    if (typeof answer === 'string') throw new FST_HUB_BROKER_UNAVAILABLE(refusals[answer])
-    return answer
+    let answer = await this.#claimTwice(entry, scope, cameAt, isThere === undefined ? NOT_ASKED : '')
+    if ('why' in answer && answer.why === 'taken' && await isThere?.() === true) answer = await this.#claimTwice(entry, scope, cameAt, answer.fence)
+    if (!('why' in answer)) return answer
+    if (answer.why === 'kick') return 'kick'
+    throw new FST_HUB_BROKER_UNAVAILABLE(refusals[answer.why])
   }
 
   /** What this node takes for the time of Redis may be wrong, or it does not know. By the first answer it does. */
-  async #claimTwice (entry: DirectoryEntry, scope: SessionScope, cameAt: number, isThere: boolean): Promise<Removal & Moment | Refusal> {
-    const answer = await this.#claim(entry, scope, cameAt, isThere)
-    return answer === 'late' || answer === 'older' ? await this.#claim(entry, scope, cameAt, isThere) : answer
+  async #claimTwice (entry: DirectoryEntry, scope: SessionScope, cameAt: number, behind: string): Promise<Removal & Moment | Refusal> {
+    const answer = await this.#claim(entry, scope, cameAt, behind)
+    return 'why' in answer && (answer.why === 'late' || answer.why === 'older') ? await this.#claim(entry, scope, cameAt, behind) : answer
   }
 
-  /** @returns why it was not done, where that is so */
-  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number, isThere: boolean): Promise<Removal & Moment | Refusal> {
+  /**
+   * @param behind the fence of the partition when its client was not known to be there; `''`: it is not
+   * @returns why it was not done, where that is so
+   */
+  async #claim (entry: DirectoryEntry, scope: SessionScope, cameAt: number, behind: string): Promise<Removal & Moment | Refusal> {
     const partition = this.partitionOf(entry)
     const askedAt = this.#clock.monotonic()
     const came = this.#span(entry, scope, cameAt)
     // Of a Redis that this node has not heard of, any time is too late.
     const until = mayBeAlone(entry, scope) ? this.#span(entry, scope, askedAt + this.#link.timeout)?.earliest ?? 0 : ''
-    const [text, world, now, removed] = await this.#link.run(scripts.claim, this.#keysOfOne(partition, entry), [
-      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', isThere ? 1 : 0, ...fieldsOf(entry, came)
+    const [text, world, now, removed] = await this.#link.run(scripts.claim, this.#keysWithKick(partition, entry), [
+      entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), until, came?.latest ?? '', behind, ...fieldsOf(entry, came)
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
     this.#redisClocks.of(partition).heard(askedAt, this.#clock.monotonic(), now)
     const why = String(text)
-    if (why in refusals) return why as Refusal
+    if (why in refusals || why === 'kick') return { why: why as Refusal['why'], fence: String(world) }
     return { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
   }
 
@@ -103,9 +111,7 @@ export class DirectoryStore {
    */
   async enter (entry: DirectoryEntry, scope: SessionScope, fence: number, cameAt: number): Promise<{ fence: number } & Moment | RemovalCause> {
     const partition = this.partitionOf(entry)
-    const keys = this.#keysOfOne(partition, entry)
-    if (entry.user !== null) keys.push(this.#keys.kick(entry.user))
-    const [text, world, now] = await this.#link.run(scripts.enter, keys, [
+    const [text, world, now] = await this.#link.run(scripts.enter, this.#keysWithKick(partition, entry), [
       entry.id, scope, this.#ttl, this.#fence(partition), randomUUID(), fence, this.#clock.monotonic() - cameAt, ...fieldsOf(entry, this.#span(entry, scope, cameAt))
     ]) as readonly [Buffer, Buffer, number]
     const why = String(text)
@@ -157,9 +163,10 @@ export class DirectoryStore {
     return entries.map(toEntry)
   }
 
-  #keysOfOne (partition: number, entry: EntryKey): string[] {
+  #keysWithKick (partition: number, entry: EntryKey): string[] {
     const [own, ...user] = this.#keysOf(entry) as [string, ...string[]]
-    return [this.#keys.fence(partition), this.#keys.mark(partition), own, own.slice(0, own.length - entry.id.length), ...user]
+    const kick = entry.user === null ? [] : [this.#keys.kick(entry.user)]
+    return [this.#keys.fence(partition), this.#keys.mark(partition), own, own.slice(0, own.length - entry.id.length), ...user, ...kick]
   }
 
   #keysOf ({ id, user }: EntryKey): string[] {

@@ -12,6 +12,7 @@ export class RedisDirectory implements Directory {
   readonly #clock: Clock
   readonly #store: DirectoryStore
   readonly #keeper: DirectoryKeeper
+  readonly #listener: DirectoryListener
   /** Thousands of connections may end at once, and with a Redis that does not answer each call would have an end of its own. */
   readonly #removals: Gathered<EntryKey, boolean>
   /** Claims whose answer has not come. */
@@ -20,6 +21,7 @@ export class RedisDirectory implements Directory {
   /** @param redisClocks others who ask Redis may tell them more of its time */
   constructor (link: RedisLink, keys: Keys, clock: Clock, redisClocks: RedisClocks, listener: DirectoryListener, options: KeeperOptions) {
     this.#clock = clock
+    this.#listener = listener
     this.#store = new DirectoryStore(link, keys, clock, redisClocks, options.ttl)
     this.#removals = new Gathered((fn) => { clock.defer(fn) }, BATCH, async (_partition, entries) => await this.#store.remove(entries))
     this.#keeper = new DirectoryKeeper(this.#store, link, keys.partitions, clock, listener, options)
@@ -63,7 +65,12 @@ export class RedisDirectory implements Directory {
   async #claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal> {
     const askedAt = this.#clock.monotonic()
     try {
-      const { fence, world, now, removed } = await this.#store.claim(entry, scope, isThere)
+      const answer = await this.#store.claim(entry, scope, isThere)
+      if (answer === 'kick') {
+        this.#listener.onRemoved([entry.id], answer)
+        throw new FST_HUB_BROKER_UNAVAILABLE('the user was kicked while its client was asked')
+      }
+      const { fence, world, now, removed } = answer
       this.#keeper.add(entry, scope, { fence, world, now }, askedAt)
       this.#forget(removed)
       return { fence, removed }

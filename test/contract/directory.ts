@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import type { Directory, DirectoryEntry, DirectoryListener } from '../../lib/core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../../lib/errors.js'
+import { gate } from '../helpers/until.js'
 import { HOSTILE_NAMES } from './names.js'
 
 /** Views of one directory, as several nodes have them. Each test gets its own, empty. */
@@ -147,6 +148,28 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     await one.claim(more, 'none', answers('one of many', false))
     t.same(asked, ['silent', 'last'])
     t.same(await idsOf(one, 'ann'), [last.id, more.id].sort())
+  })
+
+  t.test('a login that waits for its client is there for a kick: it does not get in behind it', async (t) => {
+    const [one, other] = await nodes(t, 2)
+    const [first, waiting] = [entry('ann'), entry('ann')]
+    await one.claim(first, 'user')
+    const [asked, answered] = [gate(), gate()]
+    const claim = Promise.resolve(other.claim(waiting, 'user', async () => {
+      asked.open()
+      await answered.promise
+      return true
+    }))
+    claim.catch(() => {})
+    await asked.promise
+    const { removed } = await one.removeUser('ann')
+    t.ok(removed.some(({ id }) => id === first.id))
+    answered.open()
+    await t.rejects(claim, FST_HUB_BROKER_UNAVAILABLE)
+    t.same(await idsOf(one, 'ann'), [])
+    const later = entry('ann')
+    await other.claim(later, 'user')
+    t.same(await idsOf(one, 'ann'), [later.id])
   })
 
   t.test("scope 'device': only of the same device; those without one are one device", async (t) => {

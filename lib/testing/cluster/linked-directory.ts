@@ -27,7 +27,11 @@ export class LinkedDirectory implements Directory {
   claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Awaitable<Removal> {
     if (this.#link.isCut) return this.#claimLater(entry, scope)
     if (scope !== 'none' && entry.user !== null) this.#alone.add(entry.id)
-    return this.#inner.claim(entry, scope, isThere)
+    return this.#inner.claim(entry, scope, isThere && (async () => {
+      const answers = await isThere()
+      this.#link.check()
+      return answers
+    }))
   }
 
   async removeUser (user: string): Promise<Removal> {

@@ -93,6 +93,21 @@ t.test('a kick of a login whose claim has been taken and not answered: it never 
   t.same(events, [])
 })
 
+t.test('kick ends logins, too, that wait for a sign of their client, on every node; they do not take a place behind it', async (t) => {
+  const { cluster, nodes: [one, two], events } = await start(t, { sessions: 'single-per-user', directory: new MemoryDirectory() })
+  const a = await one.connect({ user: 'ann', device: 'a' })
+  const [b, c] = [one.accept({ user: 'ann', device: 'b' }), two.accept({ user: 'ann', device: 'c' })]
+  await cluster.settle()
+  t.same(events, ['connect a'])
+  const [count] = await Promise.all([one.hub.user('ann').kick('out'), cluster.settle()])
+  for (const { transport } of [b, c]) transport.peerPong()
+  await cluster.settle()
+  t.same([a, b, c].map(({ transport }) => transport.closed), Array(3).fill({ code: 4501, reason: 'out' }))
+  t.equal(count, 3)
+  t.same(events, ['connect a', 'disconnect a 4501'])
+  t.equal(await one.hub.user('ann').online(), false)
+})
+
 for (const [name, directory] of [['an answer at once', () => new MemoryDirectory()], ['an answer later', () => new PromisedDirectory()]] as const) {
   t.test(`'single-per-user' over nodes, with ${name}: the older is told to close before the newer begins`, async (t) => {
     const { cluster, nodes: [one, two, three], events } = await start(t, { sessions: 'single-per-user', directory: directory() })

@@ -46,6 +46,17 @@ t.test('who comes while the node is cut off is entered when it is healed, unless
   t.same([removed, other.removed], [[['kicked', 'kick']], []])
 })
 
+t.test("whose node is cut off while its client is asked takes nobody's place", async (t) => {
+  const { one, other } = nodes()
+  await one.directory.claim(entry('first', 'ann'), 'user')
+  await t.rejects(async () => await other.directory.claim(entry('second', 'ann'), 'user', async () => {
+    other.link.cut()
+    return true
+  }), AWAY)
+  other.link.heal()
+  t.same((await one.directory.user('ann')).map(({ id }) => id), ['first'])
+})
+
 t.test('logins that may be alone are lost after 10 s: once for each cut', async (t) => {
   const { clock, one: { link, directory, lost }, other } = nodes()
   await directory.claim(entry('ann', 'ann'), 'user')
