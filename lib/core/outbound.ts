@@ -193,7 +193,7 @@ export class Outbound implements Flushable {
   #writeBatch (batch: Batch): void {
     const chunks = batch.chunks()
     this.#leaveBatch()
-    // Such a message is alone in its batch.
+    // A message larger than a write is alone in its batch.
     if (batch.bytes > MAX_FRAME_BYTES) {
       this.#begun = { frame: batch.frame as Frame, next: 0 }
     } else {
