@@ -191,8 +191,8 @@ export interface Removal {
 export interface Directory {
   /**
    * Enters a connection, and removes the older logins whose place it takes: one step. An anonymous one takes nobody's. MUST NOT
-   * remove a login for one whose client is not there: its upgrade may have been read late, and the older one be a later try of the
-   * same client.
+   * remove a login for one whose client is not there, or that came first: its upgrade may have been read late, and the other one be
+   * a later try of the same client.
    * @param isThere asks the client, whose answer may take seconds; without it, it is there
    * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection); a connection that takes nobody's place is entered later then, unless it is removed first
    */
