@@ -119,10 +119,14 @@ export class FakeHub {
     return { connection, transport, slot }
   }
 
-  /** Accepts a socket, and waits until it is in the hub. */
+  /** Accepts a socket of a client that shows that it is there when it is asked, and waits until it is in the hub. */
   async connect (identity?: Identity, ip?: string | null): Promise<FakePeer> {
     const peer = this.accept(identity, ip)
     await settled()
+    if (peer.transport.pings > 0) {
+      peer.transport.peerPong()
+      await settled()
+    }
     return peer
   }
 

@@ -5,7 +5,7 @@ import { MemoryDirectory } from '../../lib/memory/directory.js'
 export class PromisedDirectory implements Directory {
   readonly #inner = new MemoryDirectory()
 
-  async claim (entry: DirectoryEntry, scope: SessionScope): Promise<Removal> { return this.#inner.claim(entry, scope) }
+  async claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal> { return await this.#inner.claim(entry, scope, isThere) }
 
   async removeUser (user: string): Promise<Removal> { return await this.#inner.removeUser(user) }
 
