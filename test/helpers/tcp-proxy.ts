@@ -96,7 +96,11 @@ export class TcpProxy {
 function sender ({ client, server }: Pair, direction: Direction): Socket { return direction === 'up' ? client : server }
 
 /** At once, whatever waits to be written: `resetAndDestroy` alone would wait for that. */
-function reset (socket: Socket): void { socket.resetAndDestroy().destroy() }
+function reset (socket: Socket): void {
+  // libuv refuses that of one that is being ended, and Node, which does not expect it, never gets to the end of the process.
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy().destroy()
+}
 
 /** As `pipe` does, but what ends with a reset ends the other with one, too. */
 function pass (pair: Pair, from: Socket, to: Socket): void {
