@@ -64,7 +64,8 @@ t.test('several apps on one Redis are one hub', async (t) => {
     for (let round = 0; round < 5; round++) {
       const peers = await Promise.all(Array.from({ length: 9 }, async (_, i) => await connect(hubs[i % 3] as Hub, { user: 'ann', kernel: Infinity })))
       await until(() => peers.filter(({ ended }) => ended === null).length === 1, 'one to be left')
-      t.same([...new Set(peers.map(({ ended }) => ended?.code))].sort(), [4502, undefined])
+      // 1013: its client was heard of when one that came later was there.
+      t.ok(peers.every(({ ended }) => ended === null || ended.code === 4502 || ended.code === 1013))
       t.equal(hubs.reduce((sum, hub) => sum + hub.size, 0), 1)
     }
     t.equal(await hubs[0].user('ann').kick(), 1)
