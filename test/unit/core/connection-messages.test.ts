@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { DisconnectInfo } from '../../../lib/core/types.js'
+import type { Connection, DisconnectInfo } from '../../../lib/core/types.js'
 import { settled } from '../../helpers/until.js'
 import { startHub, type FakeHub, type FakeHubOptions, type FakePeer } from '../../helpers/fake-hub.js'
 
@@ -100,39 +100,27 @@ t.test('FAULTS 41: onConnect throws or rejects: 1011, and one onDisconnect', asy
   }
 })
 
-t.test('a handler that meets the end of its own connection has not failed', async (t) => {
-  let open = (): void => {}
-  const wait = new Promise<void>((resolve) => { open = resolve })
-  const { transport, log, errors } = await connected({
-    onMessage: async (connection) => {
-      await wait
-      await connection.join('too late')
-    }
+for (const [where, what, seen] of [
+  ['onMessage', 'has not failed', ['connect', 'x', 'disconnect 1006']],
+  ['onConnect', 'has not let it in: nothing that came is handled', ['connect', 'disconnect 1006']]
+] as const) {
+  t.test(`${where} that meets the end of its own connection ${what}`, async (t) => {
+    let open = (): void => {}
+    const wait = new Promise<void>((resolve) => { open = resolve })
+    const { transport, log, errors } = await connected({
+      [where]: async (connection: Connection) => {
+        await wait
+        await connection.join('too late')
+      }
+    })
+    transport.message('x')
+    transport.reset()
+    open()
+    await settled()
+    t.same(errors, [])
+    t.same(log, seen)
   })
-  transport.message('x')
-  transport.reset()
-  open()
-  await settled()
-  t.same(errors, [])
-  t.same(log, ['connect', 'x', 'disconnect 1006'])
-})
-
-t.test('an onConnect that meets the end of its own connection has not let it in: nothing that came is handled', async (t) => {
-  let open = (): void => {}
-  const wait = new Promise<void>((resolve) => { open = resolve })
-  const { transport, log, errors } = await connected({
-    onConnect: async (connection) => {
-      await wait
-      await connection.join('too late')
-    }
-  })
-  transport.message('x')
-  transport.reset()
-  open()
-  await settled()
-  t.same(errors, [])
-  t.same(log, ['connect', 'disconnect 1006'])
-})
+}
 
 t.test('a thenable of onConnect that returns nothing is waited for all the same', async (t) => {
   const { connection, transport, log } = await connected({ onConnect: () => ({ then (resolve: () => void) { setImmediate(resolve) } }) })
