@@ -34,6 +34,7 @@ const LISTENER = {
   onLeaseLost: () => {},
   onPresence: () => {},
   onGap: () => {},
+  onEpoch: () => {},
   onDropped: () => {},
   onNodeMessage: () => {},
   onPublications: () => ({ sent: 0, queued: 0, dropped: 0, rejected: 0 })

@@ -67,10 +67,11 @@ export class SoakNode {
     const link = new RedisLink(await connectionsTo({ url: `redis://127.0.0.1:${node.proxy.port}` }), systemClock, timeout)
     const fault = (what, error) => { node.faults.push(`${name} ${what}: ${error.stack}`) }
     const reader = new StreamReader(link, name, systemClock, { onTrimmed: () => {}, onFailure: (_key, _fields, error) => { fault('could not handle an entry', error) } })
-    const bus = new Bus(link, reader, keys, name, systemClock, (error) => { fault('parked an entry', error) })
+    const bus = new Bus(link, reader, keys, systemClock, (error) => { fault('parked an entry', error) })
     const broker = new RedisBroker({ link, bus, keys, nodeId: name, clock: systemClock, policyOf, timeout, busLength }, {
       onPublications: (room, publications) => node.#onPublications(room, publications),
-      onGap: (room, from, to) => { node.#tell(room, { from: { ...from }, to: { ...to } }) }
+      onGap: (room, from, to) => { node.#tell(room, { from: { ...from }, to: { ...to } }) },
+      onEpoch: () => {}
     })
     node.#parts = { broker, reader, link }
     node.policyOf = policyOf

@@ -167,7 +167,13 @@ export class Room implements ClientRoom {
     // The answer to the latest `join`, or to `resume`, follows, and knows of the position.
     if (before !== null && ((this.#status === 'joining' && id !== this.#joinId) || (this.#status === 'resuming' && recovered === undefined))) return
     const isUnasked = !this.#wanted
-    const isRepeat = before !== null && before.epoch === epoch && offset <= before.offset && recovered !== false
+    const isSame = before?.epoch === epoch
+    // The log of before goes on in another epoch, or is the same: what came before is not to come again.
+    const isRepeat = before !== null && offset <= before.offset && (isSame ? recovered !== false : recovered === true)
+    if (this.joined && isRepeat && !isSame && id === undefined) {
+      this.#position = { epoch, offset: before.offset }
+      return
+    }
     this.#wanted = true
     this.#status = 'in'
     this.#steps++
@@ -175,9 +181,8 @@ export class Room implements ClientRoom {
     this.#head = head
     this.#retry.reset()
     this.#host.clock.clearTimeout(this.#retryTimer)
-    // Of a log that is the same, what came before is not to come again.
-    if (!isRepeat) this.#position = { epoch, offset }
-    const position = { epoch, offset: isRepeat ? before.offset : offset }
+    this.#position = { epoch, offset: isRepeat ? before.offset : offset }
+    const position = { ...this.#position }
     this.#join?.resolve(position)
     this.#join = null
     // Before 'joined' of the room itself, for its listeners to be there in time. They may leave it, or close the client.

@@ -226,6 +226,8 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     this.rooms.gap(room, from, to)
   }
 
+  onEpoch (room: string, epoch: string): void { this.rooms.turn(room, epoch) }
+
   /* ---- PresenceListener, OfflineListener ---- */
 
   onPresence (room: string, diff: PresenceDiff): void { this.hubV1.presence.onPresence(room, diff) }

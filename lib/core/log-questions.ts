@@ -44,17 +44,17 @@ export class LogQuestions {
   }
 
   /**
-   * @param room `offset`: of the last publication that this node has had
+   * @param room where it stands on this node
    * @param since undefined: all that is kept
    * @throws what the broker throws (as a rejection)
    */
-  async ask ({ name, offset }: { readonly name: string, readonly offset: number }, since: StreamPosition | undefined): Promise<LogAnswer> {
+  async ask ({ name, epoch, offset }: { readonly name: string } & Readonly<StreamPosition>, since: StreamPosition | undefined): Promise<LogAnswer> {
     const key = JSON.stringify([name, since?.offset, since?.epoch])
     const now = this.#clock.monotonic()
     this.#forgetOld(now)
     const kept = this.#kept.get(key)
     // Of a log that is about to lose what follows, it would be a beginning without its end.
-    if (kept !== undefined && kept.until > now && 2 * (offset - kept.answer.position.offset) <= this.#policyOf(name).size) return kept.answer
+    if (kept !== undefined && kept.until > now && kept.answer.position.epoch === epoch && 2 * (offset - kept.answer.position.offset) <= this.#policyOf(name).size) return kept.answer
     let question = this.#open.get(key)
     if (question === undefined) {
       question = this.#broker.history(name, since, 0)

@@ -114,6 +114,8 @@ export interface BrokerListener {
   onPublications (room: string, publications: readonly Publication[]): FanOut
   /** Publications from `from` to `to` are lost for this node. */
   onGap (room: string, from: StreamPosition, to: StreamPosition): void
+  /** The log goes on in another epoch, with the offsets as they are: what this node has had is of it, too. */
+  onEpoch (room: string, epoch: string): void
 }
 
 /** The name under which every node is subscribed for broadcasts: no room can have it, names have a byte or more. */
@@ -137,7 +139,8 @@ export interface Broker {
   publish (room: string, payload: Payload, options: PublicationOptions): Promise<PublishResult>
   /**
    * Publications above `since`, oldest first, and the position of the room; without `since`, all that are kept.
-   * `recovered` is whether they are complete: false for a `since` of another epoch, from the future, or older than what is kept.
+   * `recovered` is whether they are complete: false for a `since` from the future, or older than what is kept, and of another epoch,
+   * unless that of the room goes on from it.
    * @param limit the most to return, from the oldest on; 0: no limit
    */
   history (room: string, since: StreamPosition | undefined, limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }>

@@ -34,7 +34,7 @@ export class Cursor {
   readonly connection: HubConnection
   readonly endpoint: Endpoint
   readonly room: RecoveringRoom
-  readonly epoch: string
+  epoch: string
   /** Of the last publication that it has had. */
   offset: number
   /** What comes next, as far as the broker has been asked; shared with others. */

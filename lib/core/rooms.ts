@@ -1,12 +1,17 @@
 import { FST_HUB_BROKER_UNAVAILABLE, FST_HUB_CLOSED } from '../errors.js'
+import type { HubCodec } from '../protocol/codec.js'
+import type { Frame } from '../protocol/frame.js'
 import type { RequestId } from '../protocol/hub-v1/schema.js'
 import type { HubConnection } from './connection.js'
 import { disconnectFor } from './failure.js'
 import { fanOut, noFanOut } from './fan-out.js'
-import { LogQuestions } from './log-questions.js'
+import { LogQuestions, type LogAnswer } from './log-questions.js'
 import type { Broker, Clock, FanOut, HistoryPolicy, HistoryPolicyOf, Presence, Publication } from './ports.js'
 import { Cursor, Recovery, samePosition, type RecoveringRoom, type RecoveryListener } from './recovery.js'
 import type { StreamPosition } from './types.js'
+
+/** How often the log is asked again, when the answer is of another epoch than the room. */
+const TRIES = 2
 
 /** A room while it has members, or is about to. */
 interface RoomState extends RecoveringRoom {
@@ -166,6 +171,22 @@ export class Rooms implements RecoveryListener {
     this.#recovery.onPublications(name)
   }
 
+  /** The log goes on in another epoch. Whoever keeps a position is told: it has had all of it that there is. */
+  turn (name: string, epoch: string): void {
+    const room = this.#rooms.get(name)
+    if (room === undefined) return
+    const before = room.epoch
+    room.epoch = epoch
+    const frames = new Map<HubCodec, Frame>()
+    for (const { endpoint } of room.members) endpoint?.turned(room, frames)
+    for (const cursor of room.behind?.values() ?? []) {
+      if (cursor.epoch !== before) continue
+      cursor.epoch = epoch
+      cursor.endpoint.joined(room, cursor.offset, { recovered: true })
+    }
+    this.#recovery.onPublications(name)
+  }
+
   /* ---- RecoveryListener ---- */
 
   onCaughtUp (cursor: Cursor): void {
@@ -227,13 +248,13 @@ export class Rooms implements RecoveryListener {
     const { size, mode } = room.policy
     // Another node may have heard more than this one.
     const isAhead = isAsked && since.epoch === room.epoch && since.offset > room.offset
-    if ((size === 0 && !isAhead) || (!isAsked && mode === 'log') || (isAsked && samePosition(since, room))) {
+    if ((size === 0 && !isAhead && !(isAsked && since.epoch !== room.epoch)) || (!isAsked && mode === 'log') || (isAsked && samePosition(since, room))) {
       endpoint.dropPosition(room.name)
       return this.#enterTold(room, connection, { id, recovered: isAsked ? samePosition(since, room) : undefined })
     }
-    let { publications, recovered, position } = await this.#questions.ask(room, since)
+    let { publications, recovered, position } = await this.#ask(room, since)
     // Of a cache the latest counts, whatever was there before.
-    if (!recovered && mode === 'cache') ({ publications, position } = await this.#questions.ask(room, undefined))
+    if (!recovered && mode === 'cache') ({ publications, position } = await this.#ask(room, undefined))
     if (!isWanted() || !connection.live) return positionOf(room)
     endpoint.dropPosition(room.name)
     // The log was lost while it was asked.
@@ -250,6 +271,14 @@ export class Rooms implements RecoveryListener {
     // Also with nothing missed: the node may have heard less than the log has.
     this.#enterBehind(room, connection, new Cursor(connection, endpoint, room, offset, publications))
     return { epoch: room.epoch, offset }
+  }
+
+  /** What the broker has behind a position: in the epoch in which the room is now, if that is one of its log. */
+  async #ask (room: RoomState, since: StreamPosition | undefined): Promise<LogAnswer> {
+    let answer = await this.#questions.ask(room, since)
+    // The room has turned since, or is about to.
+    for (let i = 0; i < TRIES && answer.position.epoch !== room.epoch; i++) answer = await this.#questions.ask(room, since)
+    return answer
   }
 
   #enterTold (room: RoomState, connection: HubConnection, answer: { id: RequestId | undefined, recovered: boolean | undefined }): StreamPosition {

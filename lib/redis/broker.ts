@@ -8,7 +8,7 @@ import type { Bus, BusListener } from './bus.js'
 import type { Keys } from './keys.js'
 import type { RedisLink } from './link.js'
 import { Outgoing } from './outgoing.js'
-import { Positions, type Standing } from './positions.js'
+import { Positions } from './positions.js'
 import { decodeRecord, isEphemeral, placesOf, sectionsOf, type EncodedSection } from './publication-codec.js'
 import { MAX_WAITING_BYTES, Publisher, type RoomTerms } from './publisher.js'
 import { RecentPositions } from './recent-positions.js'
@@ -77,7 +77,7 @@ export class RedisBroker implements Broker, BusListener {
     this.#listener = listener
     const termsOf = (room: string): RoomTerms => this.#termsOf(room)
     this.#publisher = new Publisher(link, {
-      keys, nodeId, clock, timeout, busLength, termsOf, onConfirmed: (room, standing, own) => { this.#onConfirmed(room, standing, own) }
+      keys, nodeId, clock, timeout, busLength, termsOf, onConfirmed: (room, position, own) => { this.#onConfirmed(room, position, own) }
     })
     this.#positions = new Positions(link, keys, termsOf, () => this.#publisher.newEpoch())
     this.#logs = new RoomLogs({ link, keys, policyOf, lastingOf: (room) => termsOf(room).lasting, newEpoch: () => this.#publisher.newEpoch() })
@@ -99,10 +99,12 @@ export class RedisBroker implements Broker, BusListener {
     const order = new RoomOrder({
       deliver: (publications) => this.#listener.onPublications(room, publications),
       gap: (from, to) => { this.#listener.onGap(room, from, to) },
+      goesOn: (epoch) => { this.#listener.onEpoch(room, epoch) },
+      turned: () => { this.#repair.onTurned(state) },
       missing: (isPassed) => { this.#repair.onMissing(state, isPassed) }
     })
     const begun = this.#options.link.insist(async () => await this.#begin(room, partition, order))
-    const state: RoomState = { name: room, partition, order, begun, number: 0, heard: '', confirmed: { epoch: '', offset: 0 }, since: 0, early: [], doubted: '', missingSince: Infinity, awaited: null, verdict: null, isSought: false }
+    const state: RoomState = { name: room, partition, order, begun, named: { epoch: '', offset: 0 }, missingSince: Infinity, awaited: null, verdict: null, isSought: false }
     this.#rooms.set(room, state)
     try {
       return { ...await state.begun }
@@ -119,7 +121,7 @@ export class RedisBroker implements Broker, BusListener {
     if (state === undefined) return
     this.#rooms.delete(room)
     this.#repair.forget(state)
-    if (state.order.isLive) this.#recent.note(room, state.partition, knownOf(state), state.number)
+    if (state.order.isLive) this.#recent.note(room, knownOf(state))
     state.order.end()
     // Not held when it could not begin.
     state.begun.then(() => { this.#options.bus.release(state.partition) }, () => {})
@@ -131,6 +133,11 @@ export class RedisBroker implements Broker, BusListener {
 
   async history (room: string, since: StreamPosition | undefined, limit: number): Promise<{ position: StreamPosition, publications: readonly Publication[], recovered: boolean }> {
     const { position, publications, recovered } = await this.#options.link.insist(async () => await this.#logs.ask(room, since, limit))
+    const state = this.#rooms.get(room)
+    if (state !== undefined) {
+      learn(state, position)
+      state.order.hear(position.epoch)
+    }
     return { position, publications, recovered }
   }
 
@@ -144,7 +151,7 @@ export class RedisBroker implements Broker, BusListener {
 
   /* ---- BusListener ---- */
 
-  onEntry (_partition: number, node: string, rest: readonly Buffer[], number: number): void {
+  onEntry (_partition: number, node: string, rest: readonly Buffer[]): void {
     const positions = String(rest[POSITIONS]).split(' ')
     const batch = rest[BATCH] as Buffer
     let next = 0
@@ -155,7 +162,7 @@ export class RedisBroker implements Broker, BusListener {
       const before = bound > 0 ? { epoch: positions[next] as string, offset: Number(positions[next + 1]) - bound } : NO_POSITION
       if (bound > 0) next += 2
       try {
-        this.#onSection(batch, section, before, isOwn, number)
+        this.#onSection(batch, section, before, isOwn)
       } catch (error) {
         // It is parked for that, with all of the entry: other rooms must have had theirs.
         failure ??= error as Error
@@ -164,14 +171,12 @@ export class RedisBroker implements Broker, BusListener {
     if (failure !== null) throw failure
   }
 
-  onRewound (partition: number, number: number): void { this.#repair.onRewound(partition, number) }
-
   onLost (partition: number): void { this.#repair.onLost(partition) }
 
   /* ---- */
 
   /** @param before where the room stood before it */
-  #onSection (batch: Buffer, section: EncodedSection, { epoch, offset: start }: StreamPosition, isOwn: boolean, number: number): void {
+  #onSection (batch: Buffer, section: EncodedSection, { epoch, offset: start }: StreamPosition, isOwn: boolean): void {
     const { room, bound } = section
     const state = this.#rooms.get(room)
     // Most have members on some nodes only.
@@ -185,11 +190,7 @@ export class RedisBroker implements Broker, BusListener {
       if (!isEphemeral(batch, at)) list.push(decodeRecord(++offset, batch, at, places[i + 1]))
       else if (!isOwn) this.#deliverNow(room, decodeRecord(0, batch, at, places[i + 1]))
     }
-    // Of an earlier epoch, perhaps: who begins does not know that.
-    if (state === undefined || bound === 0 || number <= state.since) return
-    learn(state, { epoch, offset: start + bound }, number)
-    if (state.order.isLive) state.order.fromStream(epoch, list, isOwn)
-    else state.early.push([number, () => { state.order.fromStream(epoch, list, isOwn) }])
+    if (bound > 0) state?.order.fromStream(epoch, list, isOwn)
   }
 
   #publish (room: string, payload: Payload, options: PublicationOptions, resolve: (result: PublishResult) => void, reject: (error: unknown) => void): void {
@@ -225,18 +226,15 @@ export class RedisBroker implements Broker, BusListener {
     this.#publisher.publish(outgoing)
   }
 
-  #onConfirmed (room: string, { position, sequence }: Standing, own: readonly Outgoing[]): void {
-    const { bus, keys, link, timeout, onError } = this.#options
-    const partition = keys.busOf(room)
-    bus.confirmed(partition, sequence)
+  #onConfirmed (room: string, position: StreamPosition, own: readonly Outgoing[]): void {
+    const { link, timeout, onError } = this.#options
     const state = this.#rooms.get(room)
     if (state === undefined) {
-      this.#recent.note(room, partition, position, sequence)
+      this.#recent.note(room, position)
       for (const outgoing of own) outgoing.done(noFanOut())
       return
     }
-    learn(state, position, sequence)
-    state.confirmed = position
+    learn(state, position)
     try {
       state.order.fromReply(position.epoch, own)
     } catch (error) {
@@ -255,14 +253,10 @@ export class RedisBroker implements Broker, BusListener {
     const { bus } = this.#options
     await bus.hold(partition)
     try {
-      const { position, sequence } = await this.#positions.ask(room)
-      const state = this.#rooms.get(room)
-      if (state?.order === order) {
-        learn(state, position, sequence)
-        state.since = sequence
+      const { position } = await this.#positions.ask(room)
+      if (this.#rooms.get(room)?.order === order) {
         order.begin(position)
         this.#recent.forget(room)
-        for (const [number, step] of state.early.splice(0)) if (number > sequence) step()
       }
       return position
     } catch (error) {

@@ -10,16 +10,10 @@ export type EntryKind = 'publications' | 'presence'
 export interface BusListener {
   /**
    * @param node who has made it, be it this one @param rest the fields behind those that every entry has: names and values in turns
-   * @param number of the entry in its partition
    */
-  onEntry (partition: number, node: string, rest: readonly Buffer[], number: number): void
+  onEntry (partition: number, node: string, rest: readonly Buffer[]): void
   /** Entries of this partition have been lost for this node: trimmed before they were read, or gone with the data of Redis. */
   onLost (partition: number): void
-  /**
-   * Redis has lost entries that were read here, or that it has confirmed, those from this number on: a replica took over that did not
-   * have them, or not all was on disk. Others have been given their numbers. Before the first of those.
-   */
-  onRewound? (partition: number, number: number): void
 }
 
 /** How the kinds are written. */
@@ -39,10 +33,6 @@ interface Partition {
   holders: number
   /** Number of the last entry that was read, or of the one before the first that will be. */
   sequence: number
-  /** Number of the last entry that was handled; 0: none was since the stream began, or began anew. */
-  read: number
-  /** Numbers of entries of this node that Redis has confirmed, and that were not read yet: ascending. */
-  readonly own: Set<number>
   /** When an entry was read last, in monotonic milliseconds. */
   readAt: number
   readonly begun: Promise<void>
@@ -54,18 +44,16 @@ export class Bus {
   readonly #link: RedisLink
   readonly #reader: StreamReader
   readonly #keys: Keys
-  readonly #nodeId: string
   readonly #clock: Clock
   readonly #onError: (error: unknown) => void
   readonly #listeners = new Map<string, BusListener>()
   readonly #partitions = new Map<number, Partition>()
 
   /** @param onError gets what was wrong with an entry that is parked */
-  constructor (link: RedisLink, reader: StreamReader, keys: Keys, nodeId: string, clock: Clock, onError: (error: unknown) => void) {
+  constructor (link: RedisLink, reader: StreamReader, keys: Keys, clock: Clock, onError: (error: unknown) => void) {
     this.#link = link
     this.#reader = reader
     this.#keys = keys
-    this.#nodeId = nodeId
     this.#clock = clock
     this.#onError = onError
   }
@@ -80,7 +68,7 @@ export class Bus {
    */
   async hold (partition: number): Promise<void> {
     let held = this.#partitions.get(partition)
-    if (held === undefined) this.#partitions.set(partition, held = { number: partition, holders: 0, sequence: 0, read: 0, own: new Set(), readAt: -Infinity, begun: this.#begin(partition) })
+    if (held === undefined) this.#partitions.set(partition, held = { number: partition, holders: 0, sequence: 0, readAt: -Infinity, begun: this.#begin(partition) })
     held.holders++
     try {
       await held.begun
@@ -100,12 +88,6 @@ export class Bus {
   /** Number of the last entry of a partition that was read here, and when that was in monotonic milliseconds. */
   progress (partition: number): { sequence: number, readAt: number } {
     return this.#partitions.get(partition) ?? { sequence: 0, readAt: -Infinity }
-  }
-
-  /** Redis has given an entry of this node this number. */
-  confirmed (partition: number, number: number): void {
-    const held = this.#partitions.get(partition)
-    if (held !== undefined && number > held.sequence) held.own.add(number)
   }
 
   async #begin (partition: number): Promise<void> {
@@ -136,10 +118,7 @@ export class Bus {
     try {
       const listener = this.#listeners.get(String(fields[VALUE_OF_KIND]))
       if (listener === undefined || !Number.isSafeInteger(sequence)) throw new Error(`an entry of the bus that this version does not know: ${fields.slice(0, REST).join(' ')}`)
-      const node = String(fields[NODE])
-      if (this.#isRewound(held, sequence, node)) for (const each of this.#listeners.values()) each.onRewound?.(partition, sequence)
-      listener.onEntry(partition, node, fields.slice(REST), sequence)
-      held.read = sequence
+      listener.onEntry(partition, String(fields[NODE]), fields.slice(REST))
     } catch (error) {
       this.#park(partition, fields, error)
     }
@@ -148,21 +127,11 @@ export class Bus {
     if (!isNext) this.#onLost(partition)
   }
 
-  #isRewound ({ read, own }: Partition, sequence: number, node: string): boolean {
-    const isOfOther = own.has(sequence) && node !== this.#nodeId
-    for (const number of own) {
-      if (number > sequence) break
-      own.delete(number)
-    }
-    return isOfOther || sequence <= read
-  }
-
   /** The stream was lost with its group, or entries of it before they were read. */
   #onStreamLost (partition: number): void {
     const held = this.#partitions.get(partition)
     if (held === undefined) return
-    held.sequence = held.read = 0
-    held.own.clear()
+    held.sequence = 0
     this.#startAfter(partition).catch(() => { /* Redis has gone again, and with it what was read. */ })
     this.#onLost(partition)
   }

@@ -16,13 +16,23 @@ export interface Standing {
   readonly sequence: number
 }
 
+/** The same beside what this node knew. */
+export interface Comparison extends Standing {
+  /** The epoch that this node knew; '' when it knew none. */
+  readonly known: string
+  /** Up to which offset positions of that epoch are positions of the room; -1: none is. */
+  readonly held: number
+  /** The offset behind which the first epoch began that the one of `position` goes on from. */
+  readonly start: number
+}
+
 /** Where rooms stand: one question to Redis for all of one turn of the event loop that are on one bus. */
 export class Positions {
   readonly #link: RedisLink
   readonly #keys: Keys
   readonly #termsOf: (room: string) => RoomTerms
   readonly #newEpoch: Publisher['newEpoch']
-  readonly #questions = new Gathered<string, Standing>(queueMicrotask, AT_ONCE, async (partition, rooms) => await this.#ask(partition, rooms))
+  readonly #questions = new Gathered<string, Comparison>(queueMicrotask, AT_ONCE, async (partition, rooms) => await this.#ask(partition, rooms))
 
   constructor (link: RedisLink, keys: Keys, termsOf: (room: string) => RoomTerms, newEpoch: Publisher['newEpoch']) {
     this.#link = link
@@ -32,16 +42,17 @@ export class Positions {
   }
 
   /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
-  async ask (room: string): Promise<Standing> { return await this.#questions.ask(this.#keys.busOf(room), room) }
+  async ask (room: string): Promise<Comparison> { return await this.#questions.ask(this.#keys.busOf(room), room) }
 
-  async #ask (partition: number, rooms: readonly string[]): Promise<Standing[]> {
+  async #ask (partition: number, rooms: readonly string[]): Promise<Comparison[]> {
     const keys = [this.#keys.batches(partition), ...rooms.flatMap((room) => [this.#keys.meta(room), this.#keys.log(room)])]
-    const args = rooms.flatMap((room) => {
-      const { known, lasting } = this.#termsOf(room)
-      return [known?.epoch ?? '', known?.offset ?? 0, lasting]
+    const terms = rooms.map((room) => this.#termsOf(room))
+    const args = terms.flatMap(({ known, lasting }) => [known?.epoch ?? '', known?.offset ?? 0, lasting])
+    const [latest, ...places] = await this.#link.run(position, keys, [this.#newEpoch(), ...args]) as readonly Buffer[]
+    const sequence = Number(String(latest))
+    return terms.map(({ known }, i) => {
+      const [epoch, offset, held, start] = places.slice(4 * i, 4 * i + 4).map(String) as [string, string, string, string]
+      return { position: { epoch, offset: Number(offset) }, sequence, known: known?.epoch ?? '', held: Number(held), start: Number(start) }
     })
-    const reply = await this.#link.run(position, keys, [this.#newEpoch(), ...args]) as readonly Buffer[]
-    const sequence = Number(String(reply[0]))
-    return rooms.map((_room, i) => ({ position: { epoch: String(reply[2 * i + 1]), offset: Number(String(reply[2 * i + 2])) }, sequence }))
   }
 }

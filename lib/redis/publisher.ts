@@ -6,7 +6,6 @@ import { isRefusal } from './failures.js'
 import type { Keys } from './keys.js'
 import type { Argument, RedisLink } from './link.js'
 import type { Outgoing } from './outgoing.js'
-import type { Standing } from './positions.js'
 import { encodeBatch, isEphemeral, type Section } from './publication-codec.js'
 import { Script } from './script.js'
 
@@ -66,7 +65,7 @@ export interface PublisherOptions {
   /** Asked when a batch leaves. */
   readonly termsOf: (room: string) => RoomTerms
   /** Redis has confirmed publications of one room: where the last one of its batch stands, and those, in order, for which somebody waits. */
-  readonly onConfirmed: (room: string, standing: Standing, outgoing: readonly Outgoing[]) => void
+  readonly onConfirmed: (room: string, position: StreamPosition, outgoing: readonly Outgoing[]) => void
 }
 
 /** Brings publications to Redis in batches: each once, also when an answer is lost. */
@@ -229,8 +228,7 @@ export class Publisher {
   }
 
   #confirm ({ items, groups }: Batch, answer: string): void {
-    const [number, ...positions] = answer.split(' ')
-    const sequence = Number(number)
+    const positions = answer.split(' ')
     for (const [i, group] of groups.entries()) {
       const epoch = positions[2 * i] as string
       const last = Number(positions[2 * i + 1])
@@ -240,7 +238,7 @@ export class Publisher {
         outgoing.confirmed(epoch, ++offset)
         if (this.#answered(outgoing)) waitedFor.push(outgoing)
       }
-      this.#onConfirmed((group[0] as Outgoing).room, { position: { epoch, offset: last }, sequence }, waitedFor)
+      this.#onConfirmed((group[0] as Outgoing).room, { epoch, offset: last }, waitedFor)
     }
     // Those without a place.
     for (const item of items) this.#answered(item)

@@ -6,16 +6,13 @@ const KEEP_MS = 10_000
 
 interface Recent {
   readonly known: StreamPosition
-  readonly partition: number
-  /** Of the latest entry of the bus of which this is known. */
-  readonly number: number
   /** Monotonic milliseconds. */
   at: number
 }
 
 /**
  * Where rooms stood when this node knew it last, of rooms in which it has no members: it has left them, or only publishes. As long as
- * Redis may lose it, this node has to say so before an offset is given a second time.
+ * Redis may lose it, this node has to say so, for others to be told.
  */
 export class RecentPositions {
   readonly #clock: Clock
@@ -26,30 +23,15 @@ export class RecentPositions {
     this.#clock = clock
   }
 
-  /** @param number of the latest entry of the bus of which this is known */
-  note (room: string, partition: number, known: StreamPosition, number: number): void {
+  note (room: string, known: StreamPosition): void {
     this.#rooms.delete(room)
-    this.#rooms.set(room, { known, partition, number, at: this.#clock.monotonic() })
+    this.#rooms.set(room, { known, at: this.#clock.monotonic() })
   }
 
   get (room: string): StreamPosition | null { return this.#rooms.get(room)?.known ?? null }
 
   /** Whoever has members in it knows better. */
   forget (room: string): void { this.#rooms.delete(room) }
-
-  /**
-   * Redis has lost the entries of a partition from this number on, and has gone on.
-   * @returns rooms whose offsets may mean two things: more than any room has is known of them from now on
-   */
-  rewind (partition: number, number: number): string[] {
-    const doubted: string[] = []
-    for (const [room, recent] of this.#rooms) {
-      if (recent.partition !== partition || recent.number < number) continue
-      this.#rooms.set(room, { ...recent, known: { epoch: recent.known.epoch, offset: Number.MAX_SAFE_INTEGER } })
-      doubted.push(room)
-    }
-    return doubted
-  }
 
   /** Redis is there again: it has to be told all of it, whenever that was known. @returns the rooms */
   renew (): string[] {

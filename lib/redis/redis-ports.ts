@@ -93,7 +93,7 @@ export class RedisPorts implements Backend {
       onFailure: (key, _fields, error) => { log.error({ err: error, key }, 'an entry could not be handled') },
       onRefused: (why) => { this.#onRefused(why) }
     })
-    this.#bus = new Bus(link, this.#reader, keys, nodeId, clock, (error) => { log.error({ err: error }, 'an entry of the bus could not be handled, and was parked') })
+    this.#bus = new Bus(link, this.#reader, keys, clock, (error) => { log.error({ err: error }, 'an entry of the bus could not be handled, and was parked') })
     const redisClocks = new RedisClocks(keys)
     this.#nodes = new RedisNodes(link, keys, nodeId, clock, {
       // The reader finds its groups gone, and recovers rooms and presence.

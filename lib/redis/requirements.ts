@@ -21,8 +21,8 @@ const requirements = new Script('requirements')
 
 /** Every command that is sent, or run by a script, with arguments that it takes. In docs/operations.md they are a line of an ACL. */
 export const NEEDED = [
-  'eval - 0', 'evalsha - 0', 'get KEY', 'set KEY -', 'del KEY', 'time',
-  'hget KEY -', 'hset KEY - -', 'hsetnx KEY - -', 'hmget KEY -', 'hincrby KEY - 1', 'hdel KEY -',
+  'eval - 0', 'evalsha - 0', 'get KEY', 'set KEY -', 'del KEY', 'time', 'info',
+  'hget KEY -', 'hset KEY - -', 'hkeys KEY', 'hsetnx KEY - -', 'hmget KEY -', 'hincrby KEY - 1', 'hdel KEY -',
   'pexpire KEY 1', 'pexpireat KEY 1', 'pexpiretime KEY', 'pttl KEY', 'persist KEY',
   'xadd KEY * - -', 'xack KEY - 0-0', 'xdel KEY 0-0', 'xgroup create KEY - $', 'xgroup destroy KEY -', 'xlen KEY', 'xrange KEY - +',
   'xreadgroup group - - streams KEY >', 'xtrim KEY maxlen 1',
@@ -33,7 +33,7 @@ export const NEEDED = [
 export const NEEDED_ALONE = ['client id', 'client unblock 0'] as const
 
 /** Those without which less is known of a Redis that has lost something, or is about to. */
-export const WANTED = ['info', 'xinfo stream KEY'] as const
+export const WANTED = ['xinfo stream KEY'] as const
 
 /** By which settings are looked at; whoever may not has to look himself. */
 const LOOK = 'config get -'

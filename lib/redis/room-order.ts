@@ -1,6 +1,7 @@
 import { noFanOut } from '../core/fan-out.js'
 import type { FanOut, Publication } from '../core/ports.js'
 import type { StreamPosition } from '../core/types.js'
+import type { Comparison } from './positions.js'
 
 /** What the order of a room makes happen. */
 export interface OrderListener {
@@ -8,6 +9,10 @@ export interface OrderListener {
   deliver (publications: readonly Publication[]): FanOut
   /** What lies between is lost for this node. */
   gap (from: StreamPosition, to: StreamPosition): void
+  /** The log goes on in this epoch, and nothing is lost. */
+  goesOn (epoch: string): void
+  /** There is another epoch: Redis MUST be asked what it is to this one, and `settle` be called with the answer. */
+  turned (): void
   /** Something is missing: it may have to be looked for in the log. @param isPassed whether the stream has passed it by */
   missing (isPassed: boolean): void
 }
@@ -35,8 +40,12 @@ export class RoomOrder {
   /** Whether the position is known. */
   isLive = false
   #isOver = false
+  /** A later epoch that was heard of: what it is to this one is not known yet. '': none. */
+  #unknown = ''
+  /** One that Redis did not know of any more when it was asked. */
+  #lost = ''
   readonly #listener: OrderListener
-  /** What came before the position was known. */
+  /** What came before the position was known, or before it is known what another epoch is to this one. */
   #early: Array<() => void> = []
   readonly #held = new Map<number, Held>()
   /** What became of publications of this node, which the stream has brought before their answer: by offset. */
@@ -47,6 +56,13 @@ export class RoomOrder {
   }
 
   get position (): StreamPosition { return { epoch: this.epoch, offset: this.last } }
+
+  /** Offset of the furthest one that this node has of this epoch. */
+  get furthest (): number {
+    let furthest = this.last
+    for (const offset of this.#held.keys()) if (offset > furthest) furthest = offset
+    return furthest
+  }
 
   /** Whether something came that is not the next. */
   get isHolding (): boolean { return this.#held.size > 0 }
@@ -70,13 +86,14 @@ export class RoomOrder {
 
   /** Publications that the stream has brought: with offsets one after the other. @param isOwn whether this node has published them */
   fromStream (epoch: string, publications: readonly Publication[], isOwn: boolean): void {
-    if (this.#isOver) return
-    if (!this.isLive) {
+    const [first] = publications
+    if (first === undefined || this.#isOver) return
+    if (this.#hasToWait(epoch)) {
       this.#early.push(() => { this.fromStream(epoch, publications, isOwn) })
       return
     }
-    const [first] = publications
-    if (first === undefined || !this.#isCurrent(epoch, first.offset)) return
+    // It is over: lua/epoch-shared.lua.
+    if (epoch !== this.epoch) return
     if (!isOwn && this.#held.size === 0 && first.offset === this.last + 1) {
       this.last += publications.length
       this.#listener.deliver(publications)
@@ -94,13 +111,12 @@ export class RoomOrder {
 
   /** Publications of this node that Redis has confirmed: with ascending offsets. */
   fromReply (epoch: string, own: readonly OwnPublication[]): void {
-    const [first] = own
-    if (first === undefined) return
-    if (!this.isLive && !this.#isOver) {
+    if (own.length === 0) return
+    if (!this.#isOver && this.#hasToWait(epoch)) {
       this.#early.push(() => { this.fromReply(epoch, own) })
       return
     }
-    const isCurrent = !this.#isOver && this.#isCurrent(epoch, first.publication.offset)
+    const isCurrent = epoch === this.epoch
     for (const one of own) {
       const { offset } = one.publication
       if (!isCurrent || this.#isOver || offset <= this.last) {
@@ -117,12 +133,38 @@ export class RoomOrder {
     if (this.isHolding) this.#listener.missing(false)
   }
 
-  /**
-   * What the log has behind the last one, asked for because something was missing.
-   * @param position of the room then
-   */
-  fill (position: StreamPosition, publications: readonly Publication[]): void {
-    if (!this.isLive || !this.#isCurrent(position.epoch, publications[0]?.offset ?? position.offset + 1)) return
+  /** There is, or was, this epoch, be it that nothing of it has come. */
+  hear (epoch: string): void { if (this.isLive) this.#hasToWait(epoch) }
+
+  /** Where the room stands, beside what this node knew of it. An answer to what was known before changes nothing. */
+  compare ({ known, position: { epoch }, held, start }: Comparison): void {
+    if (!this.isLive || known !== this.epoch || epoch <= known) return
+    const from = this.position
+    const goesOn = this.furthest <= held
+    this.epoch = epoch
+    if (goesOn) {
+      this.#listener.goesOn(epoch)
+      return
+    }
+    this.#settleHeld()
+    this.#counts.clear()
+    this.last = held < 0 ? start : held
+    this.#listener.gap(from, this.position)
+  }
+
+  /** The answer to `turned`. */
+  settle (comparison: Comparison): void {
+    const unknown = this.#unknown
+    this.compare(comparison)
+    this.#unknown = ''
+    // Redis does not know of that epoch any more: another one will be later.
+    if (this.epoch < unknown) this.#lost = unknown
+    this.#settleEarly()
+  }
+
+  /** What the log of this epoch has behind the last one, asked for because something was missing. */
+  fill (publications: readonly Publication[]): void {
+    if (!this.isLive) return
     for (const publication of publications) {
       if (publication.offset > this.last && !this.#held.has(publication.offset)) this.#held.set(publication.offset, { publication })
     }
@@ -139,17 +181,12 @@ export class RoomOrder {
     }
   }
 
-  /** Whether a publication, or a position, is of the log that goes on. A new log begins with the first word of it. */
-  #isCurrent (epoch: string, offset: number): boolean {
-    if (epoch === this.epoch) return true
-    // It is over: lua/epoch-shared.lua.
-    if (epoch < this.epoch) return false
-    const from = this.position
-    this.#settleHeld()
-    this.#counts.clear()
-    this.epoch = epoch
-    this.last = offset - 1
-    this.#listener.gap(from, this.position)
+  /** Whether what is of an epoch has to wait, because it is not known what that is to this one. */
+  #hasToWait (epoch: string): boolean {
+    if (!this.isLive || this.#unknown !== '') return true
+    if (epoch <= this.epoch || epoch === this.#lost) return false
+    this.#unknown = epoch
+    this.#listener.turned()
     return true
   }
 

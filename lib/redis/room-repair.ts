@@ -2,7 +2,7 @@ import type { Clock, HistoryPolicyOf, Timer } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import type { Bus } from './bus.js'
 import type { RedisLink } from './link.js'
-import type { Positions, Standing } from './positions.js'
+import type { Comparison, Positions, Standing } from './positions.js'
 import type { RoomLogs } from './room-logs.js'
 import type { RecentPositions } from './recent-positions.js'
 import { learn, type RoomState } from './room-state.js'
@@ -48,6 +48,8 @@ export class RoomRepair {
   /** All of which Redis has not been told yet, though it may have been asked. */
   readonly #untold = new Set<string>()
   readonly #toSeek = new Set<RoomState>()
+  /** Those with another epoch, of which Redis could not say what it is to theirs. */
+  readonly #toSettle = new Set<RoomState>()
   #isComparing = false
   /** What could not be compared: until it is tried again, nothing else is. */
   readonly #again: Array<() => void> = []
@@ -74,21 +76,15 @@ export class RoomRepair {
     if (isPassed) this.#seek(state)
   }
 
-  /** The numbers of a partition from this one on are given once more, and perhaps its offsets. */
-  onRewound (partition: number, number: number): void {
-    for (const state of this.#rooms.values()) {
-      if (state.partition !== partition) continue
-      const { order } = state
-      forgetNumbers(state)
-      // Of the others, all that this node has had is still there.
-      if (state.number < number) continue
-      state.number = number - 1
-      // When another epoch has begun meanwhile, nothing of that has two meanings.
-      if (!order.isLive || state.heard !== order.epoch) continue
-      state.doubted = order.epoch
-      this.#compare(state, true)
-    }
-    this.#tell(this.#recent.rewind(partition, number))
+  /** There is another epoch of it. */
+  onTurned (state: RoomState): void {
+    this.#options.positions.ask(state.name).then((comparison) => {
+      learn(state, comparison.position)
+      state.order.settle(comparison)
+    }, (error: unknown) => {
+      this.#isOutage(error)
+      if (state.order.isLive) this.#toSettle.add(state)
+    })
   }
 
   /** The bus has lost entries of a partition. */
@@ -102,7 +98,11 @@ export class RoomRepair {
 
   /** Redis is there again, perhaps without what it had. */
   recover (): void {
-    for (const state of this.#rooms.values()) this.#compare(state, false)
+    for (const state of this.#rooms.values()) {
+      forgetNumbers(state)
+      this.#compare(state, false)
+    }
+    this.#settleAgain()
     this.#tell(this.#recent.renew())
   }
 
@@ -111,6 +111,7 @@ export class RoomRepair {
     this.#missing.delete(state)
     this.#toCompare.delete(state)
     this.#toSeek.delete(state)
+    this.#toSettle.delete(state)
   }
 
   /** @param isLost whether what it has missed is not known to be on its way */
@@ -175,40 +176,52 @@ export class RoomRepair {
     return false
   }
 
+  #settleAgain (): void {
+    const states = [...this.#toSettle]
+    this.#toSettle.clear()
+    for (const state of states) this.onTurned(state)
+  }
+
   #tryAgain (): void {
+    if (this.#options.link.isReady) this.#settleAgain()
     if (this.#again.length === 0) return
     for (const again of this.#again.splice(0)) again()
     this.#compareNext()
   }
 
   async #compareOne (state: RoomState, isLost: boolean): Promise<void> {
-    const standing = await this.#options.positions.ask(state.name)
+    const comparison = await this.#options.positions.ask(state.name)
     const { order } = state
-    const { epoch, offset } = standing.position
-    if (!order.isLive || (epoch === order.epoch && offset <= order.last)) return
-    // A log that has begun anew, and has nothing, need not be asked.
-    if (epoch !== order.epoch && (offset === 0 || !this.#hasLog(state))) this.#judge(state, standing)
-    else {
-      if (state.verdict === null) state.awaited = standing
-      this.onMissing(state, isLost || epoch !== order.epoch)
-    }
+    if (!order.isLive) return
+    const { known, position: { epoch, offset }, held } = comparison
+    learn(state, comparison.position)
+    // It has turned meanwhile, and was compared for that.
+    if (known !== order.epoch) return
+    if (held < 0) order.compare(comparison)
+    if (epoch === order.epoch && offset <= order.last) return
+    // An epoch that goes on from this one began with a publication: the bus brings that, behind what comes before it.
+    if (state.verdict === null) state.awaited = comparison
+    this.onMissing(state, isLost)
   }
 
   #hasLog ({ name }: RoomState): boolean { return this.#options.policyOf(name).size > 0 }
 
   /** What has not come up to there comes by the bus, or is lost. */
-  #judge (state: RoomState, standing: Standing): void {
-    const { order } = state
-    order.fill(standing.position, [])
-    state.verdict = order.epoch === standing.position.epoch && order.last < standing.position.offset ? standing : null
+  #judge (state: RoomState, standing: Standing | Comparison): void {
+    const { epoch, offset } = standing.position
+    if (state.order.epoch === epoch && state.order.last >= offset) return this.#end(state)
+    state.verdict = standing
     state.missingSince = Infinity
     state.awaited = null
-    if (state.verdict !== null) {
-      this.#missing.add(state)
-      return
-    }
+    this.#missing.add(state)
+  }
+
+  /** What was looked for is there, or is lost. */
+  #end (state: RoomState): void {
     this.#missing.delete(state)
-    if (order.isHolding) this.onMissing(state, false)
+    forgetNumbers(state)
+    state.missingSince = Infinity
+    if (state.order.isHolding) this.onMissing(state, false)
   }
 
   #look (): void {
@@ -220,8 +233,9 @@ export class RoomRepair {
       const { verdict, awaited, order, missingSince } = state
       if (verdict !== null) {
         if (sequence < verdict.sequence) continue
+        if ('known' in verdict) order.compare(verdict)
         order.giveUp(verdict.position)
-        this.#judge(state, verdict)
+        this.#end(state)
       } else if (hasAll(state)) {
         this.#missing.delete(state)
         state.missingSince = Infinity
@@ -262,16 +276,19 @@ export class RoomRepair {
   async #seekOne (state: RoomState): Promise<void> {
     const { positions, logs } = this.#options
     const { order } = state
-    if (!this.#hasLog(state)) {
-      const standing = await positions.ask(state.name)
-      if (order.isLive) this.#judge(state, standing)
-      return
+    const answer = this.#hasLog(state) ? await logs.askBehind(state.name, order.position) : null
+    if (answer !== null && answer.position.epoch === order.epoch) {
+      if (!order.isLive) return
+      order.fill(answer.publications)
+      learn(state, answer.position)
+      return this.#judge(state, answer)
     }
-    const { position, publications, sequence } = await logs.askBehind(state.name, order.position)
-    if (!order.isLive) return
-    order.fill(position, publications)
-    learn(state, position, sequence)
-    this.#judge(state, { position, sequence })
+    const comparison = await positions.ask(state.name)
+    if (!order.isLive || comparison.known !== order.epoch) return
+    learn(state, comparison.position)
+    // With a log, that is asked once more. Without, the bus may still bring what is before another epoch.
+    if (answer !== null || comparison.held < 0) order.compare(comparison)
+    if (answer === null) this.#judge(state, comparison)
   }
 
   /** A room is compared now and then: what was lost with nothing behind it would not be noticed. This keeps its position alive, too. */
@@ -289,11 +306,8 @@ export class RoomRepair {
 
 /** Whether the bus has brought what was missing. */
 function hasAll ({ order, awaited }: RoomState): boolean {
-  return !order.isHolding && (awaited === null || (awaited.position.epoch === order.epoch && awaited.position.offset <= order.last))
+  return !order.isHolding && (awaited === null || awaited.position.epoch < order.epoch || (awaited.position.epoch === order.epoch && awaited.position.offset <= order.last))
 }
 
 /** Numbers of the bus are not what they were. */
-function forgetNumbers (state: RoomState): void {
-  state.since = 0
-  state.awaited = state.verdict = null
-}
+function forgetNumbers (state: RoomState): void { state.awaited = state.verdict = null }

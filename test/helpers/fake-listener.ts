@@ -8,6 +8,7 @@ export interface Heard { room: string, offset: number, payload: Payload, options
 export class FakeListener implements BrokerListener {
   readonly heard: Heard[] = []
   readonly gaps: Array<{ room: string, from: StreamPosition, to: StreamPosition }> = []
+  readonly epochs: Array<{ room: string, epoch: string }> = []
   /** What the fan-out on this node is said to have done with each publication. */
   answer: FanOut = { sent: 0, queued: 0, dropped: 0, rejected: 0 }
   /** Runs with each publication, before it is answered. */
@@ -29,6 +30,8 @@ export class FakeListener implements BrokerListener {
   }
 
   onGap (room: string, from: StreamPosition, to: StreamPosition): void { this.gaps.push({ room, from, to }) }
+
+  onEpoch (room: string, epoch: string): void { this.epochs.push({ room, epoch }) }
 
   /** Resolves when it has heard that many publications in all: other nodes hear of them later. */
   async atLeast (count: number): Promise<void> {

@@ -38,6 +38,8 @@ export class LateBroker implements Broker, BrokerListener {
 
   onGap (room: string, from: StreamPosition, to: StreamPosition): void { this.#listener.onGap(room, from, to) }
 
+  onEpoch (room: string, epoch: string): void { this.#listener.onEpoch(room, epoch) }
+
   async subscribe (room: string): Promise<StreamPosition> {
     this.#listening.add(room)
     const position = await this.#inner.subscribe(room)

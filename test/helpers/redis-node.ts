@@ -45,7 +45,7 @@ export async function redisNode ({ url, client, prefix, clock = systemClock, par
     nodeId,
     link,
     reader,
-    bus: new Bus(link, reader, keys, nodeId, clock, (error) => { failures.push(error) }),
+    bus: new Bus(link, reader, keys, clock, (error) => { failures.push(error) }),
     keys,
     trimmed,
     failures,

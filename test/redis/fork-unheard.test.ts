@@ -11,8 +11,8 @@ import { TcpProxy } from '../helpers/tcp-proxy.js'
 import { until } from '../helpers/until.js'
 
 /*
- * Redis loses what it had confirmed, and the only node that knows of that is cut off until its places are taken: the one
- * case in which a place means two things (docs/guarantees.md, Order).
+ * Redis loses what it had confirmed, and the only node that knows of that is cut off until others have published: no place
+ * means two things (docs/guarantees.md, Order).
  */
 
 interface Position { epoch: string, offset: number }
@@ -25,8 +25,8 @@ const told = ({ messages }: TestPeer): Told[] => messages.map((message) => messa
 const gapsOf = (peer: TestPeer): Array<ServerMessage<'gap'>> => told(peer).filter((message): message is ServerMessage<'gap'> => message.op === 'gap')
 
 /**
- * What it got, as 'offset data' or 'gap', by the rules that a client may check: each message behind the one before it, and
- * another epoch by no other word than a `gap`.
+ * What it got, as 'offset data', 'gap', or 'on' where the log goes on in another epoch, by the rules that a client may check: each message
+ * behind the one before it, and another epoch by no other word than these two.
  */
 function logOf (t: Test, peer: TestPeer): { position: Position, log: string[] } {
   const log: string[] = []
@@ -38,6 +38,10 @@ function logOf (t: Test, peer: TestPeer): { position: Position, log: string[] } 
       log.push(`${position.offset} ${String(message.data)}`)
     } else {
       if (message.op === 'gap') log.push('gap')
+      else if (position.offset >= 0) {
+        log.push('on')
+        t.same([message.offset, message.recovered, message.id], [position.offset, true, undefined])
+      }
       position = { epoch: message.epoch, offset: message.offset }
     }
   }
@@ -68,7 +72,7 @@ function deafen (proxies: readonly TcpProxy[]): void { for (const proxy of proxi
 t.jobs = 4
 
 for (const others of [1, 2, 5]) {
-  t.test(`FAULTS 54: two that only a node knows which is cut off are lost, and others publish ${others}: two texts at one place until it is back, then all are told`, async (t) => {
+  t.test(`FAULTS 54: two that only a node knows which is cut off are lost, and others publish ${others}: in an epoch of their own, and when it is back all are told`, async (t) => {
     const { server, save, lose } = await lossyRedis(t)
     const proxies = await Promise.all(range(0, 2).map(async () => await TcpProxy.start(t, () => server.port)))
     const [network, ...rest] = proxies as [TcpProxy, ...TcpProxy[]]
@@ -85,59 +89,69 @@ for (const others of [1, 2, 5]) {
     await lose()
     for (const proxy of rest) proxy.cut()
 
-    const texts = range(4, 3 + others).map((i) => `other ${i}`)
+    const head = 3 + others
+    const texts = range(4, head).map((i) => `other ${i}`)
     const log = texts.map((text, i) => `${i + 4} ${text}`)
-    t.same(await publishAll(near, texts), range(4, 3 + others).map((offset) => ({ epoch, offset })), 'at the same places')
+    const places = await publishAll(near, texts)
+    const { epoch: between } = places[0] as Position
+    t.not(between, epoch)
+    t.same(places, range(4, head).map((offset) => ({ epoch: between, offset })))
     for (const peer of [bob, cid]) {
-      await until(() => told(peer).length === 4 + others, 'the others')
-      t.same(logOf(t, peer).log, ['1 1', '2 2', '3 3', ...log])
+      await until(() => told(peer).length === 5 + others, 'the others')
+      t.same(logOf(t, peer), { position: { epoch: between, offset: head }, log: ['1 1', '2 2', '3 3', 'on', ...log] })
     }
     t.same(logOf(t, ann).log, ['1 1', '2 2', '3 3', '4 lost 4', '5 lost 5'])
-    // Who moves from there before it is back has lost the others at its own places, and can not be told.
-    const { recovered, peer: dan } = await resumed(far, { epoch, offset: 5 })
-    t.equal(recovered, others > 1)
-    if (recovered === true) await until(() => told(dan).length === 1 + others - 2, 'what is behind')
-    t.same(logOf(t, dan).log, log.slice(2))
+    // Who moves from there before it is back: what it has had is nowhere any more.
+    for (const offset of [4, 5]) {
+      const { recovered, peer } = await resumed(far, { epoch, offset })
+      t.equal(recovered, false)
+      t.same(logOf(t, peer), { position: { epoch: between, offset: head }, log: [] })
+    }
+    // And who has had nothing of it gets the others.
+    const { recovered, peer: dan } = await resumed(far, { epoch, offset: 3 })
+    t.equal(recovered, true)
+    await until(() => told(dan).length === 1 + others, 'what is behind')
+    t.same(logOf(t, dan), { position: { epoch: between, offset: head }, log })
 
     network.restore()
     network.cut()
     const all = [ann, bob, cid, dan]
     for (const peer of all) await until(() => gapsOf(peer).length > 0, 'the gap')
     const { epoch: next } = gapsOf(bob)[0] as Position
-    t.not(next, epoch)
-    for (const peer of all) t.match(gapsOf(peer), [{ since: { epoch }, epoch: next, offset: 0 }], 'one, and the same')
+    t.notOk([epoch, between].includes(next))
+    for (const peer of all) t.match(gapsOf(peer), [{ since: { epoch: peer === ann ? epoch : between }, epoch: next, offset: head }], 'one')
     for (const hub of hubs) {
-      for (const offset of range(0, 3 + others)) {
-        const late = await resumed(hub, { epoch, offset })
-        t.equal(late.recovered, false, `${offset} of before`)
-        t.same(logOf(t, late.peer), { position: { epoch: next, offset: 0 }, log: [] })
+      for (const since of [...range(0, 5).map((offset) => ({ epoch, offset })), ...places]) {
+        const late = await resumed(hub, since)
+        t.equal(late.recovered, false, `${since.offset} of before`)
+        t.same(logOf(t, late.peer), { position: { epoch: next, offset: head }, log: [] })
       }
     }
 
     await Promise.all(hubs.map(async (hub, i) => await publishAll(hub, [`after ${2 * i}`, `after ${2 * i + 1}`])))
     const ends = all.map((peer) => async (): Promise<string[]> => {
-      await until(() => told(peer).at(-1)?.offset === 6, 'the last')
+      await until(() => told(peer).at(-1)?.offset === head + 6, 'the last')
       const { position, log } = logOf(t, peer)
-      t.same(position, { epoch: next, offset: 6 })
+      t.same(position, { epoch: next, offset: head + 6 })
       return log.slice(log.indexOf('gap') + 1)
     })
     const [after, ...same] = await Promise.all(ends.map(async (end) => await end()))
     t.equal(after?.length, 6)
     for (const one of same) t.same(one, after)
-    const { recovered: isKept, peer: eve } = await resumed(alone, { epoch: next, offset: 0 })
+    const { recovered: isKept, peer: eve } = await resumed(alone, { epoch: next, offset: head })
     t.equal(isKept, true)
     await until(() => told(eve).length === 7, 'all of it')
     t.same(logOf(t, eve).log, after)
   })
 }
 
-/** How two that a node alone knows of are lost, and what then: `told`, a new epoch, or a limit: nobody is told. */
+/** How two that a node alone knows of are lost, and who is told: all, or those that come with a position of those two. */
 const ENDS = [
-  ['it has left the room', 'told'],
-  ['it has only published there', 'told'],
-  ['it has left the room, and reads no bus of it, as on a Redis Cluster', 'a limit'],
-  ['it does not come back', 'a limit'],
-  ['the bus reaches no more to what it knows', 'a limit']
+  ['it has left the room', 'all are told'],
+  ['it has only published there', 'all are told'],
+  ['it has left the room, and reads no bus of it, as on a Redis Cluster', 'all are told'],
+  ['the bus reaches no more to what it knows', 'all are told'],
+  ['it does not come back', 'who had them is told']
 ] as const
 
 for (const [how, end] of ENDS) {
@@ -159,21 +173,23 @@ for (const [how, end] of ENDS) {
     alone.proxy.lose()
     await lose()
     other.proxy.cut()
-    t.same(await publishNumbers(other.broker, 'room', 14, 18), { epoch, offset: 8 })
+    const between = await publishNumbers(other.broker, 'room', 14, 18)
+    t.equal(between.offset, 8)
+    t.not(between.epoch, epoch)
+    t.same(other.listener.epochs, [{ room: 'room', epoch: between.epoch }])
     if (how.startsWith('the bus')) await redis.xtrim(keys.bus(keys.busOf('room')), 'MAXLEN', 1)
     if (isBack) {
       alone.proxy.restore()
       alone.proxy.cut()
+      await until(() => other.listener.gaps.length > 0, 'the gap')
     }
-    const isTold = end === 'told'
-    if (isTold) await until(() => other.listener.gaps.length > 0, 'the gap')
     const last = await publishNumbers((isBack ? alone : other).broker, 'room', 19, 19)
     await other.listener.atLeast(9)
-    t.equal(last.epoch !== epoch, isTold)
-    t.same([last.offset, other.listener.gaps.length], isTold ? [1, 1] : [9, 0])
-    // What is given to who has had 4 and 5, and not what took their places.
-    const { recovered, publications } = await other.broker.history('room', { epoch, offset: 5 }, 0)
-    t.same([recovered, publications.map(({ payload }) => payload)], isTold ? [false, []] : [true, ['16', '17', '18', '19']])
-    if (!isTold) t.same(alone.listener.gaps, [])
+    t.equal(last.offset, 9)
+    t.equal(last.epoch === between.epoch, !isBack)
+    t.match(other.listener.gaps, isBack ? [{ from: between, to: { epoch: last.epoch, offset: 8 } }] : [])
+    // What has taken their places is not given to who has had 4 and 5.
+    const asked = await Promise.all([5, 3].map(async (offset) => await other.broker.history('room', { epoch, offset }, 0)))
+    t.same(asked.map(({ recovered, publications }) => [recovered, publications.map(({ payload }) => payload)]), [[false, []], isBack ? [false, []] : [true, ['14', '15', '16', '17', '18', '19']]])
   })
 }

@@ -25,6 +25,13 @@ interface RoomFacts extends StreamPosition {
   readonly policy: { readonly mode: 'log' | 'cache' }
 }
 
+/** What a peer is told beside where the room is. */
+interface JoinAnswer {
+  readonly id?: RequestId | undefined
+  readonly head?: number
+  readonly recovered?: boolean | undefined
+}
+
 /** The server's end of hub.v1 on one connection: what its peer is told, and what becomes of what the peer says. */
 export class Endpoint {
   readonly connection: HubConnection
@@ -95,9 +102,13 @@ export class Endpoint {
   }
 
   /** @param offset from which on it gets everything */
-  joined ({ name, epoch, offset: current, policy }: RoomFacts, offset: number, { id, head = current, recovered }: { id?: RequestId | undefined, head?: number, recovered?: boolean | undefined }): void {
-    const answer = { ...recovered === undefined ? {} : { recovered }, ...policy.mode === 'cache' ? { cache: true } : {} }
-    this.send({ op: 'joined', room: name, epoch, offset, head, ...answer, ...asId(id) }, true)
+  joined (room: RoomFacts, offset: number, answer: JoinAnswer): void { this.send(joinedMessage(room, offset, answer), true) }
+
+  /** The log goes on in another epoch. @param frames that the others have been told with */
+  turned (room: RoomFacts, frames: Map<HubCodec, Frame>): void {
+    let frame = frames.get(this.codec)
+    if (frame === undefined) frames.set(this.codec, frame = this.codec.encode(joinedMessage(room, room.offset, { recovered: true })))
+    this.connection.control(frame, true)
   }
 
   left (room: string, id?: RequestId): void {
@@ -220,5 +231,10 @@ export class Endpoint {
 }
 
 function idOf (read: Read): RequestId | undefined { return 'message' in read ? read.message.id : read.problem.id }
+
+function joinedMessage ({ name, epoch, offset: current, policy }: RoomFacts, offset: number, { id, head = current, recovered }: JoinAnswer): ServerMessage<'joined'> {
+  const answer = { ...recovered === undefined ? {} : { recovered }, ...policy.mode === 'cache' ? { cache: true } : {} }
+  return { op: 'joined', room: name, epoch, offset, head, ...answer, ...asId(id) }
+}
 
 function asId (id: RequestId | undefined): { id?: RequestId } { return id === undefined ? {} : { id } }

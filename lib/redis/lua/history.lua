@@ -20,21 +20,19 @@ Output
 ]]
 local sequence = redis.call('HGET', KEYS[3], '#') or '0'
 local epoch, offset = position_of(KEYS[1])
-if not epoch then
-  epoch, offset = new_epoch(ARGV[1], '', ''), '0'
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'e', epoch, 'o', 0)
-end
+if not epoch then epoch, offset = begin(KEYS[1], KEYS[2], ARGV[1], '') end
 if tonumber(ARGV[2]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) else redis.call('PERSIST', KEYS[1]) end
 
+local place = string.format('%.0f', offset)
 local mode, ttl, since, from = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
-if since ~= '' and (since ~= epoch or from > tonumber(offset)) then
-  if ARGV[8] ~= '1' then return { epoch, offset, 0, {}, sequence } end
+local isHeld = since ~= '' and from <= held_of(KEYS[1], epoch, offset, since)
+if since ~= '' and not isHeld then
+  if ARGV[8] ~= '1' then return { epoch, place, 0, {}, sequence } end
   from = 0
-elseif since ~= '' and from == tonumber(offset) then
-  return { epoch, offset, 1, {}, sequence }
+elseif since ~= '' and from == offset then
+  return { epoch, place, 1, {}, sequence }
 end
-if mode == '' then return { epoch, offset, since == '' and 1 or 0, {}, sequence } end
+if mode == '' then return { epoch, place, since == '' and 1 or 0, {}, sequence } end
 
 if ttl > 0 then
   -- The id of an entry ends with the time at which it was added.
@@ -60,13 +58,13 @@ if ARGV[7] == '0' then
 else
   entries = redis.call('XRANGE', KEYS[2], start, '+', 'COUNT', ARGV[7])
 end
-if since == '' then return { epoch, offset, 1, entries, sequence } end
+if since == '' then return { epoch, place, 1, entries, sequence } end
 local complete = false
-if since == epoch and #entries > 0 then
+if isHeld and #entries > 0 then
   local first, last = tonumber(string.match(entries[1][1], '^%d+')), tonumber(string.match(entries[#entries][1], '^%d+'))
   -- Of a cache the latest is enough. A node that keeps nothing of the room, by another policy, makes a hole, and leaves the end out.
   complete = (mode == 'cache' or (first == from + 1 and last == from + #entries))
-    and (last == tonumber(offset) or (ARGV[7] ~= '0' and #entries == tonumber(ARGV[7])))
+    and (last == offset or (ARGV[7] ~= '0' and #entries == tonumber(ARGV[7])))
 end
 if not complete and ARGV[8] ~= '1' then entries = {} end
-return { epoch, offset, complete and 1 or 0, entries, sequence }
+return { epoch, place, complete and 1 or 0, entries, sequence }

@@ -12,21 +12,25 @@ ARGV
         epoch and offset as far as the node knows ('' and 0: it does not)
         ttl of its meta (ms); 0: no limit
 Output
-  the number of the latest entry of the bus; epoch and offset of each room
+  the number of the latest entry of the bus; for each room its epoch, its offset, up to which offset positions of the epoch that the node
+  knows are positions of it (-1: none is), and the offset behind which the first epoch began that this one goes on from
 ]]
 local positions = { redis.call('HGET', KEYS[1], '#') or '0' }
 for key = 2, #KEYS, 2 do
+  local meta = KEYS[key]
   local arg = 2 + (key - 2) / 2 * 3
   local known, knownOffset, lasting = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
-  local epoch, offset = position_of(KEYS[key])
-  if not epoch or is_behind(epoch, offset, known, knownOffset) then
-    epoch, offset = new_epoch(ARGV[1], known, epoch or ''), '0'
-    redis.call('DEL', KEYS[key + 1])
-    redis.call('HSET', KEYS[key], 'e', epoch, 'o', 0)
+  local epoch, offset = position_of(meta)
+  if not epoch then epoch, offset = begin(meta, KEYS[key + 1], ARGV[1], known) end
+  local held = held_of(meta, epoch, offset, known)
+  if is_behind(epoch, held, known, knownOffset) then
+    epoch, held = turn(meta, epoch, offset, ARGV[1], known, false), -1
   end
   -- It may have had an end before: another policy, until the application was started anew.
-  if lasting > 0 then redis.call('PEXPIRE', KEYS[key], lasting) else redis.call('PERSIST', KEYS[key]) end
+  if lasting > 0 then redis.call('PEXPIRE', meta, lasting) else redis.call('PERSIST', meta) end
   positions[#positions + 1] = epoch
-  positions[#positions + 1] = offset
+  positions[#positions + 1] = string.format('%.0f', offset)
+  positions[#positions + 1] = string.format('%.0f', held)
+  positions[#positions + 1] = redis.call('HGET', meta, 'b') or '0'
 end
 return positions

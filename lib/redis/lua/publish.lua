@@ -20,27 +20,10 @@ ARGV
         size and ttl (ms) of its log, and ttl (ms) of its meta; 0: none is kept, no limit
         with a log, for each: first and last byte in the batch, counted from 1
 Output
-  an error that begins with TRYAGAIN while the server has just been started again, or has just become the master: it may lack
-  what it had confirmed, and nodes that know of more have to say so before an offset is given a second time; else
-  joined by spaces: the number of its entry of the bus, then epoch and offset of the last publication of each of these rooms;
-  false for a batch before the last one
+  joined by spaces: epoch and offset of the last publication of each of these rooms; false for a batch before the last one
 ]]
 local node, batch = ARGV[1], tonumber(ARGV[2])
-local done, run = unpack(redis.call('HMGET', KEYS[2], node, '@'))
-local time = redis.call('TIME')
-local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
--- It changes when the server is started again, and when another one becomes the master. A user of Redis may not be allowed to ask.
-local info = redis.pcall('INFO', 'replication')
-local server = type(info) == 'string' and string.match(info, 'master_replid:(%w+)') or '?'
-local before, since = string.match(run or '', '^(%S+) (%d+)$')
--- Or its clock was set back, as after the start of a machine: until it is where it was, nothing would be published.
-if before ~= server or tonumber(since) > tonumber(now) then
-  since = run and now or 0
-  redis.call('HSET', KEYS[2], '@', server .. ' ' .. since)
-end
--- Milliseconds within which all nodes have connected again, and compared their rooms (room-repair.ts).
-local GRACE = 1500
-if tonumber(now) - tonumber(since) < GRACE then return redis.error_reply('TRYAGAIN the server was started again, and nodes compare what they have') end
+local done = redis.call('HGET', KEYS[2], node)
 if done then
   local number, answer = string.match(done, '^(%d+) (.*)$')
   number = tonumber(number)
@@ -48,6 +31,9 @@ if done then
   if number > batch then return false end
 end
 
+local time = redis.call('TIME')
+local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
+local run = this_run()
 local positions = {}
 local arg = 6
 for key = 3, #KEYS, 2 do
@@ -55,14 +41,11 @@ for key = 3, #KEYS, 2 do
   local known, knownOffset, count = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
   local size, ttl, lasting = tonumber(ARGV[arg + 3]), tonumber(ARGV[arg + 4]), tonumber(ARGV[arg + 5])
   arg = arg + 6
-  local epoch, offset = position_of(meta)
-  if not epoch or is_behind(epoch, offset, known, knownOffset) then
-    epoch, offset = new_epoch(ARGV[4], known, epoch or ''), count
-    redis.call('DEL', log)
-    redis.call('HSET', meta, 'e', epoch, 'o', count)
-  else
-    offset = redis.call('HINCRBY', meta, 'o', count)
-  end
+  local epoch, offset, given = position_of(meta)
+  if not epoch then epoch, offset, given = begin(meta, log, ARGV[4], known), 0, run end
+  local isBehind = is_behind(epoch, held_of(meta, epoch, offset, known), known, knownOffset)
+  if isBehind or given ~= run then epoch = turn(meta, epoch, offset, ARGV[4], known, not isBehind) end
+  offset = redis.call('HINCRBY', meta, 'o', count)
   -- It may have had an end before: another policy, until the application was started anew.
   if lasting > 0 then redis.call('PEXPIRE', meta, lasting) else redis.call('PERSIST', meta) end
   if size > 0 then
@@ -84,9 +67,7 @@ for key = 3, #KEYS, 2 do
 end
 
 local last = table.concat(positions, ' ')
-local sequence = redis.call('HINCRBY', KEYS[2], '#', 1)
-local answer = sequence .. ' ' .. last
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 's', sequence, 'n', node, 'k', 'm', 'o', last, 'b', ARGV[5])
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 's', redis.call('HINCRBY', KEYS[2], '#', 1), 'n', node, 'k', 'm', 'o', last, 'b', ARGV[5])
 -- When it is on the bus: it would be taken for done otherwise, where Redis has refused that.
-redis.call('HSET', KEYS[2], node, ARGV[2] .. ' ' .. answer)
-return answer
+redis.call('HSET', KEYS[2], node, ARGV[2] .. ' ' .. last)
+return last

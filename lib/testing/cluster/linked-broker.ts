@@ -80,6 +80,8 @@ export class LinkedBroker implements Broker, BrokerListener {
 
   onGap (room: string, from: StreamPosition, to: StreamPosition): void { this.#listener.onGap(room, from, to) }
 
+  onEpoch (): void { /* No log in memory outlives its server. */ }
+
   #deliver (room: string, publication: Publication): FanOut {
     const heard = this.#heard.get(room)
     const { offset } = publication

@@ -17,10 +17,10 @@ t.test('who asks for the same while it is under way gets the same answer, and la
   }
   const questions = new LogQuestions(broker, new TestClock(), () => NO_HISTORY)
   const since = { epoch: 'a', offset: 1 }
-  const all = await Promise.all([questions.ask({ name: 'room', offset: 1 }, since), questions.ask({ name: 'room', offset: 1 }, { ...since }), questions.ask({ name: 'other', offset: 1 }, since), questions.ask({ name: 'room', offset: 1 }, undefined), questions.ask({ name: 'room', offset: 1 }, { epoch: 'a', offset: 2 }), questions.ask({ name: 'room', offset: 1 }, { epoch: 'b', offset: 1 })])
+  const all = await Promise.all([questions.ask({ name: 'room', epoch: 'a', offset: 1 }, since), questions.ask({ name: 'room', epoch: 'a', offset: 1 }, { ...since }), questions.ask({ name: 'other', epoch: 'a', offset: 1 }, since), questions.ask({ name: 'room', epoch: 'a', offset: 1 }, undefined), questions.ask({ name: 'room', epoch: 'a', offset: 1 }, { epoch: 'a', offset: 2 }), questions.ask({ name: 'room', epoch: 'a', offset: 1 }, { epoch: 'b', offset: 1 })])
   t.equal(all[0], all[1])
   t.same(asked, [['room', since, 0], ['other', since, 0], ['room', undefined, 0], ['room', { epoch: 'a', offset: 2 }, 0], ['room', { epoch: 'b', offset: 1 }, 0]])
-  t.not(await questions.ask({ name: 'room', offset: 1 }, since), all[0])
+  t.not(await questions.ask({ name: 'room', epoch: 'a', offset: 1 }, since), all[0])
 })
 
 t.test('a question that failed fails for all who asked it, and is asked again', async (t) => {
@@ -31,9 +31,9 @@ t.test('a question that failed fails for all who asked it, and is asked again', 
     return answer
   }
   const questions = new LogQuestions(broker, new TestClock(), () => NO_HISTORY)
-  const both = await Promise.allSettled([questions.ask({ name: 'room', offset: 1 }, undefined), questions.ask({ name: 'room', offset: 1 }, undefined)])
+  const both = await Promise.allSettled([questions.ask({ name: 'room', epoch: 'a', offset: 1 }, undefined), questions.ask({ name: 'room', epoch: 'a', offset: 1 }, undefined)])
   t.same(both.map(({ status }) => status), ['rejected', 'rejected'])
-  t.equal(await questions.ask({ name: 'room', offset: 1 }, undefined), answer)
+  t.equal(await questions.ask({ name: 'room', epoch: 'a', offset: 1 }, undefined), answer)
 })
 
 interface Kept { questions: LogQuestions, clock: TestClock, asked: string[], answers: Map<string, LogAnswer> }
@@ -60,33 +60,33 @@ const missed = { epoch: 'a', offset: 4 }
 
 t.test('who comes back some seconds later to the same position gets the same answer, and later still a new one', async (t) => {
   const { questions, clock, asked } = keeping()
-  const first = await questions.ask({ name: 'room', offset: 7 }, missed)
+  const first = await questions.ask({ name: 'room', epoch: 'a', offset: 7 }, missed)
   await clock.advance(9_999)
-  t.equal(await questions.ask({ name: 'room', offset: 9 }, missed), first)
-  t.not(await questions.ask({ name: 'room', offset: 9 }, { epoch: 'a', offset: 5 }), first, 'of another position')
+  t.equal(await questions.ask({ name: 'room', epoch: 'a', offset: 9 }, missed), first)
+  t.not(await questions.ask({ name: 'room', epoch: 'a', offset: 9 }, { epoch: 'a', offset: 5 }), first, 'of another position')
   t.equal(asked.length, 2)
   await clock.advance(1)
-  t.not(await questions.ask({ name: 'room', offset: 9 }, missed), first)
+  t.not(await questions.ask({ name: 'room', epoch: 'a', offset: 9 }, missed), first)
   t.equal(asked.length, 3)
 })
 
 t.test('an answer is not given again for longer than a tenth of the time for which publications are kept', async (t) => {
   const { questions, clock, asked } = keeping({ ttl: 1_000 })
-  await questions.ask({ name: 'room', offset: 7 }, missed)
+  await questions.ask({ name: 'room', epoch: 'a', offset: 7 }, missed)
   await clock.advance(99)
-  await questions.ask({ name: 'room', offset: 7 }, missed)
+  await questions.ask({ name: 'room', epoch: 'a', offset: 7 }, missed)
   t.equal(asked.length, 1)
   await clock.advance(1)
-  await questions.ask({ name: 'room', offset: 7 }, missed)
+  await questions.ask({ name: 'room', epoch: 'a', offset: 7 }, missed)
   t.equal(asked.length, 2)
 })
 
 t.test('an answer is not given again when half of the log has come since: what follows may be gone by then', async (t) => {
   const { questions, asked } = keeping({ size: 10 })
-  await questions.ask({ name: 'room', offset: 7 }, missed)
-  await questions.ask({ name: 'room', offset: 12 }, missed)
+  await questions.ask({ name: 'room', epoch: 'a', offset: 7 }, missed)
+  await questions.ask({ name: 'room', epoch: 'a', offset: 12 }, missed)
   t.equal(asked.length, 1)
-  await questions.ask({ name: 'room', offset: 13 }, missed)
+  await questions.ask({ name: 'room', epoch: 'a', offset: 13 }, missed)
   t.equal(asked.length, 2)
 })
 
@@ -94,9 +94,9 @@ t.test('what could change at any moment is asked anew: that nothing is there, th
   const { questions, asked, answers } = keeping()
   answers.set('nothing', logOf())
   answers.set('lost', { ...logOf('five'), recovered: false })
-  for (const name of ['nothing', 'nothing', 'lost', 'lost']) await questions.ask({ name, offset: 7 }, missed)
-  await questions.ask({ name: 'all', offset: 7 }, undefined)
-  await questions.ask({ name: 'all', offset: 7 }, undefined)
+  for (const name of ['nothing', 'nothing', 'lost', 'lost']) await questions.ask({ name, epoch: 'a', offset: 7 }, missed)
+  await questions.ask({ name: 'all', epoch: 'a', offset: 7 }, undefined)
+  await questions.ask({ name: 'all', epoch: 'a', offset: 7 }, undefined)
   t.same(asked, ['nothing', 'nothing', 'lost', 'lost', 'all', 'all'])
 })
 
@@ -110,7 +110,7 @@ t.test('answers are kept within 16 MiB, the latest of them', async (t) => {
   answers.set('not of a log', logOf({ toFrame: () => { throw new Error('nobody asks for it') } }))
   const ask = async (...names: string[]): Promise<string[]> => {
     asked.length = 0
-    for (const name of names) await questions.ask({ name, offset: 5 }, missed)
+    for (const name of names) await questions.ask({ name, epoch: 'a', offset: 5 }, missed)
     return [...asked]
   }
   t.same(await ask('a', 'b', 'a', 'b'), ['a', 'b'])

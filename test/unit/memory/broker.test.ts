@@ -102,7 +102,7 @@ t.test("the machine's clock being set ages nothing", async (t) => {
 t.test('a publication is one object, live and in every answer, so that its encodings are made once', async (t) => {
   const { bus, broker } = setup({ size: 10, ttl: 0, mode: 'log' })
   const live: Publication[] = []
-  const listener = { onPublications: (_room: string, publications: readonly Publication[]) => { live.push(...publications); return { sent: 0, queued: 0, dropped: 0, rejected: 0 } }, onGap: () => {} }
+  const listener = { onPublications: (_room: string, publications: readonly Publication[]) => { live.push(...publications); return { sent: 0, queued: 0, dropped: 0, rejected: 0 } }, onGap: () => {}, onEpoch: () => {} }
   await new MemoryBroker(bus, listener).subscribe('room')
   const forwarded = new InboundMessage(Buffer.from('forwarded'), false)
   for (const payload of ['text', Buffer.from('bytes'), forwarded]) await broker.publish('room', payload, {})

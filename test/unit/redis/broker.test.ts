@@ -21,8 +21,8 @@ class FakeLink {
   readonly why = new Error('it has gone')
   /** The place that the next publication gets. */
   next = 1
-  /** Where the room stands: number of the bus, epoch and offset. */
-  standing = ['0', 'a', '0']
+  /** Where the room stands: number of the bus; epoch, offset, up to where the known epoch is of it, and behind where it began. */
+  standing = ['0', 'a', '0', '0', '0']
   /** Thrown by each script, although Redis is there. */
   error: Error | null = null
   runs = 0
@@ -48,7 +48,7 @@ class FakeLink {
     this.runs++
     this.args = args
     if (this.error !== null) throw this.error
-    if (script.source.includes('Publishes a batch')) return Buffer.from(`1 a ${this.next++}`)
+    if (script.source.includes('Publishes a batch')) return Buffer.from(`a ${this.next++}`)
     if (script.source.includes('Where rooms stand')) {
       await this.until
       return this.standing.map((text) => Buffer.from(text))
@@ -59,7 +59,7 @@ class FakeLink {
 
 /** A broker on a bus of which the test tells it. @param hold what becomes of reading a partition */
 function rig (clock: TestClock, link: FakeLink, hold = async (): Promise<void> => {}): { broker: RedisBroker, listener: FakeListener, errors: unknown[] } {
-  const bus = { listen: () => {}, hold, release: () => {}, confirmed: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
+  const bus = { listen: () => {}, hold, release: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
   const listener = new FakeListener()
   const errors: unknown[] = []
   const broker = new RedisBroker({
@@ -92,7 +92,7 @@ t.test('a publication whose turn does not come is answered in time, and goes to 
   await clock.advance(200)
   t.same(await publication, { epoch: 'a', offset: 2, ...NOTHING })
   // What comes before it has not been lost: it has been late.
-  broker.onEntry(0, 'other', entry('room', 'a 1', 'before'), 1)
+  broker.onEntry(0, 'other', entry('room', 'a 1', 'before'))
   t.same(listener.texts('room'), ['before', 'behind'])
 })
 
@@ -107,7 +107,7 @@ t.test('who publishes as soon as a publication has settled comes behind those th
     link.isReady = isBack
     // Three in one batch.
     link.next = 5
-    broker.onEntry(0, 'other', entry('room', 'a 1', 'before'), 1)
+    broker.onEntry(0, 'other', entry('room', 'a 1', 'before'))
     await clock.advance(100)
     await Promise.all([...waiting, last])
     t.same(listener.texts('room'), ['before', 'first', 'second', 'third', 'last'], isBack ? 'Redis is back' : 'Redis is away')
@@ -118,20 +118,36 @@ t.test('who publishes as soon as a publication has settled comes behind those th
 t.test('what the bus had before the position was asked for is no news, though it comes after the answer, and of whatever epoch', async (t) => {
   const clock = new TestClock()
   const link = new FakeLink(clock)
-  link.standing = ['7', 'b', '0']
+  link.standing = ['7', 'b', '0', '-1', '0']
   let answer = (): void => {}
   link.until = new Promise((resolve) => { answer = resolve })
   const { broker, listener } = rig(clock, link)
   t.teardown(async () => { await broker.close() })
   const subscribed = broker.subscribe('room')
   await clock.settle()
-  broker.onEntry(0, 'other', entry('room', 'a 9', 'of before'), 5)
-  broker.onEntry(0, 'other', entry('room', 'b 1', 'the first'), 8)
+  broker.onEntry(0, 'other', entry('room', 'a 9', 'of before'))
+  broker.onEntry(0, 'other', entry('room', 'b 1', 'the first'))
   answer()
   t.same(await subscribed, { epoch: 'b', offset: 0 })
-  broker.onEntry(0, 'other', entry('room', 'c 1', 'of a server that was another'), 7)
-  broker.onEntry(0, 'other', entry('room', 'b 2', 'the second'), 9)
+  broker.onEntry(0, 'other', entry('room', 'c 1', 'of a server that was another'))
+  link.standing = ['9', 'b', '2', '2', '0']
+  broker.onEntry(0, 'other', entry('room', 'b 2', 'the second'))
+  await clock.settle()
   t.same(listener.texts('room'), ['the first', 'the second'])
+  t.same([listener.gaps, listener.epochs], [[], []])
+})
+
+t.test('another epoch that goes on is told before its first publication, and what Redis could not say at once it is asked again', async (t) => {
+  const { clock, link, broker, listener } = await secondInRoom(t)
+  link.error = new FST_HUB_BROKER_UNAVAILABLE('CLUSTERDOWN')
+  listener.then = () => { t.same(listener.epochs, [{ room: 'room', epoch: 'b' }]) }
+  broker.onEntry(0, 'other', entry('room', 'b 1', 'the first'))
+  await clock.advance(500)
+  t.same(listener.heard, [])
+  link.error = null
+  link.standing = ['9', 'b', '1', '0', '0']
+  await clock.advance(1_000)
+  t.same(listener.texts('room'), ['the first'])
   t.same(listener.gaps, [])
 })
 
@@ -150,7 +166,7 @@ t.test('broadcasts that could not be heard at first are heard when Redis does no
   t.equal(holds, 0)
   await clock.advance(10_000)
   t.equal(holds, 1, 'once')
-  broker.onEntry(0, 'other', entry(EVERYONE, '', 'all'), 1)
+  broker.onEntry(0, 'other', entry(EVERYONE, '', 'all'))
   t.same(listener.texts(EVERYONE), ['all'])
 })
 
@@ -169,7 +185,7 @@ t.test('what fails in the fan-out on this node is reported, and neither publicat
   t.match(await Promise.all([broker.publish('room', 'good', {}), clock.advance(0)]), [{ offset: 2 }])
 
   // Redis is back, and both rooms have lost something.
-  link.standing = ['9', 'b', '0', 'b', '0']
+  link.standing = ['9', 'b', '0', '-1', '0', 'b', '0', '-1', '0']
   const told: string[] = []
   listener.onGap = (room) => {
     told.push(room)
@@ -188,7 +204,7 @@ t.test('what Redis could not answer, although it is there, is compared again, an
   t.teardown(async () => { await broker.close() })
   await broker.subscribe('room')
   // Another master takes over.
-  link.standing = ['9', 'b', '0']
+  link.standing = ['9', 'b', '0', '-1', '0']
   link.error = new FST_HUB_BROKER_UNAVAILABLE('READONLY')
   const before = link.runs
   broker.onLost(0)
@@ -232,7 +248,7 @@ t.test('what is wrong with the publications of one room keeps none from the othe
     { room: 'three', records: [encodeRecord('bad', {})] }
   ]).bytes]
   listener.then = ({ payload }) => { if (payload === 'bad') throw new Error('of a member') }
-  t.throws(() => { broker.onEntry(0, 'other', rest, 1) }, { message: /unknown kind 99/ })
+  t.throws(() => { broker.onEntry(0, 'other', rest) }, { message: /unknown kind 99/ })
   t.same(listener.texts('two'), ['hello'])
   t.same(listener.texts('three'), ['bad'])
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { FanOut, Publication } from '../../../lib/core/ports.js'
 import type { StreamPosition } from '../../../lib/core/types.js'
+import type { Comparison } from '../../../lib/redis/positions.js'
 import { RoomOrder } from '../../../lib/redis/room-order.js'
 
 const publication = (offset: number): Publication => ({ offset, payload: `${offset}`, options: {} })
@@ -9,9 +10,11 @@ const publications = (from: number, to: number): Publication[] => Array.from({ l
 
 interface Rig {
   readonly order: RoomOrder
-  /** Offsets that went on, and gaps as `from-to`, in order; `|` begins a new epoch. */
+  /** Offsets that went on, and gaps as `from-to`, in order; `|` begins a new epoch, `>` one that goes on. */
   readonly story: Array<number | string>
   readonly missing: boolean[]
+  /** How often Redis was to be asked about another epoch. */
+  readonly turns: { count: number }
   /** By offset: what became of it, for whoever asked. */
   readonly results: Map<number, FanOut>
   readonly reply: (offsets: number | readonly number[], epoch?: string) => void
@@ -20,6 +23,7 @@ interface Rig {
 function rig (start: StreamPosition | null = { epoch: 'a', offset: 0 }): Rig {
   const story: Rig['story'] = []
   const missing: boolean[] = []
+  const turns = { count: 0 }
   const results: Rig['results'] = new Map()
   const order = new RoomOrder({
     deliver: (list) => {
@@ -27,6 +31,8 @@ function rig (start: StreamPosition | null = { epoch: 'a', offset: 0 }): Rig {
       return { sent: list.length, queued: 0, dropped: 0, rejected: 0 }
     },
     gap: (from, to) => { story.push(from.epoch === to.epoch ? `${from.offset + 1}-${to.offset}` : `| ${to.offset}`) },
+    goesOn: (epoch) => { story.push(`> ${epoch}`) },
+    turned: () => { turns.count++ },
     missing: (now) => { missing.push(now) }
   })
   if (start !== null) order.begin(start)
@@ -34,6 +40,7 @@ function rig (start: StreamPosition | null = { epoch: 'a', offset: 0 }): Rig {
     order,
     story,
     missing,
+    turns,
     results,
     reply: (offsets, epoch = 'a') => {
       order.fromReply(epoch, [offsets].flat().map((offset) => ({
@@ -50,7 +57,7 @@ function rig (start: StreamPosition | null = { epoch: 'a', offset: 0 }): Rig {
 t.test('what the stream brings goes on in order; what came already does not', async (t) => {
   const { order, story, missing } = rig()
   order.fromStream('a', publications(1, 3), false)
-  order.fill({ epoch: 'a', offset: 6 }, publications(3, 6))
+  order.fill(publications(3, 6))
   order.fromStream('a', publications(4, 5), false)
   order.fromStream('a', publications(6, 7), false)
   order.fromStream('a', [], false)
@@ -90,7 +97,7 @@ t.test('a hole in the stream is asked for at once, and filled', async (t) => {
   const { order, story, missing } = rig()
   order.fromStream('a', publications(4, 5), false)
   t.same([story, missing], [[], [true]])
-  order.fill({ epoch: 'a', offset: 6 }, publications(1, 6))
+  order.fill(publications(1, 6))
   t.same(story, [1, 2, 3, 4, 5, 6])
 })
 
@@ -98,7 +105,7 @@ t.test('what the log does not have either is a gap; what is behind the position 
   const { order, story, reply } = rig()
   reply(9)
   order.fromStream('a', publications(3, 3), false)
-  order.fill({ epoch: 'a', offset: 6 }, publications(5, 6))
+  order.fill(publications(5, 6))
   t.same(story, [], 'it may be on its way')
   order.giveUp({ epoch: 'a', offset: 6 })
   t.same(story, ['1-2', 3, '4-4', 5, 6])
@@ -109,7 +116,7 @@ t.test('what the log does not have either is a gap; what is behind the position 
 
 t.test('of a room without a log everything up to its position is a gap', async (t) => {
   const { order, story } = rig()
-  order.fill({ epoch: 'a', offset: 4 }, [])
+  order.fill([])
   order.giveUp({ epoch: 'another', offset: 4 })
   t.same(story, [])
   order.giveUp({ epoch: 'a', offset: 4 })
@@ -118,19 +125,64 @@ t.test('of a room without a log everything up to its position is a gap', async (
   t.equal(order.last, 4)
 })
 
-t.test('another epoch is a gap, what waited is over, and late words of the old one are nothing', async (t) => {
+/** What Redis says of a room. @param held -1: what was known is not of it */
+const standing = (known: string, epoch: string, offset: number, held: number, start = 0): Comparison => ({ known, position: { epoch, offset }, sequence: 0, held, start })
+
+t.test('another epoch that goes on from this one: Redis is asked once, what comes meanwhile waits, and nothing is lost', async (t) => {
+  const { order, story, turns, results, reply } = rig()
+  order.fromStream('a', publications(1, 2), false)
+  reply(4)
+  reply(5, 'b')
+  order.fromStream('b', publications(6, 7), false)
+  t.same([story, turns.count], [[1, 2], 1])
+  order.settle(standing('a', 'b', 7, 4))
+  t.same([story, order.position], [[1, 2, '> b'], { epoch: 'b', offset: 2 }], 'what is missing may still come')
+  t.equal(order.furthest, 7)
+  order.fill(publications(3, 3))
+  t.same(story, [1, 2, '> b', 3, 4, 5, 6, 7])
+  t.same([results.get(4)?.sent, results.get(5)?.sent], [1, 1])
+  order.fromStream('b', publications(8, 8), false)
+  t.equal(turns.count, 1)
+})
+
+t.test('another epoch of which this one is no part is a gap, what waited is over, and late words of the old one are nothing', async (t) => {
   const { order, story, results, reply } = rig()
   order.fromStream('a', publications(1, 2), false)
   reply(5)
   order.fromStream('b', publications(2, 3), false)
+  order.settle(standing('a', 'b', 3, -1, 1))
   t.same(story, [1, 2, '| 1', 2, 3])
   t.same(results.get(5), { sent: 0, queued: 0, dropped: 0, rejected: 0 })
   order.fromStream('a', publications(3, 9), false)
   reply(6)
   t.same(story, [1, 2, '| 1', 2, 3])
   t.equal(results.get(6)?.sent, 0)
-  order.fill({ epoch: 'c', offset: 4 }, [])
+  order.compare(standing('a', 'c', 4, -1, 4))
+  t.same(story.slice(5), [], 'the answer is of before')
+  order.compare(standing('b', 'c', 4, -1, 4))
   t.same(story.slice(5), ['| 4'])
+})
+
+t.test('FAULTS 54: an epoch that goes on from before what came meanwhile is a gap to where it does', async (t) => {
+  const { order, story } = rig()
+  order.fromStream('a', publications(1, 5), false)
+  order.compare(standing('a', 'b', 4, 3))
+  order.fromStream('b', publications(4, 4), false)
+  t.same(story, [1, 2, 3, 4, 5, '| 3', 4])
+})
+
+t.test('an epoch that Redis has lost again is over, and so is the one after it until Redis has said what it is', async (t) => {
+  const { order, story, turns, results, reply } = rig()
+  reply(1, 'b')
+  order.fromStream('c', publications(1, 1), false)
+  order.hear('a')
+  order.settle(standing('a', 'a', 0, 0))
+  t.same([story, turns.count, results.get(1)?.sent], [[], 2, 0])
+  order.fromStream('a', publications(1, 1), false)
+  order.settle(standing('a', 'c', 1, 0))
+  t.same(story, ['> c', 1])
+  order.fromStream('b', publications(2, 2), false)
+  t.same([story, turns.count], [['> c', 1], 2])
 })
 
 t.test('what comes before the position is known goes on when it is, if it is above it', async (t) => {
@@ -146,7 +198,7 @@ t.test('what comes before the position is known goes on when it is, if it is abo
 t.test('what was there before the position was known, or came of the log, or was given up, and then of the stream, does not come twice', async (t) => {
   const { order, story, reply } = rig({ epoch: 'a', offset: 2 })
   order.fromStream('a', publications(1, 3), false)
-  order.fill({ epoch: 'a', offset: 5 }, publications(4, 5))
+  order.fill(publications(4, 5))
   order.fromStream('a', publications(4, 5), false)
   reply(6)
   order.fromStream('a', publications(6, 6), true)
@@ -160,7 +212,7 @@ t.test('at its end, nobody waits any more', async (t) => {
   reply(2)
   order.end()
   t.equal(results.get(2)?.sent, 0)
-  order.fill({ epoch: 'a', offset: 2 }, publications(1, 2))
+  order.fill(publications(1, 2))
   order.giveUp({ epoch: 'a', offset: 2 })
   t.same(story, [])
 })
@@ -176,6 +228,8 @@ t.test('it may end with what goes on: of the others of that answer nobody hears'
       return { sent: 1, queued: 0, dropped: 0, rejected: 0 }
     },
     gap: () => {},
+    goesOn: () => {},
+    turned: () => {},
     missing: () => { t.fail('nothing is') }
   })
   order.begin({ epoch: 'a', offset: 0 })
@@ -206,7 +260,7 @@ t.test('whatever comes when: everything goes on once, in order, or is told as a 
     /** What the bus has brought, or lost; and what has been published so far. */
     let read = 0
     let head = 0
-    const fill = (): void => { order.fill({ epoch: 'a', offset: head }, publications(Math.max(order.last, head - kept) + 1, head)) }
+    const fill = (): void => { order.fill(publications(Math.max(order.last, head - kept) + 1, head)) }
     for (const [what, count, pick] of steps) {
       if (what === 'reply' && replies.length > 0) {
         const offsets = replies.splice(pick % replies.length, 1 + count)
