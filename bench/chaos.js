@@ -144,12 +144,13 @@ async function run (name) {
   }
 }
 
-function print (name, ms, { published, acknowledged, rejected, rejectedAndHeard, delivered, lost, told, doubled, repeated, disordered, wronglyAcknowledged, waiting, newEpochs, recovered, unrecovered, unasked, reconnects, settled, crashes, logged, health, errors, examples, states, took }) {
+function print (name, ms, { published, acknowledged, rejected, rejectedAndHeard, delivered, lost, told, doubled, repeated, disordered, wronglyAcknowledged, waiting, newEpochs, onEpochs, recovered, unrecovered, unasked, reconnects, settled, crashes, logged, health, errors, examples, states, took }) {
   const many = (number) => number.toLocaleString('en')
   console.log(`\n${name}, ${ms / 1_000} s: ${values.members} members in ${values.rooms} rooms, ${values.publishers} publishers, ${many(reconnects)} reconnects`)
   console.log(`  published ${many(published)}: ${many(acknowledged)} acknowledged, others ${JSON.stringify(rejected)}, of which ${rejectedAndHeard} were delivered all the same; until acknowledged, ms: p50 ${took[0].toFixed(1)}, p99 ${took[1].toFixed(1)}, longest ${took[2].toFixed(0)}`)
   console.log(`  delivered ${many(delivered)}; joins again: recovered ${many(recovered)}, not recovered ${unrecovered}, without a word ${unasked}; all up to date ${settled.toFixed(0)} ms after the end`)
   if (newEpochs > 0) console.log(`  logs that began anew at a member: ${newEpochs}`)
+  if (onEpochs > 0) console.log(`  logs that went on in another epoch at a member: ${onEpochs}`)
   for (const [what, counts] of Object.entries({ 'clients heard of': errors, 'nodes have logged': logged })) for (const [text, count] of Object.entries(counts)) console.log(`  ${what} ${count} x ${text}`)
   if (health.length > 0) console.log(`  health: ${health.join('; ')}`)
   for (const text of [...examples, ...states]) console.log(`  ${text}`)

@@ -6,7 +6,7 @@
  * @returns counts; those of `lost`, `told`, `doubled` and `disordered` are of one publication at one member each
  */
 export function judge (members, published) {
-  const figures = { published: published.length, acknowledged: 0, rejected: {}, rejectedAndHeard: 0, delivered: 0, lost: 0, told: 0, doubled: 0, disordered: 0, wronglyAcknowledged: 0, waiting: 0, newEpochs: 0, examples: [] }
+  const figures = { published: published.length, acknowledged: 0, rejected: {}, rejectedAndHeard: 0, delivered: 0, lost: 0, told: 0, doubled: 0, disordered: 0, wronglyAcknowledged: 0, waiting: 0, newEpochs: 0, onEpochs: 0, examples: [] }
   const example = (text) => { if (figures.examples.length < 20) figures.examples.push(text) }
   /** By room and epoch: which publication has which offset, as whoever heard it first says. */
   const logs = new Map()
@@ -65,38 +65,42 @@ export function judge (members, published) {
   return figures
 }
 
-/** From where it entered, each offset is heard, or was said to be lost. */
+/** From where it entered, each offset is heard, or was said to be lost; through epochs that go on from each other, with the offsets as they are. */
 function missing ({ member, name, start, heard, gaps, ended }, figures, logOf, example) {
   if (!ended) figures.waiting++
-  const count = (epoch, from, to, isTold) => {
-    if (to < from) return
-    if (isTold) figures.told += to - from + 1
-    else figures.lost += to - from + 1
-    example(`${member} has ${isTold ? 'been told that it has ' : ''}lost ${from} to ${to} of ${name} ${epoch}: ${[...Array(Math.min(3, to - from + 1)).keys()].map((i) => logOf(name, epoch).get(from + i) ?? 'heard by nobody')}`)
+  const ids = new Set(heard.map(({ id }) => id))
+  const count = (epoch, offsets, isTold) => {
+    if (offsets.length === 0) return
+    if (isTold) figures.told += offsets.length
+    else figures.lost += offsets.length
+    example(`${member} has ${isTold ? 'been told that it has ' : ''}lost ${offsets[0]} to ${offsets.at(-1)} of ${name} ${epoch}: ${offsets.slice(0, 3).map((offset) => logOf(name, epoch).get(offset) ?? 'heard by nobody')}`)
   }
+  const between = (from, to) => Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i)
+  /** Those of an epoch, as far as anybody knows, that it has under no epoch. */
+  const unheard = (epoch, from, to) => [...logOf(name, epoch)].filter(([offset, id]) => offset >= from && offset <= to && !ids.has(id)).map(([offset]) => offset)
   const left = [...gaps]
   let at = start
   for (const { epoch, offset } of heard) {
     while (epoch !== at.epoch || offset > at.offset + 1) {
-      const i = left.findIndex(({ since, position }) => since !== null && since.epoch === at.epoch && since.offset === at.offset && (position.epoch === at.epoch || position.epoch === epoch || left.length > 1))
+      // Be it that its epoch has gone on in another one, of which nothing was heard.
+      const i = left.findIndex(({ since, position }) => since !== null && since.offset === at.offset && (position.epoch === at.epoch || position.epoch === epoch || left.length > 1))
       const gap = left.splice(i, i === -1 ? 0 : 1)[0]
       if (gap === undefined) {
-        // Nobody has said a word.
+        // Nobody has said a word: it goes on.
         if (epoch !== at.epoch) {
-          figures.newEpochs++
-          count(at.epoch, at.offset + 1, Math.max(at.offset, ...logOf(name, at.epoch).keys()), false)
+          figures.onEpochs++
+          count(at.epoch, unheard(at.epoch, at.offset + 1, Infinity), false)
         }
-        count(epoch, epoch === at.epoch ? at.offset + 1 : 1, offset - 1, false)
+        count(epoch, between(at.offset + 1, offset - 1), false)
         break
       }
       const { position, isTold } = gap
       if (position.epoch === at.epoch) {
-        count(epoch, at.offset + 1, position.offset, isTold)
+        count(epoch, between(at.offset + 1, position.offset), isTold)
       } else {
         figures.newEpochs++
-        // What was left of the old log, as far as anybody knows, and what it has not had of the new one.
-        count(at.epoch, at.offset + 1, Math.max(at.offset, ...logOf(name, at.epoch).keys()), isTold)
-        count(position.epoch, 1, position.offset, isTold)
+        count(at.epoch, unheard(at.epoch, at.offset + 1, Infinity), isTold)
+        count(position.epoch, unheard(position.epoch, 1, position.offset), isTold)
       }
       at = position
     }
