@@ -14,7 +14,7 @@ const anything = (description: string): TOptional<TSchema> => Type.Optional(Type
 const room = Type.String({ minLength: 1, maxLength: 255, description: 'Name of the room: 1 to 255 bytes of UTF-8.' })
 /** A key of `rooms`. Of Type.String() itself the pattern leaves out names with a line break, whose positions would not be looked at. */
 const roomKey = Type.String({ pattern: '^[\\s\\S]*$' })
-const epoch = Type.String({ minLength: 1, maxLength: 255, description: 'Of the log that `offset` belongs to: another one means that the log was lost.' })
+const epoch = Type.String({ minLength: 1, maxLength: 255, description: 'In which `offset` counts: another one means that the log was lost, unless the server says that it goes on.' })
 const offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: "Place in the room's log: contiguous from 1; 0 is the place before the first publication." })
 const position = Type.Object({ epoch, offset })
 /** What a request is known by: its answer has the same. */
