@@ -18,7 +18,10 @@ export type Overflow = 'drop-oldest' | 'reject-new' | 'disconnect'
  */
 export type SendResult = 'sent' | 'queued' | 'rejected' | 'closed'
 
-/** A place in a room's log. Offsets are contiguous from 1; a new epoch means that the log was lost. */
+/**
+ * A place in a room's log, which means one publication. Offsets are contiguous from 1. A new epoch means that the log was lost, or that another
+ * Redis goes on with it: then the hub takes positions of before for as far as that has the room.
+ */
 export interface StreamPosition { epoch: string, offset: number }
 
 /**

@@ -64,6 +64,9 @@ export class RoomOrder {
     return furthest
   }
 
+  /** Whether it is not known yet what another epoch is to this one: what comes waits. */
+  get isTurning (): boolean { return this.#unknown !== '' }
+
   /** Whether something came that is not the next. */
   get isHolding (): boolean { return this.#held.size > 0 }
 
@@ -154,12 +157,14 @@ export class RoomOrder {
 
   /** The answer to `turned`. */
   settle (comparison: Comparison): void {
-    const unknown = this.#unknown
-    this.compare(comparison)
-    this.#unknown = ''
-    // Redis does not know of that epoch any more: another one will be later.
-    if (this.epoch < unknown) this.#lost = unknown
-    this.#settleEarly()
+    try {
+      this.compare(comparison)
+    } finally {
+      // Redis does not know of that epoch any more: another one will be later.
+      if (this.epoch < this.#unknown) this.#lost = this.#unknown
+      this.#unknown = ''
+      this.#settleEarly()
+    }
   }
 
   /** What the log of this epoch has behind the last one, asked for because something was missing. */
@@ -183,7 +188,7 @@ export class RoomOrder {
 
   /** Whether what is of an epoch has to wait, because it is not known what that is to this one. */
   #hasToWait (epoch: string): boolean {
-    if (!this.isLive || this.#unknown !== '') return true
+    if (!this.isLive || this.isTurning) return true
     if (epoch <= this.epoch || epoch === this.#lost) return false
     this.#unknown = epoch
     this.#listener.turned()
@@ -203,7 +208,16 @@ export class RoomOrder {
   #settleEarly (): void {
     const early = this.#early
     this.#early = []
-    for (const step of early) step()
+    let failure: unknown = null
+    for (const step of early) {
+      try {
+        step()
+      } catch (error) {
+        // Of the fan-out: those behind it must not wait for that.
+        failure ??= error
+      }
+    }
+    if (failure !== null) throw failure
   }
 
   /** They will not go on: their log is over. */

@@ -207,6 +207,25 @@ t.test('what was there before the position was known, or came of the log, or was
   t.same(story, [3, 4, 5, 6, '7-8', 9])
 })
 
+t.test('what fails when an epoch is settled keeps nothing behind it', async (t) => {
+  const heard: number[] = []
+  const order = new RoomOrder({
+    deliver: ([publication]) => {
+      heard.push(publication?.offset ?? 0)
+      if (publication?.offset === 3) throw new Error('of a member')
+      return { sent: 1, queued: 0, dropped: 0, rejected: 0 }
+    },
+    gap: () => { throw new Error('of a gap') },
+    goesOn: () => {},
+    turned: () => {},
+    missing: () => {}
+  })
+  order.begin({ epoch: 'a', offset: 2 })
+  for (const offset of [3, 4, 5]) order.fromStream('b', publications(offset, offset), false)
+  t.throws(() => { order.settle(standing('a', 'b', 5, -1, 2)) }, { message: 'of a member' })
+  t.same([heard, order.isTurning], [[3, 4, 5], false])
+})
+
 t.test('at its end, nobody waits any more', async (t) => {
   const { order, story, results, reply } = rig()
   reply(2)
