@@ -26,6 +26,8 @@ interface Held {
 /** A publication of this node. It is told once, when it has gone on or never will. */
 export type OwnPublication = Required<Held>
 
+/** Epochs that went on in another one: what is of those before them is asked for. */
+const MAX_BEFORE = 4
 /** Counts that wait for the answer to their publication. */
 const MAX_COUNTS = 1_024
 
@@ -42,6 +44,8 @@ export class RoomOrder {
   #isOver = false
   /** A later epoch that was heard of: what it is to this one is not known yet. '': none. */
   #unknown = ''
+  /** Epochs that this one goes on from, with the last offset of each that is of this log: the bus may still bring some of them. */
+  #before: Map<string, number> | null = null
   /** One that Redis did not know of any more when it was asked. */
   #lost = ''
   readonly #listener: OrderListener
@@ -89,14 +93,15 @@ export class RoomOrder {
 
   /** Publications that the stream has brought: with offsets one after the other. @param isOwn whether this node has published them */
   fromStream (epoch: string, publications: readonly Publication[], isOwn: boolean): void {
-    const [first] = publications
-    if (first === undefined || this.#isOver) return
+    if (publications.length === 0 || this.#isOver) return
     if (this.#hasToWait(epoch)) {
       this.#early.push(() => { this.fromStream(epoch, publications, isOwn) })
       return
     }
-    // It is over: lua/epoch-shared.lua.
-    if (epoch !== this.epoch) return
+    const end = this.#endOf(epoch)
+    if (end < Infinity) publications = publications.filter(({ offset }) => offset <= end)
+    const [first] = publications
+    if (first === undefined) return
     if (!isOwn && this.#held.size === 0 && first.offset === this.last + 1) {
       this.last += publications.length
       this.#listener.deliver(publications)
@@ -119,10 +124,10 @@ export class RoomOrder {
       this.#early.push(() => { this.fromReply(epoch, own) })
       return
     }
-    const isCurrent = epoch === this.epoch
+    const end = this.#endOf(epoch)
     for (const one of own) {
       const { offset } = one.publication
-      if (!isCurrent || this.#isOver || offset <= this.last) {
+      if (offset > end || this.#isOver || offset <= this.last) {
         one.done(this.#counts.get(offset) ?? noFanOut())
         this.#counts.delete(offset)
       } else if (offset === this.last + 1) {
@@ -146,9 +151,12 @@ export class RoomOrder {
     const goesOn = this.furthest <= held
     this.epoch = epoch
     if (goesOn) {
+      (this.#before ??= new Map()).set(known, held)
+      if (this.#before.size > MAX_BEFORE) this.#before.delete(this.#before.keys().next().value as string)
       this.#listener.goesOn(epoch)
       return
     }
+    this.#before = null
     this.#settleHeld()
     this.#counts.clear()
     this.last = held < 0 ? start : held
@@ -185,6 +193,9 @@ export class RoomOrder {
       this.#drain()
     }
   }
+
+  /** The last offset that an epoch can have in this log. One that is over, and that this one does not go on from, has none: lua/epoch-shared.lua. */
+  #endOf (epoch: string): number { return epoch === this.epoch ? Infinity : this.#before?.get(epoch) ?? -1 }
 
   /** Whether what is of an epoch has to wait, because it is not known what that is to this one. */
   #hasToWait (epoch: string): boolean {

@@ -217,10 +217,16 @@ t.test('a socket that fails within a write is given nothing more, and what it di
   t.end()
 })
 
+/** One of a message of 64 KiB at most, which is on top of that with its header. */
+function isOneFrame (write: Buffer): boolean {
+  const payload = write[1] === 127 ? Number(write.readBigUInt64BE(2)) : write.readUInt16BE(2)
+  return payload <= MAX_FRAME_BYTES && encodeFrame('x'.repeat(payload)).bytes === write.length
+}
+
 t.test('random mixes: order, whole frames, exact counters, a gauge that returns to 0', (t) => {
   const WAYS = 2
   const which = fc.nat(WAYS - 1)
-  const size = fc.oneof({ weight: 6, arbitrary: fc.nat(200) }, { weight: 2, arbitrary: fc.integer({ min: 20_000, max: 70_000 }) }, { weight: 1, arbitrary: fc.integer({ min: 100_000, max: 250_000 }) })
+  const size = fc.oneof({ weight: 6, arbitrary: fc.nat(200) }, { weight: 2, arbitrary: fc.integer({ min: 20_000, max: 70_000 }) }, { weight: 1, arbitrary: fc.integer({ min: 65_520, max: 65_540 }) }, { weight: 1, arbitrary: fc.integer({ min: 100_000, max: 250_000 }) })
   const op = fc.oneof(
     { weight: 12, arbitrary: fc.record({ kind: fc.constant('send' as const), which, size, overflow: fc.constantFrom<Overflow>('drop-oldest', 'reject-new', 'disconnect') }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
@@ -286,7 +292,7 @@ t.test('random mixes: order, whole frames, exact counters, a gauge that returns 
     let read = 0
     for (const { transport, accepted, inTurn, reset } of ways) {
       if (!transport.ended) throw new Error('it has not ended')
-      if (transport.writes.some((write) => write.length > MAX_FRAME_BYTES)) throw new Error('a write of more than 64 KiB')
+      if (transport.writes.some((write) => write.length > MAX_FRAME_BYTES && !isOneFrame(write))) throw new Error('a write of more than 64 KiB')
       const messages = transport.messages as string[]
       read += messages.length
       // What was read is what was accepted, in the order of the calls, less what is counted as dropped.
