@@ -1,7 +1,8 @@
 // What abusers do to the others: 200 connections echo a message each 50 ms; beside them one that floods 100,000 small messages, one
 // that sends 64 KiB messages at full speed, one that never finishes a message. Each comes back at once when it is closed.
-//   npm run bench:abuse [-- --seconds 15 --repetitions 3 --only 'default limits' --turns]
-// The verdict is on runs with them and runs without, each on a server of its own. As a control they turn upon another server of the same
+//   npm run bench:abuse [-- --seconds 15 --repetitions 3 --only 'default limits' --turns --cold]
+// The verdict is on runs with them and runs without, each on a server of its own, which has seen such abusers before: in its first seconds
+// with them V8 compiles what was not needed until then, on the clients' core as often as not (--cold: it has seen none). As a control they turn upon another server of the same
 // kind, in a process of its own, on which nobody else is: what they do to the 200 then is the machine's doing. With --turns the same 200 are measured on one server, alone
 // and beside them by turns, and each turn is divided by the one before it: what else a machine does changes the p99 of the very same
 // thing by as much as the abusers do, but less within seconds, and that server has seen abusers before. Without a verdict.
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '15' },
     repetitions: { type: 'string', default: '3' },
     turns: { type: 'boolean', default: false },
+    cold: { type: 'boolean', default: false },
     only: { type: 'string' },
     server: { type: 'string' },
     normal: { type: 'string' },
@@ -109,6 +111,13 @@ async function start (name) {
   await normal.ask({ open: true })
   // A server in production is warm, and so is a client that measures.
   await normal.ask({ run: WARM_UP_MS })
+  if (!values.cold && !values.turns) {
+    const abusers = onOneCore(child(file, ['--abusers', String(port)]))
+    await abusers.ask({ begin: true })
+    await normal.ask({ run: 2 * WARM_UP_MS })
+    await abusers.end()
+    await normal.ask({ run: WARM_UP_MS })
+  }
   const turn = async (where) => {
     const other = where === 'elsewhere' ? child(file, ['--server', name]) : null
     const target = other === null ? port : (await other.ask()).port
