@@ -27,11 +27,11 @@ local function this_run ()
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w%w%w%w%w%w%w%w%w%w%w%w)') or error('INFO replication has no master_replid')
 end
 
--- Epoch, offset and run of a room; nothing for one that is not known. What is there and is no position, or of another type, goes.
+-- What the hash of a room has, in the order above; nothing for one that is not known. What is there and is no position, or of another type, goes.
 local function position_of (meta)
-  local found = redis.pcall('HMGET', meta, 'e', 'o', 'r')
+  local found = redis.pcall('HMGET', meta, 'e', 'o', 'r', 'b')
   local isPosition = not found.err and found[1] and string.match(found[2] or '', '^%d+$')
-  if isPosition then return found[1], tonumber(found[2]), found[3] end
+  if isPosition then return found[1], tonumber(found[2]), found[3], found[4] or '0' end
   if found.err or found[1] or found[2] then redis.call('DEL', meta) end
 end
 

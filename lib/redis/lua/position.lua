@@ -20,17 +20,21 @@ for key = 2, #KEYS, 2 do
   local meta = KEYS[key]
   local arg = 2 + (key - 2) / 2 * 3
   local known, knownOffset, lasting = ARGV[arg], tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
-  local epoch, offset = position_of(meta)
-  if not epoch then epoch, offset = begin(meta, KEYS[key + 1], ARGV[1], known) end
+  local epoch, offset, _, start = position_of(meta)
+  if not epoch then
+    epoch, offset = begin(meta, KEYS[key + 1], ARGV[1], known)
+    start = '0'
+  end
   local held = held_of(meta, epoch, offset, known)
   if is_behind(epoch, held, known, knownOffset) then
     epoch, held = turn(meta, epoch, offset, ARGV[1], known, false), -1
+    start = string.format('%.0f', offset)
   end
   -- It may have had an end before: another policy, until the application was started anew.
   if lasting > 0 then redis.call('PEXPIRE', meta, lasting) else redis.call('PERSIST', meta) end
   positions[#positions + 1] = epoch
   positions[#positions + 1] = string.format('%.0f', offset)
   positions[#positions + 1] = string.format('%.0f', held)
-  positions[#positions + 1] = redis.call('HGET', meta, 'b') or '0'
+  positions[#positions + 1] = start
 end
 return positions
