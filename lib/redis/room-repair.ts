@@ -78,9 +78,9 @@ export class RoomRepair {
 
   /** There is another epoch of it. */
   onTurned (state: RoomState): void {
-    this.#options.positions.ask(state.name).then((comparison) => {
-      learn(state, comparison.position)
+    this.#options.positions.ask(state.name, state.order.doubted).then((comparison) => {
       state.order.settle(comparison)
+      learn(state, comparison.position)
     }, (error: unknown) => {
       this.#isOutage(error)
       if (state.order.isLive) this.#toSettle.add(state)
@@ -194,10 +194,10 @@ export class RoomRepair {
     const { order } = state
     if (!order.isLive) return
     const { known, position: { epoch, offset }, held } = comparison
-    learn(state, comparison.position)
     // It has turned meanwhile, and was compared for that.
-    if (known !== order.epoch) return
-    if (held < 0) order.compare(comparison)
+    if (known === order.epoch && held < 0) order.compare(comparison)
+    learn(state, comparison.position)
+    if (known !== order.epoch && epoch !== order.epoch) return
     if (epoch === order.epoch && offset <= order.last) return
     // An epoch that goes on from this one began with a publication: the bus brings that, behind what comes before it.
     if (state.verdict === null) state.awaited = comparison
@@ -228,14 +228,16 @@ export class RoomRepair {
     const { bus, clock } = this.#options
     const now = clock.monotonic()
     for (const state of this.#missing) {
-      if (state.isSought) continue
+      // What has come may wait for an answer.
+      if (state.isSought || state.order.unknown !== null) continue
       const { sequence, readAt } = bus.progress(state.partition)
       const { verdict, awaited, order, missingSince } = state
       if (verdict !== null) {
         if (sequence < verdict.sequence) continue
-        if ('known' in verdict) order.compare(verdict)
+        const isFinal = !('known' in verdict) || order.compare(verdict)
         order.giveUp(verdict.position)
         this.#end(state)
+        if (!isFinal) this.onMissing(state, true)
       } else if (hasAll(state)) {
         this.#missing.delete(state)
         state.missingSince = Infinity
@@ -285,9 +287,9 @@ export class RoomRepair {
     }
     const comparison = await positions.ask(state.name)
     if (!order.isLive || comparison.known !== order.epoch) return
-    learn(state, comparison.position)
     // With a log, that is asked once more. Without, the bus may still bring what is before another epoch.
     if (answer !== null || comparison.held < 0) order.compare(comparison)
+    learn(state, comparison.position)
     if (answer === null) this.#judge(state, comparison)
   }
 

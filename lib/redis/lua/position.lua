@@ -23,7 +23,7 @@ for key = 2, #KEYS, 2 do
   local epoch, offset = position_of(meta)
   if not epoch then epoch, offset = begin(meta, KEYS[key + 1], ARGV[1], known) end
   local held = held_of(meta, epoch, offset, known)
-  if is_behind(epoch, held, known, knownOffset) then
+  if is_behind(meta, epoch, held, known, knownOffset) then
     epoch, held = turn(meta, epoch, offset, ARGV[1], known, false), -1
   end
   -- It may have had an end before: another policy, until the application was started anew.
