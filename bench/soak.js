@@ -2,7 +2,7 @@
 //   npm run bench:soak [-- --seeds 10 --seed 1 --seconds 10 --variant replica]
 // A real redis-server, and a network of its own for each node, which is cut, held and half open. Redis is killed, stopped, emptied, full,
 // forgets scripts and groups, and ends connections; nodes come and go. Variants, in turn by seed: `always` and `everysec` keep an append-only
-// file, of which everysec loses the latest at a crash; `replica` takes over, and may lack the latest; `small` keeps a short bus, which is
+// file, of which everysec loses the latest at a crash, and `snapshot` the last seconds; `replica` takes over, and may lack the latest; `small` keeps a short bus, which is
 // trimmed as well. Each node publishes texts that are known into rooms with a large log, a small one, of the latest only, and none.
 // A seed is the load and what breaks; what happens depends on time as well, so that a violation may take some runs of its seed to come again.
 // The ports of this checkout are tested as they are in build/.
@@ -17,7 +17,8 @@ import { choose, TROUBLES } from './soak/troubles.js'
 
 const VARIANTS = {
   always: { fsync: 'always', hasReplica: false, busLength: 10_000, troubles: [] },
-  everysec: { fsync: 'everysec', hasReplica: false, busLength: 10_000, troubles: ['crash'] },
+  everysec: { fsync: 'everysec', hasReplica: false, busLength: 10_000, troubles: ['crash', 'crashes', 'apart'] },
+  snapshot: { fsync: 'everysec', hasReplica: false, busLength: 10_000, troubles: ['older', 'apart'] },
   replica: { fsync: 'always', hasReplica: true, busLength: 10_000, troubles: ['failOver'] },
   small: { fsync: 'always', hasReplica: false, busLength: 8, troubles: ['trim'] }
 }
@@ -97,7 +98,7 @@ async function run (seed, name) {
 async function begin (t, variant, random, now) {
   const servers = await Servers.start(t, variant, now)
   const keys = new Keys('soak', PARTITIONS, false)
-  const world = { servers, keys, now, random, kinds: choose(variant, random), nodes: [], troubles: [], isOver: false, confirmed: new Map() }
+  const world = { servers, keys, now, random, kinds: choose(variant, random), busy, nodes: [], troubles: [], isOver: false, confirmed: new Map() }
   let count = 0
   const join = async (rooms) => {
     const node = await SoakNode.start(t, { name: `node${++count}`, keys, port: () => servers.port, policyOf, timeout: TIMEOUT_MS, busLength: variant.busLength, now })
@@ -117,20 +118,21 @@ async function begin (t, variant, random, now) {
     }
   }
   world.fixed = await Promise.all([join(names), join(names), join(names)])
+  world.publisher = await join([])
   return world
 }
 
 /** Load, and one trouble after the other, or two at once. */
 async function work (world, random) {
-  const { fixed, now } = world
+  const { fixed, publisher, now } = world
   for (const node of fixed) for (let i = 0; i < 5; i++) publish(world, node, 'calm')
-  const loads = fixed.map((node, i) => load(world, node, new Random(random.between(0, 2 ** 30) + i)))
+  const loads = [...fixed, publisher].map((node, i) => load(world, node, new Random(random.between(0, 2 ** 30) + i)))
   await pause(CALM_MS)
   const end = now() + Number(values.seconds) * 1_000
   const open = []
   while (now() < end) {
     const kind = random.pick(world.kinds)
-    const trouble = TROUBLES[kind]({ ...world, node: random.pick(fixed) }, random)
+    const trouble = TROUBLES[kind]({ ...world, node: random.pick([...fixed, publisher]) }, random)
     world.troubles.push({ at: now(), kind })
     open.push(trouble)
     if (random.chance(0.5)) await trouble
@@ -154,7 +156,7 @@ async function load (world, node, random) {
       node.ask(room, random.chance(0.8) ? positions.get(room) : undefined, random.chance(0.3) ? 5 : 0, world.confirmed.get(room))
     }
     const room = random.pick(left)
-    if (random.chance(0.01)) node[node.current.has(room) ? 'unsubscribe' : 'subscribe'](room)
+    if (node !== world.publisher && random.chance(0.01)) node[node.current.has(room) ? 'unsubscribe' : 'subscribe'](room)
   }
 }
 
@@ -170,7 +172,7 @@ async function rest (world) {
   const { servers, fixed, nodes, keys, random } = world
   await servers.setMemory(0)
   const ends = new Map()
-  const judge = new Judge({ nodes, rooms: names, policyOf, ends, losses: servers.losses, isFlushed: servers.isFlushed })
+  const judge = new Judge({ nodes, fixed, rooms: names, policyOf, ends, losses: servers.losses, isFlushed: servers.isFlushed })
   const missing = () => fixed.flatMap((node) => names.filter((room) => !isUpToDate(node, room)).map((room) => ({ node, room })))
   const isUpToDate = (node, room) => {
     const at = node.current.get(room)?.position
@@ -232,7 +234,7 @@ function print (seed, name, { nodes, troubles, servers }, { violations, counts }
   const longest = published.reduce((most, { at, ended }) => Math.max(most, (ended ?? Infinity) - at), 0)
   const broken = new Map()
   for (const { kind } of troubles) broken.set(kind, (broken.get(kind) ?? 0) + 1)
-  console.log(`${violations.size === 0 ? 'holds' : 'FAILS'} seed ${seed} ${name}: ${published.length} published, ${confirmed} confirmed, ${rejected} rejected, the longest after ${longest} ms; ${counts.heard} heard, ${counts.gaps} gaps, ${counts.redone} done again; ${servers.losses.length} losses, ${counts.epochs} epochs at most; ${Array.from(broken, ([kind, count]) => `${kind} ${count}`).join(', ')}`)
+  console.log(`${violations.size === 0 ? 'holds' : 'FAILS'} seed ${seed} ${name}: ${published.length} published, ${confirmed} confirmed, ${rejected} rejected, the longest after ${longest} ms; ${counts.heard} heard, ${counts.gaps} gaps, ${counts.turns} turns, ${counts.redone} done again, ${counts.lost} lost; ${servers.losses.length} losses, ${counts.epochs} epochs at most; ${Array.from(broken, ([kind, count]) => `${kind} ${count}`).join(', ')}`)
   if (violations.size === 0) return
   process.exitCode = 1
   console.log(`  what broke: ${troubles.map(({ at, kind }) => `${at} ${kind}`).join(', ')}; what was lost: ${servers.losses.map(({ at, what }) => `${at} ${what}`).join(', ') || 'nothing'}`)

@@ -7,18 +7,23 @@ const place = ({ epoch, offset }) => `${epoch} ${offset}`
 export class Judge {
   /** By kind: a sentence each, and the room that it is about. */
   violations = new Map()
-  counts = { heard: 0, gaps: 0, redone: 0, epochs: 0 }
+  counts = { heard: 0, gaps: 0, turns: 0, redone: 0, lost: 0, epochs: 0 }
   #run
   /** By room, epoch and offset: the text, and who has said so. */
   #meanings = new Map()
   /** By room: which epoch came before which, as somebody was told. */
   #orders = new Map()
+  /** By room: `{ from, to, offset }`, where somebody was told that the log goes on in another epoch, and where it was then. */
+  #turns = new Map()
+  /** What must be the same text, when all are known. */
+  #same = []
 
-  /** @param run `nodes`, `losses`, `isFlushed`, `policyOf`, `rooms`, `ends`: by room, the position at the end */
+  /** @param run `nodes`, `fixed` (those that are there all the time), `losses`, `isFlushed`, `policyOf`, `rooms`, `ends`: by room, the position at the end */
   constructor (run) { this.#run = run }
 
   judge () {
     const { nodes, rooms } = this.#run
+    for (const { views } of nodes) for (const view of views) this.#learnTurns(view)
     for (const node of nodes) {
       for (const fault of node.faults) this.fail('fault', fault)
       for (const view of node.views) this.#view(view)
@@ -29,6 +34,8 @@ export class Judge {
     this.#refused()
     for (const room of rooms) this.#ends(room)
     this.#places()
+    this.#agree()
+    for (const room of rooms) this.#untold(room)
     return this.violations
   }
 
@@ -47,6 +54,66 @@ export class Judge {
     else if (known.text !== text) this.fail('two texts', `${room} ${epoch} ${offset} is "${known.text}" (${known.who}, ${known.at} ms) and "${text}" (${who}, ${at} ms)`, room)
   }
 
+  #learnTurns ({ room, start, events }) {
+    let at = start
+    for (const { epoch, to, offset } of events) {
+      if (epoch !== undefined) {
+        if (!this.#turns.has(room)) this.#turns.set(room, [])
+        this.#turns.get(room).push({ from: at.epoch, to: epoch, offset: at.offset })
+      }
+      at = to ?? { epoch: epoch ?? at.epoch, offset: offset ?? at.offset }
+    }
+  }
+
+  /** Whether the log of an epoch goes on from a position of another one, as far as somebody was told. */
+  #goesOn (room, { epoch, offset }, to) {
+    return epoch === to || (this.#turns.get(room) ?? []).some((turn) => turn.from === epoch && turn.offset >= offset && turn.to <= to && this.#goesOn(room, { epoch: turn.to, offset }, to))
+  }
+
+  /** A place that is one of two epochs has one text. */
+  #agree () {
+    for (const [room, turns] of this.#turns) {
+      for (const { from, to, offset: last } of turns) for (let offset = 1; offset <= last; offset++) this.#same.push({ room, offset, epochs: [from, to], who: 'somebody was told' })
+    }
+    for (const { room, offset, epochs, who } of this.#same) {
+      const [one, other] = epochs.map((epoch) => this.#meanings.get(key(room, epoch, offset)))
+      if (one !== undefined && other !== undefined && one.text !== other.text) this.fail('two texts', `${room} ${offset} is "${one.text}" in ${one.epoch} (${one.who}) and "${other.text}" in ${other.epoch} (${other.who}), which goes on from that (${who})`, room)
+    }
+  }
+
+  /** What was confirmed to a node that is still there, and is lost, all are told of. */
+  #untold (room) {
+    const { nodes, fixed, ends, policyOf } = this.#run
+    const kept = policyOf(room).isLarge ? new Set(ends.get(room).publications.map(({ payload }) => payload)) : null
+    const ended = new Map()
+    for (const { published, isClosed } of nodes) {
+      if (isClosed) continue
+      for (const { room: where, text, position, ended: at } of published) if (where === room && position !== null) ended.set(text, { position, at })
+    }
+    if (kept !== null) for (const text of ended.keys()) if (!kept.has(text)) this.counts.lost++
+    for (const { name, current } of fixed) {
+      const view = current.get(room)
+      if (view === undefined) continue
+      let from = view.start
+      let had = new Map()
+      for (const event of view.events) {
+        if (event.to !== undefined && event.to.epoch !== event.from.epoch) {
+          from = event.to
+          had = new Map()
+        } else if (event.text !== undefined) {
+          had.set(event.offset, event.text)
+        }
+      }
+      for (const [text, { position, at }] of ended) {
+        if (position.epoch < from.epoch) continue
+        const other = had.get(position.offset)
+        const what = `${name} has been told of no end since ${place(from)}, and "${text}" was confirmed as ${place(position)} at ${at} ms`
+        if (other !== undefined && other !== text) this.fail('untold', `${what}, where "${other}" is`, room)
+        else if (kept !== null && !kept.has(text)) this.fail('untold', `${what}, which no log has`, room)
+      }
+    }
+  }
+
   #view ({ node, room, start, events }) {
     let at = start
     const epochs = [start.epoch]
@@ -59,6 +126,12 @@ export class Judge {
         at = event.to
         continue
       }
+      if (event.epoch !== undefined) {
+        this.counts.turns++
+        this.#epoch(`${where}: ${place(at)} goes on in ${event.epoch}`, room, event.epoch, epochs)
+        at = { epoch: event.epoch, offset: at.offset }
+        continue
+      }
       const { offset, text } = event
       this.counts.heard++
       if (offset <= at.offset) this.fail('twice', `${where}: offset ${offset} behind ${place(at)}`, room)
@@ -67,7 +140,7 @@ export class Judge {
       this.#mean(room, at.epoch, offset, text, event.at, `${node} was told`)
       const before = seen.get(text)
       if (before !== undefined) {
-        if (before.epoch === at.epoch || this.#run.losses.length === 0) this.fail('twice', `${where}: "${text}" at ${place(before)} and ${place(at)}`, room)
+        if (this.#run.losses.length === 0 || this.#goesOn(room, before, at.epoch)) this.fail('twice', `${where}: "${text}" at ${place(before)} and ${place(at)}`, room)
         else this.counts.redone++
         continue
       }
@@ -89,11 +162,15 @@ export class Judge {
       if (policyOf(room).isLarge) this.fail('gap in a kept log', what, room)
       return
     }
-    if (epochs.includes(to.epoch)) this.fail('epoch again', what, room)
-    for (const epoch of epochs) this.#follows(room, epoch, to.epoch, what)
-    epochs.push(to.epoch)
+    this.#epoch(what, room, to.epoch, epochs)
     if (!losses.some((loss) => loss.at <= time)) this.fail('gap without loss', what, room)
     if (policyOf(room).isCalm && !isFlushed) this.fail('gap where nothing was lost', what, room)
+  }
+
+  #epoch (what, room, epoch, epochs) {
+    if (epochs.includes(epoch)) this.fail('epoch again', what, room)
+    for (const before of epochs) this.#follows(room, before, epoch, what)
+    epochs.push(epoch)
   }
 
   #follows (room, before, after, what) {
@@ -119,16 +196,18 @@ export class Judge {
     const { size, mode, isLarge } = policyOf(room)
     const what = `${node} asked for ${room} since ${since === undefined ? 'ever' : place(since)}, ${at} ms, got ${recovered ? '' : 'not '}recovered ${place(position)} with ${publications.map(({ offset }) => offset).join().replace(/(,.{30}).*(.{30})/, '$1 ... $2')}`
     for (const { offset, payload } of publications) this.#mean(room, position.epoch, offset, payload, at, `${node} found in the log`)
-    if (losses.length === 0 && least !== undefined && (position.epoch !== least.epoch || position.offset < least.offset)) this.fail('history', `${what}, when ${place(least)} had been confirmed`, room)
+    if (losses.length === 0 && least !== undefined && (position.epoch < least.epoch || position.offset < least.offset)) this.fail('history', `${what}, when ${place(least)} had been confirmed`, room)
     if (since === undefined) return
-    const isBetween = since.epoch === position.epoch && since.offset <= position.offset
+    const isKnown = losses.length === 0 || this.#goesOn(room, since, position.epoch)
+    const isBetween = isKnown && since.offset <= position.offset
     if (!recovered) {
       if (publications.length > 0) this.fail('history', `${what}: a part`, room)
       if (isBetween && since.offset === position.offset) this.fail('history', `${what}: nothing is missing`, room)
       if (isBetween && isLarge) this.fail('history', `${what}: the log has all`, room)
       return
     }
-    if (!isBetween) return this.fail('history', `${what}: of another log`, room)
+    if (since.offset > position.offset) return this.fail('history', `${what}: of another log`, room)
+    this.#same.push({ room, offset: since.offset, epochs: [since.epoch, position.epoch], who: what })
     if (mode === 'cache' || size === 0) {
       if (size === 0 && since.offset !== position.offset) this.fail('history', `${what}: nothing is kept`, room)
       return
@@ -177,7 +256,7 @@ export class Judge {
       if (known.room !== room) continue
       epochs.add(known.epoch)
       if (known.epoch === position.epoch && known.offset > position.offset) this.fail('lost', `"${known.text}" is ${place(known)} of ${room} (${known.who}), which ends at ${place(position)}`, room)
-      else if (losses.length === 0 && known.epoch !== position.epoch) this.fail('lost', `"${known.text}" is ${place(known)} of ${room} (${known.who}), which ends at ${place(position)}`, room)
+      else if (losses.length === 0 && known.offset > position.offset) this.fail('lost', `"${known.text}" is ${place(known)} of ${room} (${known.who}), which ends at ${place(position)}`, room)
     }
     this.counts.epochs = Math.max(this.counts.epochs, epochs.size)
     if (!policyOf(room).isLarge) return

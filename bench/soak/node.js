@@ -4,7 +4,8 @@ import { systemClock } from '../../build/lib/core/clock.js'
 import { RedisBroker } from '../../build/lib/redis/broker.js'
 import { Bus } from '../../build/lib/redis/bus.js'
 import { connectionsTo } from '../../build/lib/redis/connections.js'
-import { isRefusal, RedisLink } from '../../build/lib/redis/link.js'
+import { isRefusal } from '../../build/lib/redis/failures.js'
+import { RedisLink } from '../../build/lib/redis/link.js'
 import { StreamReader } from '../../build/lib/redis/stream-reader.js'
 import { TcpProxy } from '../../build/test/helpers/tcp-proxy.js'
 
@@ -14,9 +15,10 @@ const AGAIN_MS = 50
 export class View {
   /** The position with which it began; null: that is not known yet. */
   start = null
-  /** In order: `{ at, offset, text }` or `{ at, from, to }`. */
+  /** In order: `{ at, offset, text }`, `{ at, from, to }`, or `{ at, epoch }` where the log goes on in that one. */
   events = []
   #epoch = null
+  #offset = null
 
   constructor (node, room) {
     this.node = node
@@ -25,15 +27,13 @@ export class View {
 
   add (event) {
     this.events.push(event)
-    if (event.to !== undefined) this.#epoch = event.to.epoch
+    this.#epoch = event.to?.epoch ?? event.epoch ?? this.#epoch
+    this.#offset = event.to?.offset ?? event.offset ?? this.#offset
   }
 
   /** Where it stands. */
   get position () {
-    if (this.start === null) return null
-    const last = this.events.at(-1)
-    if (last === undefined) return this.start
-    return last.to ?? { epoch: this.#epoch ?? this.start.epoch, offset: last.offset }
+    return this.start === null ? null : { epoch: this.#epoch ?? this.start.epoch, offset: this.#offset ?? this.start.offset }
   }
 }
 
@@ -68,10 +68,10 @@ export class SoakNode {
     const fault = (what, error) => { node.faults.push(`${name} ${what}: ${error.stack}`) }
     const reader = new StreamReader(link, name, systemClock, { onTrimmed: () => {}, onFailure: (_key, _fields, error) => { fault('could not handle an entry', error) } })
     const bus = new Bus(link, reader, keys, systemClock, (error) => { fault('parked an entry', error) })
-    const broker = new RedisBroker({ link, bus, keys, nodeId: name, clock: systemClock, policyOf, timeout, busLength }, {
+    const broker = new RedisBroker({ link, bus, keys, nodeId: name, clock: systemClock, policyOf, timeout, busLength, onError: (error) => { fault('reported', error) } }, {
       onPublications: (room, publications) => node.#onPublications(room, publications),
       onGap: (room, from, to) => { node.#tell(room, { from: { ...from }, to: { ...to } }) },
-      onEpoch: () => {}
+      onEpoch: (room, epoch) => { node.#tell(room, { epoch }) }
     })
     node.#parts = { broker, reader, link }
     node.policyOf = policyOf

@@ -9,7 +9,7 @@ import { TcpProxy } from '../../build/test/helpers/tcp-proxy.js'
 
 /** How often the size of an append-only file is noted, and for how long: a crash of the machine takes what was not on disk. */
 const NOTE_MS = 50
-const NOTES = 20
+const NOTES = 120
 const LOOK_MS = 20
 
 export class Servers {
@@ -53,12 +53,13 @@ export class Servers {
     await this.#steps
   }
 
-  /** It is killed, and started again. @param age milliseconds: what was written later was not on disk, if so little is promised */
+  /** It is killed, and started again. @param age milliseconds: what was written later was not on disk, if so little is promised; Infinity: nothing was */
   async crash (downMs, age) {
     await this.#step(async () => {
       const { server, sizes, dir } = this.#master
       const size = sizes.at(-1 - Math.round(age / NOTE_MS)) ?? sizes[0]
       await server.stop('SIGKILL')
+      if (age === Infinity) return await this.#startEmpty(downMs)
       if (this.#variant.fsync === 'everysec') {
         // Also without this: what the disk was too slow for waits in the server.
         this.losses.push({ at: this.#now(), what: `the latest ${age} ms` })
@@ -68,6 +69,16 @@ export class Servers {
       await pause(downMs)
       await server.start()
     })
+  }
+
+  async #startEmpty (downMs) {
+    const { server, sizes, dir } = this.#master
+    this.losses.push({ at: this.#now(), what: 'started empty' })
+    this.isFlushed = true
+    rmSync(join(dir, 'appendonlydir'), { recursive: true, force: true })
+    sizes.length = 0
+    await pause(downMs)
+    await server.start()
   }
 
   async stall (ms) {
@@ -102,6 +113,12 @@ export class Servers {
     this.losses.push({ at: this.#now(), what: 'FLUSHALL' })
     this.isFlushed = true
     await this.redis.flushall()
+  }
+
+  /** The position of a room has come to its end, though nodes know it. */
+  async forget (room, key) {
+    this.losses.push({ at: this.#now(), what: `forgot ${room}` })
+    await this.redis.del(key)
   }
 
   async setMemory (bytes) { for (const { redis } of this.#all) await redis.config('SET', 'maxmemory', `${bytes}`) }

@@ -53,14 +53,36 @@ const SERVER = {
 export const TROUBLES = {
   ...LINK,
   ...SERVER,
+  /** What was begun on the first of two runs is lost with it. */
+  crashes: async ({ servers }, random) => {
+    for (const age of [random.between(0, 1_000), random.between(0, 400)]) {
+      await servers.crash(random.between(0, 300), age)
+      await pause(random.between(0, 500))
+    }
+  },
+  /** A node knows of what Redis loses, and is not there until others have published. */
+  apart: async ({ servers, node }, random) => {
+    node.proxy.lose()
+    await servers.crash(random.between(0, 500), random.between(0, 1_000))
+    await pause(random.between(100, 2_000))
+    node.proxy.restore()
+    node.proxy.cut()
+  },
+  older: async ({ servers }, random) => { await servers.crash(random.between(0, 1_000), random.between(0, 5_000)) },
   failOver: async ({ servers }, random) => { await servers.failOver(random.between(0, 700), random.chance(0.3)) },
   trim: async ({ servers: { redis }, keys }, random) => { await redis.xtrim(keys.bus(random.between(0, keys.buses - 1)), 'MAXLEN', random.between(0, 3)) },
-  flush: async ({ servers }) => { await servers.flush() }
+  flush: async ({ servers }) => { await servers.flush() },
+  empty: async ({ servers }, random) => { await servers.crash(random.between(0, 1_000), Infinity) },
+  forget: async ({ servers, keys, busy }, random) => {
+    const room = random.pick(busy)
+    await servers.forget(room, keys.meta(room))
+  }
 }
+const SELDOM = ['flush', 'empty', 'forget']
 
 /** What may break in a run. It is some of that each time, so that one trouble does not hide what another does. */
 export function choose (variant, random) {
   const kinds = [...Object.keys(LINK), ...Object.keys(SERVER)]
-  const own = [...variant.troubles, ...random.chance(0.2) ? ['flush'] : []]
+  const own = [...variant.troubles, ...random.chance(0.25) ? [random.pick(SELDOM)] : []]
   return [...random.some(kinds, random.between(2, 5)), ...own]
 }

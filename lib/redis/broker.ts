@@ -15,7 +15,7 @@ import { RecentPositions } from './recent-positions.js'
 import { RoomLogs } from './room-logs.js'
 import { RoomOrder } from './room-order.js'
 import { RoomRepair } from './room-repair.js'
-import { knownOf, learn, type RoomState } from './room-state.js'
+import { knownOf, latestOf, learn, type RoomState } from './room-state.js'
 import { SendOrder } from './send-order.js'
 
 /** For how long a room keeps its position after its last use: without history, and with one; one without end is kept without end. */
@@ -98,8 +98,8 @@ export class RedisBroker implements Broker, BusListener {
     const partition = this.#options.keys.busOf(room)
     const order = new RoomOrder({
       deliver: (publications) => this.#listener.onPublications(room, publications),
-      gap: (from, to) => { this.#listener.onGap(room, from, to) },
-      goesOn: (epoch) => { this.#listener.onEpoch(room, epoch) },
+      gap: (from, to) => { this.#tell(() => { this.#listener.onGap(room, from, to) }) },
+      goesOn: (epoch) => { this.#tell(() => { this.#listener.onEpoch(room, epoch) }) },
       turned: () => { this.#repair.onTurned(state) },
       missing: (isPassed) => { this.#repair.onMissing(state, isPassed) }
     })
@@ -121,7 +121,7 @@ export class RedisBroker implements Broker, BusListener {
     if (state === undefined) return
     this.#rooms.delete(room)
     this.#repair.forget(state)
-    if (state.order.isLive) this.#recent.note(room, knownOf(state))
+    if (state.order.isLive) this.#recent.note(room, latestOf(state))
     state.order.end()
     // Not held when it could not begin.
     state.begun.then(() => { this.#options.bus.release(state.partition) }, () => {})
@@ -136,7 +136,7 @@ export class RedisBroker implements Broker, BusListener {
     const state = this.#rooms.get(room)
     if (state !== undefined) {
       learn(state, position)
-      state.order.hear(position.epoch)
+      state.order.hear(position)
     }
     return { position, publications, recovered }
   }
@@ -262,6 +262,15 @@ export class RedisBroker implements Broker, BusListener {
     } catch (error) {
       bus.release(partition)
       throw error
+    }
+  }
+
+  /** What fails here is the hub's: the order goes on. */
+  #tell (step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#options.onError(error)
     }
   }
 

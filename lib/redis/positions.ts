@@ -8,6 +8,12 @@ import { Script } from './script.js'
 /** Rooms that one script looks at: it keeps Redis from everybody else meanwhile. */
 const AT_ONCE = 256
 
+interface Question {
+  readonly room: string
+  /** What Redis is told of, other than what is known by the terms of the room. */
+  readonly doubted: StreamPosition | null
+}
+
 const position = new Script('epoch-shared', 'position')
 
 /** Where a room stands, and the number of the latest entry of the bus then, or of the one that brought it there: all that the bus has up to it is at or before that position. */
@@ -32,7 +38,7 @@ export class Positions {
   readonly #keys: Keys
   readonly #termsOf: (room: string) => RoomTerms
   readonly #newEpoch: Publisher['newEpoch']
-  readonly #questions = new Gathered<string, Comparison>(queueMicrotask, AT_ONCE, async (partition, rooms) => await this.#ask(partition, rooms))
+  readonly #questions = new Gathered<Question, Comparison>(queueMicrotask, AT_ONCE, async (partition, questions) => await this.#ask(partition, questions))
 
   constructor (link: RedisLink, keys: Keys, termsOf: (room: string) => RoomTerms, newEpoch: Publisher['newEpoch']) {
     this.#link = link
@@ -41,12 +47,18 @@ export class Positions {
     this.#newEpoch = newEpoch
   }
 
-  /** @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
-  async ask (room: string): Promise<Comparison> { return await this.#questions.ask(this.#keys.busOf(room), room) }
+  /**
+   * @param doubted told in place of what this node knows of the room
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
+   */
+  async ask (room: string, doubted: StreamPosition | null = null): Promise<Comparison> { return await this.#questions.ask(this.#keys.busOf(room), { room, doubted }) }
 
-  async #ask (partition: number, rooms: readonly string[]): Promise<Comparison[]> {
-    const keys = [this.#keys.batches(partition), ...rooms.flatMap((room) => [this.#keys.meta(room), this.#keys.log(room)])]
-    const terms = rooms.map((room) => this.#termsOf(room))
+  async #ask (partition: number, questions: readonly Question[]): Promise<Comparison[]> {
+    const keys = [this.#keys.batches(partition), ...questions.flatMap(({ room }) => [this.#keys.meta(room), this.#keys.log(room)])]
+    const terms = questions.map(({ room, doubted }) => {
+      const { known, lasting } = this.#termsOf(room)
+      return { known: doubted ?? known, lasting }
+    })
     const args = terms.flatMap(({ known, lasting }) => [known?.epoch ?? '', known?.offset ?? 0, lasting])
     const [latest, ...places] = await this.#link.run(position, keys, [this.#newEpoch(), ...args]) as readonly Buffer[]
     const sequence = Number(String(latest))

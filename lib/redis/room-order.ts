@@ -5,13 +5,13 @@ import type { Comparison } from './positions.js'
 
 /** What the order of a room makes happen. */
 export interface OrderListener {
-  /** In order of offset, without a hole, none twice. */
+  /** In order of offset, without a hole, none twice. May throw, as the fan-out does; the others MUST NOT. */
   deliver (publications: readonly Publication[]): FanOut
   /** What lies between is lost for this node. */
   gap (from: StreamPosition, to: StreamPosition): void
   /** The log goes on in this epoch, and nothing is lost. */
   goesOn (epoch: string): void
-  /** There is another epoch: Redis MUST be asked what it is to this one, and `settle` be called with the answer. */
+  /** There is another epoch: Redis MUST be asked where the room stands, told of `doubted` where there is one, and `settle` be called with the answer. */
   turned (): void
   /** Something is missing: it may have to be looked for in the log. @param isPassed whether the stream has passed it by */
   missing (isPassed: boolean): void
@@ -26,10 +26,10 @@ interface Held {
 /** A publication of this node. It is told once, when it has gone on or never will. */
 export type OwnPublication = Required<Held>
 
-/** Epochs that went on in another one: what is of those before them is asked for. */
-const MAX_BEFORE = 4
 /** Counts that wait for the answer to their publication. */
 const MAX_COUNTS = 1_024
+/** Other epochs that are known: as many as a room has of before, and more than are under way. */
+const MAX_ENDS = 16
 
 /**
  * The publications of one room that this node has had, and those that are out of order. They come by two ways: this
@@ -42,12 +42,14 @@ export class RoomOrder {
   /** Whether the position is known. */
   isLive = false
   #isOver = false
-  /** A later epoch that was heard of: what it is to this one is not known yet. '': none. */
-  #unknown = ''
-  /** Epochs that this one goes on from, with the last offset of each that is of this log: the bus may still bring some of them. */
-  #before: Map<string, number> | null = null
-  /** One that Redis did not know of any more when it was asked. */
-  #lost = ''
+  /** The furthest that was heard of another epoch: what that is to this one is not known yet. */
+  #unknown: StreamPosition | null = null
+  /** Whether Redis did not name that one when it was asked. */
+  #isDoubted = false
+  /** The epoch with which this began: those before are over. */
+  #first = ''
+  /** Up to where other epochs are of this log; -1: it is not. Latest heard of last. */
+  #ends: Map<string, number> | null = null
   readonly #listener: OrderListener
   /** What came before the position was known, or before it is known what another epoch is to this one. */
   #early: Array<() => void> = []
@@ -68,15 +70,18 @@ export class RoomOrder {
     return furthest
   }
 
-  /** Whether it is not known yet what another epoch is to this one: what comes waits. */
-  get isTurning (): boolean { return this.#unknown !== '' }
-
   /** Whether something came that is not the next. */
   get isHolding (): boolean { return this.#held.size > 0 }
 
+  /** Of another epoch: it is not known yet what that is to this one. */
+  get unknown (): StreamPosition | null { return this.#unknown }
+
+  /** The same when it is perhaps lost: Redis has to be told of it. */
+  get doubted (): StreamPosition | null { return this.#isDoubted ? this.#unknown : null }
+
   /** Only what is above this position goes on. */
   begin ({ epoch, offset }: StreamPosition): void {
-    this.epoch = epoch
+    this.epoch = this.#first = epoch
     this.last = offset
     this.isLive = true
     this.#settleEarly()
@@ -93,23 +98,21 @@ export class RoomOrder {
 
   /** Publications that the stream has brought: with offsets one after the other. @param isOwn whether this node has published them */
   fromStream (epoch: string, publications: readonly Publication[], isOwn: boolean): void {
-    if (publications.length === 0 || this.#isOver) return
-    if (this.#hasToWait(epoch)) {
+    const [first] = publications
+    if (first === undefined || this.#isOver) return
+    if (this.#hasToWait(epoch, first.offset + publications.length - 1)) {
       this.#early.push(() => { this.fromStream(epoch, publications, isOwn) })
       return
     }
     const end = this.#endOf(epoch)
-    if (end < Infinity) publications = publications.filter(({ offset }) => offset <= end)
-    const [first] = publications
-    if (first === undefined) return
-    if (!isOwn && this.#held.size === 0 && first.offset === this.last + 1) {
+    if (epoch === this.epoch && !isOwn && this.#held.size === 0 && first.offset === this.last + 1) {
       this.last += publications.length
       this.#listener.deliver(publications)
       return
     }
     for (const publication of publications) {
       const { offset } = publication
-      if (offset <= this.last) continue
+      if (offset <= this.last || offset > end) continue
       if (!this.#held.has(offset)) this.#held.set(offset, isOwn ? { publication, done: (local) => { this.#keepCounts(offset, local) } } : { publication })
       this.#drain()
     }
@@ -119,15 +122,18 @@ export class RoomOrder {
 
   /** Publications of this node that Redis has confirmed: with ascending offsets. */
   fromReply (epoch: string, own: readonly OwnPublication[]): void {
-    if (own.length === 0) return
-    if (!this.#isOver && this.#hasToWait(epoch)) {
+    const latest = own.at(-1)
+    if (latest === undefined) return
+    if (!this.#isOver && this.#hasToWait(epoch, latest.publication.offset)) {
       this.#early.push(() => { this.fromReply(epoch, own) })
       return
     }
     const end = this.#endOf(epoch)
     for (const one of own) {
       const { offset } = one.publication
-      if (offset > end || this.#isOver || offset <= this.last) {
+      if (this.#isOver || offset > end) {
+        one.done(noFanOut())
+      } else if (offset <= this.last) {
         one.done(this.#counts.get(offset) ?? noFanOut())
         this.#counts.delete(offset)
       } else if (offset === this.last + 1) {
@@ -141,37 +147,50 @@ export class RoomOrder {
     if (this.isHolding) this.#listener.missing(false)
   }
 
-  /** There is, or was, this epoch, be it that nothing of it has come. */
-  hear (epoch: string): void { if (this.isLive) this.#hasToWait(epoch) }
+  /** The room stands, or stood, there, be it that nothing of it has come. */
+  hear ({ epoch, offset }: StreamPosition): void { if (this.isLive) this.#hasToWait(epoch, offset) }
 
-  /** Where the room stands, beside what this node knew of it. An answer to what was known before changes nothing. */
-  compare ({ known, position: { epoch }, held, start }: Comparison): void {
-    if (!this.isLive || known !== this.epoch || epoch <= known) return
+  /**
+   * Where the room stands, beside what this node knew of it. An answer to what was known before changes nothing.
+   * @returns false: more has come meanwhile than this goes on from, and Redis has to be asked once more, which is told of that
+   */
+  compare ({ known, position: { epoch }, held, start }: Comparison): boolean {
+    if (!this.isLive || known !== this.epoch || epoch <= known) return true
+    if (held >= 0 && this.furthest > held) return false
     const from = this.position
-    const goesOn = this.furthest <= held
     this.epoch = epoch
-    if (goesOn) {
-      (this.#before ??= new Map()).set(known, held)
-      if (this.#before.size > MAX_BEFORE) this.#before.delete(this.#before.keys().next().value as string)
+    if (held >= 0) {
+      this.#keepEnd(known, held)
       this.#listener.goesOn(epoch)
-      return
+      return true
     }
-    this.#before = null
     this.#settleHeld()
     this.#counts.clear()
-    this.last = held < 0 ? start : held
+    this.#ends = null
+    this.#first = epoch
+    this.last = start
     this.#listener.gap(from, this.position)
+    return true
   }
 
   /** The answer to `turned`. */
   settle (comparison: Comparison): void {
+    const unknown = this.#unknown
+    if (unknown === null || this.#isOver) return
+    const { known, position, held } = comparison
+    const isTold = known === unknown.epoch
+    if (!this.compare(comparison) || (isTold && held >= 0 && held < unknown.offset)) return this.#listener.turned()
+    // It was told of that one, and has it, or one that goes on from it: then that is the one to ask about.
+    const isThere = isTold && known > this.epoch && held >= 0 && position.epoch >= known
+    if (isTold && known !== this.epoch && !isThere) this.#keepEnd(known, known < this.epoch ? held : -1)
+    // Redis may not know of it any more, or have another one since: it is told of that one, unless it was.
+    this.#isDoubted = !isTold && (this.epoch === unknown.epoch ? unknown.offset > position.offset : !this.#isKnown(unknown.epoch))
+    if (this.#isDoubted || isThere) return this.#listener.turned()
+    this.#unknown = null
     try {
-      this.compare(comparison)
-    } finally {
-      // Redis does not know of that epoch any more: another one will be later.
-      if (this.epoch < this.#unknown) this.#lost = this.#unknown
-      this.#unknown = ''
       this.#settleEarly()
+    } finally {
+      this.hear(position)
     }
   }
 
@@ -194,16 +213,32 @@ export class RoomOrder {
     }
   }
 
-  /** The last offset that an epoch can have in this log. One that is over, and that this one does not go on from, has none: lua/epoch-shared.lua. */
-  #endOf (epoch: string): number { return epoch === this.epoch ? Infinity : this.#before?.get(epoch) ?? -1 }
-
-  /** Whether what is of an epoch has to wait, because it is not known what that is to this one. */
-  #hasToWait (epoch: string): boolean {
-    if (!this.isLive || this.isTurning) return true
-    if (epoch <= this.epoch || epoch === this.#lost) return false
-    this.#unknown = epoch
+  /** Whether what is of an epoch has to wait, because it is not known what that is to this one. @param offset up to which it was heard of */
+  #hasToWait (epoch: string, offset: number): boolean {
+    if (!this.isLive) return true
+    if (this.#unknown !== null) {
+      if (epoch === this.#unknown.epoch && offset > this.#unknown.offset) this.#unknown = { epoch, offset }
+      return true
+    }
+    if (this.#isKnown(epoch)) return false
+    this.#unknown = { epoch, offset }
+    this.#isDoubted = epoch < this.epoch
     this.#listener.turned()
     return true
+  }
+
+  #isKnown (epoch: string): boolean { return epoch === this.epoch || epoch <= this.#first || this.#ends?.has(epoch) === true }
+
+  /** Up to where what is of an epoch is of this log. */
+  #endOf (epoch: string): number { return epoch === this.epoch ? Infinity : this.#ends?.get(epoch) ?? -1 }
+
+  #keepEnd (epoch: string, end: number): void {
+    const ends = this.#ends ??= new Map()
+    ends.delete(epoch)
+    ends.set(epoch, end)
+    if (ends.size <= MAX_ENDS) return
+    const [oldest] = ends.keys()
+    ends.delete(oldest as string)
   }
 
   /** What is next goes on. */

@@ -79,7 +79,7 @@ export class RoomRepair {
   /** There is another epoch of it. */
   onTurned (state: RoomState): void {
     const { positions, onError } = this.#options
-    positions.ask(state.name).then((comparison) => {
+    positions.ask(state.name, state.order.doubted).then((comparison) => {
       state.order.settle(comparison)
       learn(state, comparison.position)
     }, (error: unknown) => {
@@ -196,9 +196,9 @@ export class RoomRepair {
     if (!order.isLive) return
     const { known, position: { epoch, offset }, held } = comparison
     // It has turned meanwhile, and was compared for that.
-    if (known !== order.epoch) return
-    if (held < 0) order.compare(comparison)
+    if (known === order.epoch && held < 0) order.compare(comparison)
     learn(state, comparison.position)
+    if (known !== order.epoch && epoch !== order.epoch) return
     if (epoch === order.epoch && offset <= order.last) return
     // An epoch that goes on from this one began with a publication: the bus brings that, behind what comes before it.
     if (state.verdict === null) state.awaited = comparison
@@ -229,14 +229,16 @@ export class RoomRepair {
     const { bus, clock } = this.#options
     const now = clock.monotonic()
     for (const state of this.#missing) {
-      if (state.isSought || state.order.isTurning) continue
+      // What has come may wait for an answer.
+      if (state.isSought || state.order.unknown !== null) continue
       const { sequence, readAt } = bus.progress(state.partition)
       const { verdict, awaited, order, missingSince } = state
       if (verdict !== null) {
         if (sequence < verdict.sequence) continue
-        if ('known' in verdict) order.compare(verdict)
+        const isFinal = !('known' in verdict) || order.compare(verdict)
         order.giveUp(verdict.position)
         this.#end(state)
+        if (!isFinal) this.onMissing(state, true)
       } else if (hasAll(state)) {
         this.#missing.delete(state)
         state.missingSince = Infinity

@@ -27,6 +27,12 @@ export function knownOf ({ order, named }: RoomState): StreamPosition {
   return { epoch, offset: named.epoch === epoch ? Math.max(named.offset, furthest) : furthest }
 }
 
+/** The same, with what was heard of a later epoch. */
+export function latestOf (state: RoomState): StreamPosition {
+  const { epoch, unknown } = state.order
+  return unknown !== null && unknown.epoch > epoch ? unknown : knownOf(state)
+}
+
 /** Redis has said that it stands there. */
 export function learn (state: RoomState, position: StreamPosition): void {
   if (position.epoch === state.order.epoch && position.offset > knownOf(state).offset) state.named = position

@@ -15,16 +15,16 @@ local EPOCHS_BEFORE = 16
 
 local function epoch_time (epoch) return tonumber(string.match(epoch, '^(%d+)%.')) or 0 end
 
--- Later than those that are given, which may be ''. The rest of it keeps apart what two servers begin.
-local function new_epoch (rest, known, current)
-  local time = redis.call('TIME')
-  local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), epoch_time(known) + 1, epoch_time(current) + 1)
-  return string.format('%013.0f', ms) .. '.' .. rest
-end
-
 -- It changes when a server is started, and when another one becomes the master. A part of it is enough, for it is kept with each room.
 local function this_run ()
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w%w%w%w%w%w%w%w%w%w%w%w)') or error('INFO replication has no master_replid')
+end
+
+-- Later than those that are given, which may be ''. The rest of it keeps apart what is begun on one run, and the run what one batch begins on two.
+local function new_epoch (rest, known, current)
+  local time = redis.call('TIME')
+  local ms = math.max(time[1] * 1000 + math.floor(time[2] / 1000), epoch_time(known) + 1, epoch_time(current) + 1)
+  return string.format('%013.0f', ms) .. '.' .. rest .. this_run()
 end
 
 -- What the hash of a room has, in the order above; nothing for one that is not known. What is there and is no position, or of another type, goes.
@@ -42,11 +42,22 @@ local function held_of (meta, epoch, offset, asked)
   return epoch_time(asked) > 0 and tonumber(redis.call('HGET', meta, asked) or nil) or -1
 end
 
+-- Epochs that this one goes on from, earliest first.
+local function epochs_before (meta)
+  local before = {}
+  for _, field in ipairs(redis.call('HKEYS', meta)) do
+    if epoch_time(field) > 0 then before[#before + 1] = field end
+  end
+  table.sort(before)
+  return before
+end
+
 -- Whether this server lacks something that a node knows of.
-local function is_behind (epoch, held, known, known_offset)
+local function is_behind (meta, epoch, held, known, known_offset)
   if known == '' then return false end
-  if held < 0 then return epoch_time(known) >= epoch_time(epoch) end
-  return known_offset > held
+  if held >= 0 then return known_offset > held end
+  -- Since the first of them began, no other one was: on this server.
+  return epoch_time(known) >= epoch_time(epochs_before(meta)[1] or epoch)
 end
 
 -- A room that is not known.
@@ -60,11 +71,7 @@ end
 -- Another epoch of a room. It has the offsets, and the log, of the one before; whether it goes on from that is whether what is there is all that there was.
 local function turn (meta, epoch, offset, rest, known, goesOn)
   local latest = new_epoch(rest, known, epoch)
-  local before = {}
-  for _, field in ipairs(redis.call('HKEYS', meta)) do
-    if epoch_time(field) > 0 then before[#before + 1] = field end
-  end
-  table.sort(before)
+  local before = epochs_before(meta)
   -- %.0f, because %d is of 32 bits in some builds.
   local place = string.format('%.0f', offset)
   for i = 1, goesOn and #before - EPOCHS_BEFORE + 1 or #before do

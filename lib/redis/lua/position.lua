@@ -26,7 +26,7 @@ for key = 2, #KEYS, 2 do
     start = '0'
   end
   local held = held_of(meta, epoch, offset, known)
-  if is_behind(epoch, held, known, knownOffset) then
+  if is_behind(meta, epoch, held, known, knownOffset) then
     epoch, held = turn(meta, epoch, offset, ARGV[1], known, false), -1
     start = string.format('%.0f', offset)
   end

@@ -43,7 +43,7 @@ for key = 3, #KEYS, 2 do
   arg = arg + 6
   local epoch, offset, given = position_of(meta)
   if not epoch then epoch, offset, given = begin(meta, log, ARGV[4], known), 0, run end
-  local isBehind = is_behind(epoch, held_of(meta, epoch, offset, known), known, knownOffset)
+  local isBehind = is_behind(meta, epoch, held_of(meta, epoch, offset, known), known, knownOffset)
   if isBehind or given ~= run then epoch = turn(meta, epoch, offset, ARGV[4], known, not isBehind) end
   offset = redis.call('HINCRBY', meta, 'o', count)
   -- It may have had an end before: another policy, until the application was started anew.
