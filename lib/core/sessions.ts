@@ -3,7 +3,8 @@ import { disconnects, type Disconnect } from '../protocol/disconnect.js'
 import type { EndRequest } from './cluster/messages.js'
 import type { RemoteLogins } from './cluster/remote-logins.js'
 import type { HubConnection } from './connection.js'
-import type { Directory, DirectoryListener, Removal, RemovalCause, SessionScope } from './ports.js'
+import { Outranked } from './outranked.js'
+import type { Directory, DirectoryEntry, DirectoryListener, Removal, RemovalCause, SessionScope } from './ports.js'
 import { Registry } from './registry.js'
 import { isThenable } from './thenable.js'
 
@@ -17,6 +18,7 @@ type Reason = Pick<Disconnect, 'code' | 'reason'>
  * directory alone: steps end it where they name it. As with 0, of one whose answer has not come.
  */
 const UNRANKED = 0.5
+
 /** A Removal, of which no more is known than who. */
 interface Step extends Pick<Removal, 'fence'> { readonly removed: ReadonlyArray<{ readonly id: string }> }
 
@@ -54,7 +56,7 @@ export class Sessions implements DirectoryListener {
    * @throws what else the directory throws, or rejects with it
    */
   claim (connection: HubConnection): Promise<void> | null {
-    const answer = this.directory.claim(connection, this.#scope, async () => await connection.isThere())
+    const answer = this.directory.claim(connection, this.#scope, async (login) => await this.#isThere(login, connection))
     const claimed = isThenable(answer)
       ? Promise.resolve(answer).then(async (claim) => { await this.#claimed(connection, claim) }, (error: unknown) => { this.#unanswered(connection, error) })
       : this.#claimed(connection, answer)
@@ -79,10 +81,18 @@ export class Sessions implements DirectoryListener {
   }
 
   #unanswered (connection: HubConnection, error: unknown): void {
-    if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) throw error
+    const isOutranked = error instanceof Outranked
+    if (!isOutranked && !(error instanceof FST_HUB_BROKER_UNAVAILABLE)) throw error
     // What it has been outranked by may have been before it: the directory finds out when it enters it.
     connection.fence = UNRANKED
-    if (this.#scope !== 'none' && connection.user !== null) connection.disconnect(disconnects.tryAgain)
+    if (isOutranked) connection.disconnect(endOf(error.by))
+    else if (this.#scope !== 'none' && connection.user !== null) connection.disconnect(disconnects.tryAgain)
+  }
+
+  /** @param own the login whose claim this is about: it may not be among those that enter yet */
+  async #isThere (login: DirectoryEntry, own: HubConnection): Promise<boolean> {
+    if (login.id === own.id) return await own.isThere()
+    return await (login.nodeId === own.nodeId ? this.isThere(login.id) : this.#remote.isThere(login))
   }
 
   #rank (connection: HubConnection): void {
@@ -104,6 +114,9 @@ export class Sessions implements DirectoryListener {
     return this.#end(user, { fence, removed: ids.map((id) => ({ id })) }, { code, reason }, device)
   }
 
+  /** Another node asks for the client of a login of this one. */
+  async isThere (id: string): Promise<boolean> { return await this.#find(id)?.isThere() ?? false }
+
   /** It has ended. @throws what the directory rejects with, unless it is away (as a rejection): then it does that later */
   async forget (connection: HubConnection): Promise<void> {
     try {
@@ -115,13 +128,13 @@ export class Sessions implements DirectoryListener {
 
   /* ---- DirectoryListener ---- */
 
-  onRemoved (ids: readonly string[], cause: RemovalCause): void { this.#endAll(ids, cause === 'login' ? disconnects.replaced : disconnects.kicked) }
+  onRemoved (ids: readonly string[], cause: RemovalCause): void { this.#endAll(ids, endOf(cause)) }
 
   onLeaseLost (ids: readonly string[]): void { this.#endAll(ids, disconnects.tryAgain) }
 
   #endAll (ids: readonly string[], why: Reason): void {
     for (const id of ids) {
-      const connection = this.#registry.get(id) ?? this.entering.get(id)
+      const connection = this.#find(id)
       // What ends already has its own code, and its last messages may still be handled.
       if (connection?.live === true) connection.disconnect(why)
     }
@@ -132,6 +145,8 @@ export class Sessions implements DirectoryListener {
     this.entering.remove(connection)
     this.#outranked.delete(connection)
   }
+
+  #find (id: string): HubConnection | undefined { return this.#registry.get(id) ?? this.entering.get(id) }
 
   #ofUser (user: string): HubConnection[] { return [...this.#registry.ofUser(user), ...this.entering.ofUser(user)] }
 
@@ -152,3 +167,5 @@ export class Sessions implements DirectoryListener {
     return ended
   }
 }
+
+function endOf (cause: RemovalCause): Reason { return cause === 'login' ? disconnects.replaced : disconnects.kicked }

@@ -81,8 +81,8 @@ t.test('the first login of a node knows when it came, too: late, it takes nobody
   await until(() => other.size === 1, 'the later one')
   proxy.release('up')
   const earlier = await connecting
-  await until(() => earlier.ended !== null, 'one to be refused')
-  t.match(earlier.ended, { code: 1013 })
+  await until(() => earlier.ended !== null, 'one to be ended')
+  t.match(earlier.ended, { code: 4502 })
   t.equal(ann.ended, null)
 })
 

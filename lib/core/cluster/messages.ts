@@ -29,13 +29,20 @@ export interface EndRequest {
   readonly device?: string | null | undefined
 }
 
+/** Whether the client of a login is there: one that came earlier wants its place. */
+export interface ThereRequest {
+  readonly op: 'there'
+  /** Of the connection. */
+  readonly id: string
+}
+
 /** The figures of a node. */
 export interface StatsRequest {
   readonly op: 'stats'
 }
 
 /** What one node asks of another. A node that does not know the `op`, because it is older, does not answer. */
-export type NodeRequest = SendRequest | FetchRequest | EndRequest | StatsRequest
+export type NodeRequest = SendRequest | FetchRequest | EndRequest | ThereRequest | StatsRequest
 
 /** What is answered, by `op`. */
 export interface NodeAnswers {
@@ -45,6 +52,8 @@ export interface NodeAnswers {
   readonly fetch: number
   /** Connections that this has ended. */
   readonly end: number
+  /** Whether it has been heard of since its 101. */
+  readonly there: boolean
   readonly stats: HubStats
 }
 

@@ -1,4 +1,4 @@
-import type { Removal } from '../ports.js'
+import type { DirectoryEntry, Removal } from '../ports.js'
 import { ANSWER_MS, type NodeCalls } from './node-calls.js'
 
 /** Why logins end, and which of those that the directory has removed, and of those that it had before them. */
@@ -18,6 +18,12 @@ export class RemoteLogins {
   constructor (nodeId: string, calls: NodeCalls) {
     this.#nodeId = nodeId
     this.#calls = calls
+  }
+
+  /** @returns whether its client is there, as far as its node says so in time */
+  async isThere ({ nodeId, id }: DirectoryEntry): Promise<boolean> {
+    const { answers } = await this.#calls.ask([nodeId], { op: 'there', id }, null, ANSWER_MS)
+    return answers.get(nodeId) ?? false
   }
 
   /**
