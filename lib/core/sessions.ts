@@ -7,6 +7,7 @@ import { Outranked } from './outranked.js'
 import type { Directory, DirectoryEntry, DirectoryListener, Removal, RemovalCause, SessionScope } from './ports.js'
 import { Registry } from './registry.js'
 import { isThenable } from './thenable.js'
+import type { Awaitable } from './types.js'
 
 /** How many logins a user may have at once. */
 export type SessionPolicy = 'many' | 'single-per-user' | 'single-per-device'
@@ -39,6 +40,10 @@ export class Sessions implements DirectoryListener {
   readonly #scope: SessionScope
   /** Of those that enter: the highest step that ends them, should their own place turn out to be before it. */
   readonly #outranked = new Map<HubConnection, { readonly fence: number, readonly why: Reason }>()
+  /** Those that steps have ended before their own place was known. */
+  readonly #endedEarly = new WeakMap<HubConnection, Reason>()
+  /** Claims that are under way, or were: with the word to whom they have replaced. */
+  readonly #claims = new WeakMap<HubConnection, Promise<void>>()
 
   /** @param registry the connections whose claim was answered */
   constructor (policy: SessionPolicy, directory: (listener: DirectoryListener) => Directory, registry: Registry, remote: RemoteLogins) {
@@ -60,7 +65,10 @@ export class Sessions implements DirectoryListener {
     const claimed = isThenable(answer)
       ? Promise.resolve(answer).then(async (claim) => { await this.#claimed(connection, claim) }, (error: unknown) => { this.#unanswered(connection, error) })
       : this.#claimed(connection, answer)
-    if (claimed !== null) this.entering.add(connection)
+    if (claimed !== null) {
+      this.entering.add(connection)
+      this.#claims.set(connection, claimed)
+    }
     return claimed
   }
 
@@ -69,15 +77,16 @@ export class Sessions implements DirectoryListener {
     const { user } = connection
     const device = this.#scope === 'device' ? connection.device : undefined
     connection.fence = claim.fence
-    let told: Promise<number> | null = null
+    const told: Array<Promise<unknown>> = []
     if (user !== null && this.#scope !== 'none') {
-      // One that has left meanwhile may be an earlier try of the same client as one of those: it has to come back.
-      const why = connection.live ? disconnects.replaced : disconnects.tryAgain
-      this.#end(user, claim, why, device)
-      told = this.#remote.end(user, claim, { ...why, device })
+      // What has ended it is behind those, too. One that has left may be an earlier try of the same client as one of them: it has to come back.
+      const why = connection.live ? disconnects.replaced : this.#endedEarly.get(connection) ?? disconnects.tryAgain
+      told.push(...this.#end(user, claim, why, device).claims)
+      const elsewhere = this.#remote.end(user, claim, { ...why, device, isLogin: true })
+      if (elsewhere !== null) told.push(elsewhere)
     }
     this.#rank(connection)
-    return told?.then(() => {}) ?? null
+    return told.length === 0 ? null : Promise.allSettled(told).then(() => {})
   }
 
   #unanswered (connection: HubConnection, error: unknown): void {
@@ -106,12 +115,13 @@ export class Sessions implements DirectoryListener {
     const removal = await this.directory.removeUser(user)
     // Those of which the directory could not be asked, be it meanwhile, were here before it, whatever their place will be.
     const unranked = before.filter(({ fence }) => fence === UNRANKED)
-    return this.#end(user, { fence: removal.fence, removed: [...removal.removed, ...unranked] }, why) + (await this.#remote.end(user, removal, { ...why, device: undefined }) ?? 0)
+    return this.#end(user, { fence: removal.fence, removed: [...removal.removed, ...unranked] }, why).count + (await this.#remote.end(user, removal, { ...why, device: undefined, isLogin: false }) ?? 0)
   }
 
-  /** Another node has made a step of the directory that ends logins here. @returns how many this call ended */
-  endFor ({ user, fence, ids, code, reason, device }: EndRequest): number {
-    return this.#end(user, { fence, removed: ids.map((id) => ({ id })) }, { code, reason }, device)
+  /** Another node has made a step of the directory that ends logins here. @returns how many this call ended; for a login, when those they have replaced have ended, too */
+  endFor ({ user, fence, ids, code, reason, device, isLogin }: EndRequest): Awaitable<number> {
+    const { count, claims } = this.#end(user, { fence, removed: ids.map((id) => ({ id })) }, { code, reason }, device)
+    return isLogin !== true || claims.length === 0 ? count : Promise.allSettled(claims).then(() => count)
   }
 
   /** Another node asks for the client of a login of this one. */
@@ -150,21 +160,30 @@ export class Sessions implements DirectoryListener {
 
   #ofUser (user: string): HubConnection[] { return [...this.#registry.ofUser(user), ...this.entering.ofUser(user)] }
 
-  /** @param device only logins of this one (null: those without one); undefined: all */
-  #end (user: string, { fence, removed }: Step, why: Reason, device?: string | null): number {
+  /**
+   * @param device only logins of this one (null: those without one); undefined: all
+   * @returns how many this ended, and the claims of those that were entering
+   */
+  #end (user: string, { fence, removed }: Step, why: Reason, device?: string | null): { count: number, claims: Array<Promise<void>> } {
     const concerns = (connection: HubConnection): boolean => device === undefined || connection.device === device
     const isBefore = (connection: HubConnection): boolean =>
       connection.fence < 1 ? removed.some(({ id }) => id === connection.id) : connection.fence < fence
-    let ended = 0
+    const claims: Array<Promise<void>> = []
+    let count = 0
     for (const connection of this.#ofUser(user)) {
       if (!concerns(connection)) continue
       if (isBefore(connection)) {
-        if (connection.disconnect(why)) ended++
+        if (connection.disconnect(why)) {
+          count++
+          if (connection.fence === 0) this.#endedEarly.set(connection, why)
+        }
+        const claim = this.#claims.get(connection)
+        if (claim !== undefined && !connection.registered) claims.push(claim)
       } else if (connection.fence === 0 && fence > (this.#outranked.get(connection)?.fence ?? 0)) {
         this.#outranked.set(connection, { fence, why })
       }
     }
-    return ended
+    return { count, claims }
   }
 }
 

@@ -27,6 +27,8 @@ export interface EndRequest {
   readonly reason: string
   /** Only logins of this device (null: those without one); absent: all. */
   readonly device?: string | null | undefined
+  /** That of a login, which waits for those whose place it has taken, and for those whose place they have taken before. */
+  readonly isLogin?: boolean | undefined
 }
 
 /** Whether the client of a login is there: one that came earlier wants its place. */

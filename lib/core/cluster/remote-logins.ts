@@ -8,6 +8,8 @@ export interface LoginEnd {
   readonly reason: string
   /** Only logins of this device (null: those without one); undefined: all. */
   readonly device: string | null | undefined
+  /** Whether a login is the cause. */
+  readonly isLogin: boolean
 }
 
 /** Logins on other nodes that a step of the directory has ended. */
@@ -31,11 +33,11 @@ export class RemoteLogins {
    * reached again, and finds out by itself when that takes too long.
    * @returns how many were ended for this, as far as their nodes say so; null when there are none elsewhere
    */
-  end (user: string, { fence, removed }: Removal, { code, reason, device }: LoginEnd): Promise<number> | null {
+  end (user: string, { fence, removed }: Removal, { code, reason, device, isLogin }: LoginEnd): Promise<number> | null {
     const elsewhere = removed.filter(({ nodeId }) => nodeId !== this.#nodeId)
     if (elsewhere.length === 0) return null
     const nodes = [...new Set(elsewhere.map(({ nodeId }) => nodeId))]
-    return this.#calls.ask(nodes, { op: 'end', user, fence, ids: elsewhere.map(({ id }) => id), code, reason, device }, null, ANSWER_MS)
+    return this.#calls.ask(nodes, { op: 'end', user, fence, ids: elsewhere.map(({ id }) => id), code, reason, device, isLogin }, null, ANSWER_MS)
       .then(({ answers }) => [...answers.values()].reduce((sum, ended) => sum + ended, 0))
   }
 }
