@@ -267,7 +267,7 @@ export interface User {
    * Ends the logins that the user has at this moment, those included whose `onConnect` has not begun. The directory forgets
    * them in one step, then they are closed: a login that comes later is untouched, also when it comes before the others are closed.
    * @returns how many this call ended, on all nodes, as far as those have said so within 2 s: one that is cut off from the others ends
-   * them later, and they are not in the number
+   * them later, and they are not in the number; nor are, with the option `redis`, logins that wait for a sign of their client, which end when that comes
    * @throws FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_ARGUMENT, FST_HUB_BROKER_UNAVAILABLE (as rejections)
    */
   kick (reason?: string, options?: KickOptions): Promise<number>
