@@ -12,6 +12,7 @@ import type { HubOptions, ResolvedOptions } from './options.js'
 import { optionsSchema } from './options-schema.js'
 import { resolveRedis } from './resolve-redis.js'
 import { HUB_SUBPROTOCOLS } from './protocol/hub-v1/codecs.js'
+import { isName } from './protocol/names.js'
 
 /** The parts of a schema that this file reads. */
 interface SchemaView {
@@ -223,7 +224,8 @@ function checkHistory ({ history }: { history: { rooms?: unknown, size?: unknown
   if (!isPlain(rooms)) fail('history.rooms', expected, describe(rooms))
   for (const [room, policy] of Object.entries(rooms)) {
     const path = `history.rooms.${room}`
-    if (room === '') fail('history.rooms', 'names, or patterns, that are not empty: no room has that one', "''")
+    const fixed = room.replaceAll('*', '')
+    if (!isName(fixed) && (room === '' || fixed !== '')) fail('history.rooms', 'names, or patterns, of which a room may be: of 1 to 255 bytes of UTF-8', describe(room))
     if (!isPlain(policy)) fail(path, expected, describe(policy))
     checkKeys(path, policy, ['size', 'ttl', 'mode'])
     const { size, ttl, mode } = policy as Record<string, unknown>

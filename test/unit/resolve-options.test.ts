@@ -320,13 +320,13 @@ t.test('history is checked, room by room', (t) => {
   for (const [wrong, message] of [
     [[], /history\.rooms: expected an object/],
     [null, /history\.rooms: expected an object/],
-    [{ '': {} }, /history\.rooms: expected names, or patterns, that are not empty/],
+    ...['', 'x'.repeat(256), '\ud800', `${'x'.repeat(256)}*`].map((room) => [{ [room]: {} }, /history\.rooms: expected names, or patterns, of which a room may be: of 1 to 255 bytes of UTF-8, got /] as const),
     [{ a: 5 }, /history\.rooms\.a: expected an object/],
     [{ a: { sice: 5 } }, /history\.rooms\.a\.sice: expected no such option; there are size, ttl, mode/],
     [{ a: { size: -1 } }, /history\.rooms\.a\.size: expected a whole number of at least 0, got -1/],
     [{ a: { ttl: '5m' } }, /history\.rooms\.a\.ttl: expected a whole number/],
     [{ a: { mode: 'ring' } }, /history\.rooms\.a\.mode: expected 'log' or 'cache'/],
-    [{ a: { mode: 'cache' } }, /history\.rooms\.a\.size: expected at least 1 while mode is 'cache', got 0/]
+    [{ '*': {}, ['é'.repeat(127) + '*']: {}, a: { mode: 'cache' } }, /history\.rooms\.a\.size: expected at least 1 while mode is 'cache', got 0/]
   ] as const) t.throws(() => resolve({ history: { rooms: wrong } }), { code: 'FST_HUB_INVALID_OPTIONS', message })
   t.throws(() => resolve({ history: { mode: 'cache' } }), { message: /history\.size: expected at least 1 while history\.mode is 'cache'/ })
   t.end()
