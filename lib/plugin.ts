@@ -4,12 +4,13 @@ import fp from 'fastify-plugin'
 import { serveAsyncApi } from './asyncapi/route.js'
 import type { NodePorts } from './core/cluster/hub-cluster.js'
 import { historyPolicies } from './core/history-policy.js'
+import { describe } from './core/describe.js'
 import type { Backend } from './core/hub-config.js'
 import { LocalHub } from './core/hub.js'
 import { EventRegistry } from './core/hub-v1/events.js'
 import { processBudget } from './core/queue-budget.js'
 import { connectionCapacity, openFileLimit } from './core/open-file-limit.js'
-import { FST_HUB_DUPLICATE_NAME, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_UPGRADE_REQUIRED } from './errors.js'
+import { FST_HUB_DUPLICATE_NAME, FST_HUB_INVALID_OPTIONS, FST_HUB_METHOD_NOT_ALLOWED, FST_HUB_UPGRADE_REQUIRED } from './errors.js'
 import { MemoryBroker, MemoryBus } from './memory/broker.js'
 import { MemoryDirectory } from './memory/directory.js'
 import { MemoryInboxes, MemoryMesh } from './memory/inboxes.js'
@@ -210,7 +211,7 @@ function isWebSocketRoute (route: RouteOptions & { websocket?: boolean }): boole
 function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upgrades: Upgrades): void {
   const { config, preHandler = [], ...rest } = route
   for (const path of paths) {
-    app.route({
+    inRouter(path, rest.constraints, () => app.route({
       ...rest,
       method: 'GET',
       url: path,
@@ -225,7 +226,18 @@ function addRoutes (app: FastifyInstance, { paths, route }: ResolvedOptions, upg
       preHandler: [...Array.isArray(preHandler) ? preHandler : [preHandler], (request, _reply, done) => { upgrades.identify(request, done) }],
       // Answers undefined: a promise would keep request and reply alive as long as the socket.
       handler: (ws, request) => { upgrades.complete(ws, request) }
-    })
+    }))
+  }
+}
+
+/** @throws FST_HUB_INVALID_OPTIONS for what the router refuses; what Fastify refuses has a code of Fastify's */
+function inRouter (path: string, constraints: object | undefined, add: () => unknown): void {
+  try {
+    add()
+  } catch (error) {
+    const { code = '', message = '' } = error as { code?: string, message?: string }
+    if (code.startsWith('FST_')) throw error
+    throw new FST_HUB_INVALID_OPTIONS(constraints === undefined ? 'path' : 'path, or route.constraints', 'what the router can take', `${describe(path)}: ${message}`)
   }
 }
 

@@ -12,6 +12,7 @@ import type { HubOptions, ResolvedOptions } from './options.js'
 import { optionsSchema } from './options-schema.js'
 import { resolveRedis } from './resolve-redis.js'
 import { HUB_SUBPROTOCOLS } from './protocol/hub-v1/codecs.js'
+import { isName } from './protocol/names.js'
 
 /** The parts of a schema that this file reads. */
 interface SchemaView {
@@ -27,13 +28,29 @@ interface SchemaView {
   unit?: string
 }
 
+/** What a value may be. */
+type Check = readonly [expected: string, isValid: (value: unknown) => boolean]
+
 const schema = optionsSchema as unknown as SchemaView
 /** Milliseconds. */
 const DEFAULT_SPREAD = 5_000
 const ROUTE_OPTIONS = ['schema', 'config', 'constraints', 'preValidation', 'preHandler', 'logLevel']
 const WEBSOCKET_OPTIONS = ['errorHandler', 'options', 'preClose']
+const FUNCTION: Check = ['a function', (value) => typeof value === 'function']
+const FUNCTIONS: Check = ['a function, or a list of them', (value) => (Array.isArray(value) ? value : [value]).every((one) => typeof one === 'function')]
+const BOOLEAN: Check = ['a boolean', (value) => typeof value === 'boolean']
+const COUNT: Check = ['a whole number of at least 0', (value) => Number.isSafeInteger(value) && (value as number) >= 0]
 /** Of ws, as far as they make sense behind @fastify/websocket. */
-const SERVER_OPTIONS = ['allowSynchronousEvents', 'autoPong', 'closeTimeout', 'maxBufferedChunks', 'maxFragments', 'maxPendingAutoPongs', 'verifyClient', 'WebSocket']
+const SERVER_OPTIONS: Record<string, Check> = {
+  allowSynchronousEvents: BOOLEAN,
+  autoPong: BOOLEAN,
+  closeTimeout: COUNT,
+  maxBufferedChunks: COUNT,
+  maxFragments: COUNT,
+  maxPendingAutoPongs: COUNT,
+  verifyClient: FUNCTION,
+  WebSocket: FUNCTION
+}
 /** Of ws, with what stands in their place: they would undo what the plugin promises. */
 const OWN_SERVER_OPTIONS: Record<string, string> = {
   clientTracking: 'nothing: the WebSockets of other routes are closed with the app, those of the hub are not tracked',
@@ -165,17 +182,50 @@ function checkPaths (paths: unknown[]): void {
   if (paths.length === 0) fail('path', 'at least one path', '[]')
   for (const path of paths) {
     if (typeof path !== 'string' || !path.startsWith('/')) fail('path', 'a string that starts with /, or a list of them', describe(path))
+    checkPath('path', path)
   }
   if (new Set(paths).size < paths.length) fail('path', 'each path once', describe(paths))
 }
 
+/** What a request can not have for its path: such a route would never be found. */
+function checkPath (option: string, path: string): void {
+  const plain = withoutPatterns(path)
+  if (/[?#]/.test(plain)) fail(option, 'a path without a query (?) and a fragment (#)', describe(path))
+  if (plain.split('/').some((segment) => segment === '.' || segment === '..')) fail(option, 'a path without . and .. as segments', describe(path))
+  if (isEncoded(plain)) fail(option, 'characters as they are, not percent-encoded', describe(path))
+}
+
+/** Without what stands in parentheses, and the ? of an optional parameter at the end. */
+function withoutPatterns (path: string): string {
+  let plain = ''
+  let depth = 0
+  for (const char of path) {
+    if (char === '(') depth++
+    if (depth === 0) plain += char
+    if (char === ')' && depth > 0) depth--
+  }
+  return plain.replace(/(\/[^/]*:[^/?]+)\?$/, '$1')
+}
+
+/** A router compares what has been decoded; what stands for a reserved character, such as %2F, is left as it is. */
+function isEncoded (path: string): boolean {
+  try {
+    return decodeURI(path) !== path
+  } catch {
+    return false
+  }
+}
+
 function checkHistory ({ history }: { history: { rooms?: unknown, size?: unknown, mode?: unknown } }): void {
   if (history.mode === 'cache' && history.size === 0) fail('history.size', "at least 1 while history.mode is 'cache'", '0')
-  const rooms = history.rooms ??= {}
+  if (history.rooms === undefined) history.rooms = {}
+  const { rooms } = history
   const expected = schema.properties?.['history']?.properties?.['rooms']?.expected as string
   if (!isPlain(rooms)) fail('history.rooms', expected, describe(rooms))
   for (const [room, policy] of Object.entries(rooms)) {
     const path = `history.rooms.${room}`
+    const fixed = room.replaceAll('*', '')
+    if (!isName(fixed) && (room === '' || fixed !== '')) fail('history.rooms', 'names, or patterns, of which a room may be: of 1 to 255 bytes of UTF-8', describe(room))
     if (!isPlain(policy)) fail(path, expected, describe(policy))
     checkKeys(path, policy, ['size', 'ttl', 'mode'])
     const { size, ttl, mode } = policy as Record<string, unknown>
@@ -187,10 +237,12 @@ function checkHistory ({ history }: { history: { rooms?: unknown, size?: unknown
   }
 }
 
-function checkAsyncApi ({ asyncapi, subprotocols }: ResolvedOptions): void {
+function checkAsyncApi ({ asyncapi, paths, subprotocols }: ResolvedOptions): void {
   const path: unknown = asyncapi.path
   if (path === undefined) return
   if (typeof path !== 'string' || !path.startsWith('/')) fail('asyncapi.path', 'a string that starts with /', describe(path))
+  checkPath('asyncapi.path', path)
+  if (paths.includes(path)) fail('asyncapi.path', 'another than that of the WebSocket', describe(path))
   if (!subprotocols.some((name) => HUB_SUBPROTOCOLS.includes(name))) fail('asyncapi.path', `nothing while subprotocols has neither ${HUB_SUBPROTOCOLS.join(' nor ')}: there is nothing to describe`, describe(path))
 }
 
@@ -228,14 +280,24 @@ function checkPassedThrough ({ route, websocket }: ResolvedOptions): void {
   for (const key of ['schema', 'config', 'constraints'] as const) {
     if (route[key] !== undefined && !isPlain(route[key])) fail(`route.${key}`, 'an object', describe(route[key]))
   }
+  checkEach('route', route, { preValidation: FUNCTIONS, preHandler: FUNCTIONS, logLevel: ['the name of a level', (value) => typeof value === 'string'] })
   if (!isPlain(websocket)) fail('websocket', schema.properties?.['websocket']?.expected as string, describe(websocket))
   checkKeys('websocket', websocket, WEBSOCKET_OPTIONS)
+  checkEach('websocket', websocket, { errorHandler: FUNCTION, preClose: FUNCTION })
   const options = (websocket.options ?? {}) as Record<string, unknown>
   if (!isPlain(options)) fail('websocket.options', 'an object: options of ws', describe(options))
   for (const [key, expected] of Object.entries(OWN_SERVER_OPTIONS)) {
     if (options[key] !== undefined) fail(`websocket.options.${key}`, expected, describe(options[key]))
   }
-  checkKeys('websocket.options', options, [...SERVER_OPTIONS, ...Object.keys(OWN_SERVER_OPTIONS)])
+  checkKeys('websocket.options', options, Object.keys({ ...SERVER_OPTIONS, ...OWN_SERVER_OPTIONS }))
+  checkEach('websocket.options', options, SERVER_OPTIONS)
+}
+
+function checkEach (path: string, options: object, checks: Record<string, Check>): void {
+  for (const [key, [expected, isValid]] of Object.entries(checks)) {
+    const value = (options as Record<string, unknown>)[key]
+    if (value !== undefined && !isValid(value)) fail(`${path}.${key}`, expected, describe(value))
+  }
 }
 
 function checkKeys (path: string, options: object, known: readonly string[]): void {

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT } from '../errors.js'
-import { fitReason } from '../protocol/close-reason.js'
 import { ABNORMAL, disconnects, type Disconnect } from '../protocol/disconnect.js'
 import { rawCodec, type Codec } from '../protocol/codec.js'
 import type { Frame } from '../protocol/frame.js'
-import { checkCloseCode, checkExpiry, checkKey, checkName, checkOverflow, toExpiry } from './arguments.js'
+import { checkCloseCode, checkData, checkExpiry, checkName, checkSendOptions, toExpiry, toKick, toReason } from './arguments.js'
 import type { ConnectionHost, ConnectionInfo } from './connection-host.js'
 import { ConnectionDeadlines, type DeadlineListener } from './deadlines.js'
 import { detached } from './detached.js'
@@ -73,7 +72,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
   }
 
   get data (): HubConnectionData { return (this.#data ??= {}) }
-  set data (data: HubConnectionData) { this.#data = data }
+  set data (data: HubConnectionData) { this.#data = checkData(data) }
 
   get nodeId (): string { return this.#host.nodeId }
   get state (): Connection['state'] {
@@ -105,8 +104,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   send (data: unknown, options?: SendOptions): SendResult {
     if (!this.live) return 'closed'
-    checkOverflow(options?.overflow)
-    const key = queueKey(EVERYONE, checkKey(options?.key))
+    const key = queueKey(EVERYONE, checkSendOptions(options))
     const frame = this.codec.direct(toPayload(data))
     // A toJSON of the application may have ended it.
     if (!this.live) return 'closed'
@@ -139,12 +137,11 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
 
   close (code: number = disconnects.normal.code, reason: string = ''): void {
     checkCloseCode(code)
-    this.#beginClose(code, fitReason(String(reason)))
+    this.#beginClose(code, toReason(reason))
   }
 
-  async kick (reason: string = disconnects.kicked.reason, { code = disconnects.kicked.code }: KickOptions = {}): Promise<boolean> {
-    checkCloseCode(code)
-    return await this.#host.kick(this, code, fitReason(String(reason)))
+  async kick (reason?: string, options?: KickOptions): Promise<boolean> {
+    return await this.#host.kick(this, toKick(reason, options))
   }
 
   terminate (): void {

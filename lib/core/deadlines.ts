@@ -114,7 +114,13 @@ export class ConnectionDeadlines extends Deadline {
    */
   async isKnown (): Promise<boolean> {
     if (!this.#isKnown && this.#phase === 'live') {
-      const word = new Promise<void>((resolve) => { this.#wake = resolve })
+      const others = this.#wake
+      const word = new Promise<void>((resolve) => {
+        this.#wake = () => {
+          others?.()
+          resolve()
+        }
+      })
       this.#listener.ask()
       await within(this.#wheel, this.#settings.deadlines.close, word)
     }

@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events'
+import { FST_HUB_INVALID_ARGUMENT } from '../errors.js'
 import { describe } from './describe.js'
+import { isThenable } from './thenable.js'
 import type { Connection, HubEvents } from './types.js'
 
 type Listener = (...args: unknown[]) => unknown
@@ -15,9 +17,9 @@ export class HubEmitter {
     this.#logError = logError
   }
 
-  on<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.on(event, listener as unknown as Listener) }
-  once<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.once(event, listener as unknown as Listener) }
-  off<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.off(event, listener as unknown as Listener) }
+  on<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.on(checkEvent(event), checkListener(listener)) }
+  once<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.once(checkEvent(event), checkListener(listener)) }
+  off<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): void { this.#emitter.off(checkEvent(event), checkListener(listener)) }
 
   has (event: keyof HubEvents): boolean { return this.#emitter.listenerCount(event) > 0 }
 
@@ -25,7 +27,7 @@ export class HubEmitter {
     for (const listener of this.#emitter.rawListeners(event) as Listener[]) {
       try {
         const result = listener(...args)
-        if (result instanceof Promise) result.catch((error: unknown) => { this.#failed(event, error, args) })
+        if (isThenable(result)) result.then(undefined, (error: unknown) => { this.#failed(event, error, args) })
       } catch (error) {
         this.#failed(event, error, args)
       }
@@ -40,10 +42,25 @@ export class HubEmitter {
 
   #failed (event: keyof HubEvents, error: unknown, args: readonly unknown[]): void {
     const connection = (event === 'error' ? args[1] : args[0]) as Connection | null
-    // A failing 'error' listener must not be told of its own failure.
-    if (event === 'error') this.#logError(error, connection)
-    else this.report(error, connection)
+    if (event !== 'error') return this.report(error, connection)
+    // A failing 'error' listener must not be told of its own failure; and what it was told nobody may have heard of.
+    this.#logError(args[0], connection)
+    this.#logError(error, connection)
   }
+}
+
+const EVENTS: readonly unknown[] = ['connect', 'disconnect', 'overflow', 'error'] satisfies Array<keyof HubEvents>
+
+/** @throws FST_HUB_INVALID_ARGUMENT: nobody would ever be told of another one */
+function checkEvent (event: keyof HubEvents): keyof HubEvents {
+  if (!EVENTS.includes(event)) throw new FST_HUB_INVALID_ARGUMENT('event', "'connect', 'disconnect', 'overflow' or 'error'", describe(event))
+  return event
+}
+
+/** @throws FST_HUB_INVALID_ARGUMENT */
+function checkListener (listener: unknown): Listener {
+  if (typeof listener !== 'function') throw new FST_HUB_INVALID_ARGUMENT('listener', 'a function', describe(listener))
+  return listener as Listener
 }
 
 function toError (value: unknown): Error {

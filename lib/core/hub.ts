@@ -1,6 +1,6 @@
-import { disconnects } from '../protocol/disconnect.js'
+import { disconnects, type Disconnect } from '../protocol/disconnect.js'
 import { hubCodecOf } from '../protocol/hub-v1/codecs.js'
-import { checkName, toPublicationOptions } from './arguments.js'
+import { checkName, toBroadcast, toPublicationOptions } from './arguments.js'
 import { Admission } from './admission.js'
 import { Cluster, type ClusterHost } from './cluster/cluster.js'
 import { Compression } from './compression.js'
@@ -99,7 +99,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
   user (id: string): User { return new HubUser(this, checkName('user', id)) }
 
   async broadcast (data: unknown, options?: BroadcastOptions): Promise<PublishResult> {
-    return await this.publish(EVERYONE, data, { ...options, ephemeral: true })
+    return await this.publish(EVERYONE, data, toBroadcast(options))
   }
 
   event<const S extends EventSchema, const Answer extends EventAnswer<S>> (name: string, definition: EventDefinition<S, Answer>): this {
@@ -241,10 +241,10 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     return this.#config.handlers.onMessage?.(connection, message)
   }
 
-  async kick (connection: HubConnection, code: number, reason: string): Promise<boolean> {
+  async kick (connection: HubConnection, why: Pick<Disconnect, 'code' | 'reason'>): Promise<boolean> {
     // Whether the entry was still there does not matter: an earlier kick whose answer was lost may have removed it.
     await this.directory.remove(connection)
-    return connection.disconnect({ code, reason })
+    return connection.disconnect(why)
   }
 
   onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void {

@@ -175,6 +175,9 @@ export interface DirectoryListener {
 /** Which older logins a new one takes the place of: none, all of its user, or those of its user on its device (none is a device, too). */
 export type SessionScope = 'none' | 'user' | 'device'
 
+/** Asks the client of a login, on whatever node it is. @returns whether it has been heard of since its 101; false when that cannot be found out */
+export type AskLogin = (login: DirectoryEntry) => Promise<boolean>
+
 /** What one step of a directory did to the logins of a user. */
 export interface Removal {
   /**
@@ -196,10 +199,12 @@ export interface Directory {
    * Enters a connection, and removes the older logins whose place it takes: one step. An anonymous one takes nobody's. MUST NOT
    * remove a login for one whose client is not there, or that came first: its upgrade may have been read late, and the other one be
    * a later try of the same client.
-   * @param isThere asks the client, whose answer may take seconds; without it, it is there
-   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection); a connection that takes nobody's place is entered later then, unless it is removed first
+   * @param isThere asks the client of a login, this one or another, which may take seconds; without it, each is there
+   * @throws (as a rejection) Outranked: the user was kicked while its client was asked, or a login that came later has the place, and
+   * its client is there; FST_HUB_BROKER_UNAVAILABLE: the directory cannot tell. A connection that takes nobody's place is entered
+   * later then, unless it is removed first
    */
-  claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Awaitable<Removal>
+  claim (entry: DirectoryEntry, scope: SessionScope, isThere?: AskLogin): Awaitable<Removal>
   /**
    * Removes all that the user has at this moment: one step. A later claim is untouched. What was there, but could not be entered
    * yet, or was lost, is not entered any more: its node is told.

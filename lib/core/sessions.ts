@@ -3,9 +3,11 @@ import { disconnects, type Disconnect } from '../protocol/disconnect.js'
 import type { EndRequest } from './cluster/messages.js'
 import type { RemoteLogins } from './cluster/remote-logins.js'
 import type { HubConnection } from './connection.js'
-import type { Directory, DirectoryListener, Removal, RemovalCause, SessionScope } from './ports.js'
+import { Outranked } from './outranked.js'
+import type { Directory, DirectoryEntry, DirectoryListener, Removal, RemovalCause, SessionScope } from './ports.js'
 import { Registry } from './registry.js'
 import { isThenable } from './thenable.js'
+import type { Awaitable } from './types.js'
 
 /** How many logins a user may have at once. */
 export type SessionPolicy = 'many' | 'single-per-user' | 'single-per-device'
@@ -17,6 +19,7 @@ type Reason = Pick<Disconnect, 'code' | 'reason'>
  * directory alone: steps end it where they name it. As with 0, of one whose answer has not come.
  */
 const UNRANKED = 0.5
+
 /** A Removal, of which no more is known than who. */
 interface Step extends Pick<Removal, 'fence'> { readonly removed: ReadonlyArray<{ readonly id: string }> }
 
@@ -37,6 +40,10 @@ export class Sessions implements DirectoryListener {
   readonly #scope: SessionScope
   /** Of those that enter: the highest step that ends them, should their own place turn out to be before it. */
   readonly #outranked = new Map<HubConnection, { readonly fence: number, readonly why: Reason }>()
+  /** Those that steps have ended before their own place was known. */
+  readonly #endedEarly = new WeakMap<HubConnection, Reason>()
+  /** Claims that are under way, or were: with the word to whom they have replaced. */
+  readonly #claims = new WeakMap<HubConnection, Promise<void>>()
 
   /** @param registry the connections whose claim was answered */
   constructor (policy: SessionPolicy, directory: (listener: DirectoryListener) => Directory, registry: Registry, remote: RemoteLogins) {
@@ -54,11 +61,14 @@ export class Sessions implements DirectoryListener {
    * @throws what else the directory throws, or rejects with it
    */
   claim (connection: HubConnection): Promise<void> | null {
-    const answer = this.directory.claim(connection, this.#scope, async () => await connection.isThere())
+    const answer = this.directory.claim(connection, this.#scope, async (login) => await this.#isThere(login, connection))
     const claimed = isThenable(answer)
       ? Promise.resolve(answer).then(async (claim) => { await this.#claimed(connection, claim) }, (error: unknown) => { this.#unanswered(connection, error) })
       : this.#claimed(connection, answer)
-    if (claimed !== null) this.entering.add(connection)
+    if (claimed !== null) {
+      this.entering.add(connection)
+      this.#claims.set(connection, claimed)
+    }
     return claimed
   }
 
@@ -67,22 +77,31 @@ export class Sessions implements DirectoryListener {
     const { user } = connection
     const device = this.#scope === 'device' ? connection.device : undefined
     connection.fence = claim.fence
-    let told: Promise<number> | null = null
+    const told: Array<Promise<unknown>> = []
     if (user !== null && this.#scope !== 'none') {
-      // One that has left meanwhile may be an earlier try of the same client as one of those: it has to come back.
-      const why = connection.live ? disconnects.replaced : disconnects.tryAgain
-      this.#end(user, claim, why, device)
-      told = this.#remote.end(user, claim, { ...why, device })
+      // What has ended it is behind those, too. One that has left may be an earlier try of the same client as one of them: it has to come back.
+      const why = connection.live ? disconnects.replaced : this.#endedEarly.get(connection) ?? disconnects.tryAgain
+      told.push(...this.#end(user, claim, why, device).claims)
+      const elsewhere = this.#remote.end(user, claim, { ...why, device, isLogin: true })
+      if (elsewhere !== null) told.push(elsewhere)
     }
     this.#rank(connection)
-    return told?.then(() => {}) ?? null
+    return told.length === 0 ? null : Promise.allSettled(told).then(() => {})
   }
 
   #unanswered (connection: HubConnection, error: unknown): void {
-    if (!(error instanceof FST_HUB_BROKER_UNAVAILABLE)) throw error
+    const isOutranked = error instanceof Outranked
+    if (!isOutranked && !(error instanceof FST_HUB_BROKER_UNAVAILABLE)) throw error
     // What it has been outranked by may have been before it: the directory finds out when it enters it.
     connection.fence = UNRANKED
-    if (this.#scope !== 'none' && connection.user !== null) connection.disconnect(disconnects.tryAgain)
+    if (isOutranked) connection.disconnect(endOf(error.by))
+    else if (this.#scope !== 'none' && connection.user !== null) connection.disconnect(disconnects.tryAgain)
+  }
+
+  /** @param own the login whose claim this is about: it may not be among those that enter yet */
+  async #isThere (login: DirectoryEntry, own: HubConnection): Promise<boolean> {
+    if (login.id === own.id) return await own.isThere()
+    return await (login.nodeId === own.nodeId ? this.isThere(login.id) : this.#remote.isThere(login))
   }
 
   #rank (connection: HubConnection): void {
@@ -96,13 +115,17 @@ export class Sessions implements DirectoryListener {
     const removal = await this.directory.removeUser(user)
     // Those of which the directory could not be asked, be it meanwhile, were here before it, whatever their place will be.
     const unranked = before.filter(({ fence }) => fence === UNRANKED)
-    return this.#end(user, { fence: removal.fence, removed: [...removal.removed, ...unranked] }, why) + (await this.#remote.end(user, removal, { ...why, device: undefined }) ?? 0)
+    return this.#end(user, { fence: removal.fence, removed: [...removal.removed, ...unranked] }, why).count + (await this.#remote.end(user, removal, { ...why, device: undefined, isLogin: false }) ?? 0)
   }
 
-  /** Another node has made a step of the directory that ends logins here. @returns how many this call ended */
-  endFor ({ user, fence, ids, code, reason, device }: EndRequest): number {
-    return this.#end(user, { fence, removed: ids.map((id) => ({ id })) }, { code, reason }, device)
+  /** Another node has made a step of the directory that ends logins here. @returns how many this call ended; for a login, when those they have replaced have ended, too */
+  endFor ({ user, fence, ids, code, reason, device, isLogin }: EndRequest): Awaitable<number> {
+    const { count, claims } = this.#end(user, { fence, removed: ids.map((id) => ({ id })) }, { code, reason }, device)
+    return isLogin !== true || claims.length === 0 ? count : Promise.allSettled(claims).then(() => count)
   }
+
+  /** Another node asks for the client of a login of this one. */
+  async isThere (id: string): Promise<boolean> { return await this.#find(id)?.isThere() ?? false }
 
   /** It has ended. @throws what the directory rejects with, unless it is away (as a rejection): then it does that later */
   async forget (connection: HubConnection): Promise<void> {
@@ -115,13 +138,13 @@ export class Sessions implements DirectoryListener {
 
   /* ---- DirectoryListener ---- */
 
-  onRemoved (ids: readonly string[], cause: RemovalCause): void { this.#endAll(ids, cause === 'login' ? disconnects.replaced : disconnects.kicked) }
+  onRemoved (ids: readonly string[], cause: RemovalCause): void { this.#endAll(ids, endOf(cause)) }
 
   onLeaseLost (ids: readonly string[]): void { this.#endAll(ids, disconnects.tryAgain) }
 
   #endAll (ids: readonly string[], why: Reason): void {
     for (const id of ids) {
-      const connection = this.#registry.get(id) ?? this.entering.get(id)
+      const connection = this.#find(id)
       // What ends already has its own code, and its last messages may still be handled.
       if (connection?.live === true) connection.disconnect(why)
     }
@@ -133,22 +156,35 @@ export class Sessions implements DirectoryListener {
     this.#outranked.delete(connection)
   }
 
+  #find (id: string): HubConnection | undefined { return this.#registry.get(id) ?? this.entering.get(id) }
+
   #ofUser (user: string): HubConnection[] { return [...this.#registry.ofUser(user), ...this.entering.ofUser(user)] }
 
-  /** @param device only logins of this one (null: those without one); undefined: all */
-  #end (user: string, { fence, removed }: Step, why: Reason, device?: string | null): number {
+  /**
+   * @param device only logins of this one (null: those without one); undefined: all
+   * @returns how many this ended, and the claims of those that were entering
+   */
+  #end (user: string, { fence, removed }: Step, why: Reason, device?: string | null): { count: number, claims: Array<Promise<void>> } {
     const concerns = (connection: HubConnection): boolean => device === undefined || connection.device === device
     const isBefore = (connection: HubConnection): boolean =>
       connection.fence < 1 ? removed.some(({ id }) => id === connection.id) : connection.fence < fence
-    let ended = 0
+    const claims: Array<Promise<void>> = []
+    let count = 0
     for (const connection of this.#ofUser(user)) {
       if (!concerns(connection)) continue
       if (isBefore(connection)) {
-        if (connection.disconnect(why)) ended++
+        if (connection.disconnect(why)) {
+          count++
+          if (connection.fence === 0) this.#endedEarly.set(connection, why)
+        }
+        const claim = this.#claims.get(connection)
+        if (claim !== undefined && !connection.registered) claims.push(claim)
       } else if (connection.fence === 0 && fence > (this.#outranked.get(connection)?.fence ?? 0)) {
         this.#outranked.set(connection, { fence, why })
       }
     }
-    return ended
+    return { count, claims }
   }
 }
+
+function endOf (cause: RemovalCause): Reason { return cause === 'login' ? disconnects.replaced : disconnects.kicked }

@@ -171,7 +171,7 @@ export interface Connection {
   readonly expiresAt: number | null
   /** The rooms it is in; in `onDisconnect` and after, those it was in at the end. */
   readonly rooms: ReadonlySet<string>
-  /** Yours: starts as `identity.data`, or `{}`. */
+  /** Yours: starts as `identity.data`, or `{}`. An object, else setting it throws FST_HUB_INVALID_ARGUMENT. */
   data: HubConnectionData
   /** What waits behind a blocked socket. */
   readonly queued: { messages: number, bytes: number }
@@ -182,7 +182,7 @@ export interface Connection {
    * A string goes as text, a Uint8Array as binary, a `Message` as it came, anything else as JSON text.
    * The bytes are copied, so the caller may change them afterwards.
    * @throws FST_HUB_INVALID_DATA for undefined, functions, symbols, bigints and cycles
-   * @throws FST_HUB_INVALID_ARGUMENT for an unknown overflow policy, FST_HUB_INVALID_NAME for a key
+   * @throws FST_HUB_INVALID_ARGUMENT for an unknown option or overflow policy, FST_HUB_INVALID_NAME for a key
    */
   send (data: unknown, options?: SendOptions): SendResult
   /**
@@ -207,13 +207,13 @@ export interface Connection {
    * not ended yet: whom it turns away is not heard.
    * @param code 1000 (default), 1001, 1003, 1007 to 1014 except 1010, or 3000 to 4999
    * @param reason at most 123 bytes of UTF-8, cut at a character boundary
-   * @throws FST_HUB_INVALID_CLOSE_CODE
+   * @throws FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_ARGUMENT
    */
   close (code?: number, reason?: string): void
   /**
    * Ends this login: the directory forgets it first, then its node closes it.
    * @returns whether this call ended it, and it was not ending already
-   * @throws FST_HUB_INVALID_CLOSE_CODE; FST_HUB_BROKER_UNAVAILABLE, and then it ends with 4501 when Redis is back (as rejections)
+   * @throws FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_ARGUMENT; FST_HUB_BROKER_UNAVAILABLE, and then it ends with 4501 when Redis is back (as rejections)
    */
   kick (reason?: string, options?: KickOptions): Promise<boolean>
   /** Ends it at once, without a Close frame: the peer sees 1006. Unless it was closing already, `onDisconnect` is told 1006 with the initiator `'server'`. */
@@ -270,8 +270,8 @@ export interface User {
    * Ends the logins that the user has at this moment, those included whose `onConnect` has not begun. The directory forgets
    * them in one step, then they are closed: a login that comes later is untouched, also when it comes before the others are closed.
    * @returns how many this call ended, on all nodes, as far as those have said so within 2 s: one that is cut off from the others ends
-   * them later, and they are not in the number
-   * @throws FST_HUB_INVALID_CLOSE_CODE, FST_HUB_BROKER_UNAVAILABLE (as rejections)
+   * them later, and they are not in the number; nor are, with the option `redis`, logins that wait for a sign of their client, which end when that comes
+   * @throws FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_ARGUMENT, FST_HUB_BROKER_UNAVAILABLE (as rejections)
    */
   kick (reason?: string, options?: KickOptions): Promise<number>
 }
@@ -300,7 +300,7 @@ export interface HubEvents {
    * turn, 0 when only new ones were rejected; `policy` is that of the last one, `bytes` what was queued after it.
    */
   overflow: [connection: Connection, info: { policy: Overflow, dropped: number, bytes: number }]
-  /** A handler or a listener failed. Without a listener it is logged. */
+  /** A handler or a listener failed. Without a listener it is logged; so it is where this listener fails itself, with that. */
   error: [error: Error, connection: Connection | null]
 }
 
@@ -342,6 +342,7 @@ export interface Hub {
    * `drain.timeout` is terminated. Resolves when all are gone. `app.close()` does this by itself.
    */
   drain (): Promise<void>
+  /** @throws FST_HUB_INVALID_ARGUMENT for an event that there is not, and a listener that is no function, as do `once` and `off` */
   on<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this
   once<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this
   off<E extends keyof HubEvents> (event: E, listener: (...args: HubEvents[E]) => void): this

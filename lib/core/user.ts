@@ -1,7 +1,5 @@
-import { fitReason } from '../protocol/close-reason.js'
-import { disconnects } from '../protocol/disconnect.js'
 import type { LocalHub } from './hub.js'
-import { checkCloseCode, checkKey, checkOverflow, checkTtl } from './arguments.js'
+import { checkKey, checkOptions, checkOverflow, checkTtl, toKick } from './arguments.js'
 import { toPayload } from './payload.js'
 import type { Connection, KickOptions, User, UserSendOptions, UserSendResult } from './types.js'
 
@@ -21,19 +19,18 @@ export class HubUser implements User {
     return (await this.#hub.directory.user(this.id)).length > 0
   }
 
-  async send (data: unknown, options?: UserSendOptions): Promise<UserSendResult> {
-    const { overflow, key, offline } = options ?? {}
+  async send (data: unknown, options: UserSendOptions = {}): Promise<UserSendResult> {
+    const { overflow, key, offline } = checkOptions(options, ['overflow', 'key', 'offline'])
     checkOverflow(overflow)
     checkKey(key)
     const payload = toPayload(data)
     const { cluster: { users }, offlineTtl } = this.#hub
     if (offline === undefined) return await users.send(this.id, payload, { overflow, key })
-    const { ttl = offlineTtl } = offline
+    const { ttl = offlineTtl } = checkOptions(offline, ['ttl'], 'offline')
     return await users.keep(this.id, payload, checkTtl('offline.ttl', ttl))
   }
 
-  async kick (reason: string = disconnects.kicked.reason, { code = disconnects.kicked.code }: KickOptions = {}): Promise<number> {
-    checkCloseCode(code)
-    return await this.#hub.sessions.kickUser(this.id, { code, reason: fitReason(String(reason)) })
+  async kick (reason?: string, options?: KickOptions): Promise<number> {
+    return await this.#hub.sessions.kickUser(this.id, toKick(reason, options))
   }
 }

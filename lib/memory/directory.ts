@@ -1,5 +1,6 @@
 import { MultiMap } from '../core/multi-map.js'
-import type { Directory, DirectoryEntry, Removal, SessionScope } from '../core/ports.js'
+import { Outranked } from '../core/outranked.js'
+import type { AskLogin, Directory, DirectoryEntry, Removal, SessionScope } from '../core/ports.js'
 import type { Awaitable } from '../core/types.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 
@@ -11,7 +12,7 @@ export class MemoryDirectory implements Directory {
   readonly #asked = new MultiMap<DirectoryEntry>()
   #fence = 0
 
-  claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Awaitable<Removal> {
+  claim (entry: DirectoryEntry, scope: SessionScope, isThere?: AskLogin): Awaitable<Removal> {
     const { user } = entry
     return isThere === undefined || user === null || this.#inScope(entry, scope).length === 0 ? this.#claim(entry, scope) : this.#claimIf(isThere, entry, scope, user)
   }
@@ -37,22 +38,29 @@ export class MemoryDirectory implements Directory {
     this.#byUser.clear()
   }
 
-  async #claimIf (isThere: () => Promise<boolean>, entry: DirectoryEntry, scope: SessionScope, user: string): Promise<Removal> {
+  async #claimIf (isThere: AskLogin, entry: DirectoryEntry, scope: SessionScope, user: string): Promise<Removal> {
     // Whoever is heard of first, the one that came last has the place: the others may be earlier tries of the same client.
     const before = new Set([...this.#byUser.get(user), ...this.#asked.get(user)])
     this.#asked.add(user, entry)
-    let answers: boolean
-    let isKicked: boolean
+    const ask = async (login: DirectoryEntry): Promise<boolean> => {
+      const answers = await isThere(login)
+      if (![...this.#asked.get(user)].includes(entry)) throw new Outranked('kick')
+      return answers
+    }
+    const findLater = (): DirectoryEntry | undefined => this.#inScope(entry, scope).find((other) => !before.has(other))
     try {
-      answers = await isThere()
+      if (!await ask(entry)) throw new FST_HUB_BROKER_UNAVAILABLE('its client does not answer, and another login is there')
+      for (let later = findLater(); later !== undefined;) {
+        // It found the place free, and was not asked: it may be an earlier try of the same client, which came late.
+        if (await ask(later)) throw new Outranked('login')
+        const silent = later
+        later = findLater()
+        if (later === silent) throw new FST_HUB_BROKER_UNAVAILABLE('a login that came later may be there')
+      }
+      return this.#claim(entry, scope)
     } finally {
-      isKicked = ![...this.#asked.get(user)].includes(entry)
       this.#asked.delete(user, entry)
     }
-    if (isKicked) throw new FST_HUB_BROKER_UNAVAILABLE('the user was kicked meanwhile')
-    if (!answers) throw new FST_HUB_BROKER_UNAVAILABLE('its client does not answer, and another login is there')
-    if (this.#inScope(entry, scope).some((other) => !before.has(other))) throw new FST_HUB_BROKER_UNAVAILABLE('a login that came later is there')
-    return this.#claim(entry, scope)
   }
 
   #claim (entry: DirectoryEntry, scope: SessionScope): Removal {

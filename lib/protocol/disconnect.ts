@@ -25,7 +25,7 @@ export const disconnects = Object.freeze({
   internalError: entry(1011, 'internal error', true),
   /** The node drains. */
   restart: entry(1012, 'service restart', true),
-  /** Logins can not be told apart from newer ones, as Redis is away, or one may be a later try of the client that replaces it: `sessions` allows one only. */
+  /** Logins can not be told apart from newer ones, as Redis is away, or one may be a later try of the client that has replaced it: `sessions` allows one only. */
   tryAgain: entry(1013, 'try again later', true),
   /** The credentials have expired: renew them, then come back. */
   expired: entry(4401, 'credentials expired', true),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
-import type { Clock, DirectoryEntry, Removal, RemovalCause, SessionScope } from '../core/ports.js'
+import { Outranked } from '../core/outranked.js'
+import type { AskLogin, Clock, DirectoryEntry, Removal, RemovalCause, SessionScope } from '../core/ports.js'
 import type { Keys } from './keys.js'
 import type { Argument, RedisLink, Reply } from './link.js'
 import type { RedisClocks, Span } from './redis-clock.js'
@@ -24,9 +25,20 @@ export interface Moment {
 const KICK_MS = 86_400_000
 
 /** Why Redis does not do a claim. */
-const refusals = { late: 'the claim came too late', older: 'a login that came later is there', taken: 'its client does not answer, and another login may be there' }
-/** With the fence of the partition, where it was told. */
-interface Refusal { readonly why: keyof typeof refusals | 'kick', readonly fence: string }
+const refusals = {
+  late: 'the claim came too late',
+  older: 'a login that came later may be there',
+  taken: 'its client does not answer, and another login may be there',
+  kick: 'the user was kicked'
+}
+interface Refusal {
+  readonly why: keyof typeof refusals
+  /** Of the partition. */
+  readonly fence: string
+  /** The one that came later. */
+  readonly later: DirectoryEntry | undefined
+}
+const everybodyIsThere: AskLogin = async () => true
 /** Of a client that is there without having been asked: behind all kicks. */
 const NOT_ASKED = String(Number.MAX_SAFE_INTEGER)
 
@@ -65,17 +77,25 @@ export class DirectoryStore {
    * One that takes the place of others is done before it is given up, or not at all, and not when one of those has come later:
    * the same client, it may be, which did not wait for this. Nor does it take anybody's place before its client has been heard of:
    * what a node reads when it comes to itself again may be long ago, and none of its clocks tells that.
-   * @returns 'kick' where the user was kicked while its client was asked
-   * @throws as RedisLink's `run` does; FST_HUB_BROKER_UNAVAILABLE when it was not done for that (as rejections)
+   * @throws as RedisLink's `run` does; Outranked, or FST_HUB_BROKER_UNAVAILABLE, when it was not done for that (as rejections)
    */
-  async claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal & Moment | 'kick'> {
+  async claim (entry: DirectoryEntry, scope: SessionScope, isThere: AskLogin = everybodyIsThere): Promise<Removal & Moment> {
     // In the turn of its 101: whoever is heard of later was there then.
     const cameAt = this.#clock.monotonic()
-    let answer = await this.#claimTwice(entry, scope, cameAt, isThere === undefined ? NOT_ASKED : '')
-    if ('why' in answer && answer.why === 'taken' && await isThere?.() === true) answer = await this.#claimTwice(entry, scope, cameAt, answer.fence)
-    if (!('why' in answer)) return answer
-    if (answer.why === 'kick') return 'kick'
-    throw new FST_HUB_BROKER_UNAVAILABLE(refusals[answer.why])
+    let behind = isThere === everybodyIsThere ? NOT_ASKED : ''
+    let silent: DirectoryEntry | undefined
+    for (;;) {
+      const answer = await this.#claimTwice(entry, scope, cameAt, behind)
+      if (!('why' in answer)) return answer
+      const { why, fence, later } = answer
+      if (why === 'kick') throw new Outranked('kick')
+      // It found the place free, it may be, and was not asked: an earlier try of the same client, which came late.
+      const isNews = why === 'older' ? later?.id !== silent?.id : why === 'taken' && behind === ''
+      if (isNews && later !== undefined && await isThere(later)) throw new Outranked('login')
+      if (!isNews || (behind === '' && !await isThere(entry))) throw new FST_HUB_BROKER_UNAVAILABLE(refusals[why])
+      silent = later
+      if (behind === '') behind = fence
+    }
   }
 
   /** What this node takes for the time of Redis may be wrong, or it does not know. By the first answer it does. */
@@ -99,7 +119,7 @@ export class DirectoryStore {
     ]) as readonly [Buffer, Buffer, number, ReadonlyArray<readonly Reply[]>]
     this.#redisClocks.of(partition).heard(askedAt, this.#clock.monotonic(), now)
     const why = String(text)
-    if (why in refusals || why === 'kick') return { why: why as Refusal['why'], fence: String(world) }
+    if (why in refusals) return { why: why as Refusal['why'], fence: String(world), later: removed.map(toEntry)[0] }
     return { fence: this.#saw(partition, text), world: String(world), now, removed: removed.map(toEntry) }
   }
 

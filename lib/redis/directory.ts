@@ -1,4 +1,4 @@
-import type { Clock, Directory, DirectoryEntry, DirectoryListener, Removal, SessionScope } from '../core/ports.js'
+import type { AskLogin, Clock, Directory, DirectoryEntry, DirectoryListener, Removal, SessionScope } from '../core/ports.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 import { DirectoryKeeper, type KeeperOptions } from './directory-keeper.js'
 import { BATCH, DirectoryStore, type EntryKey } from './directory-store.js'
@@ -12,7 +12,6 @@ export class RedisDirectory implements Directory {
   readonly #clock: Clock
   readonly #store: DirectoryStore
   readonly #keeper: DirectoryKeeper
-  readonly #listener: DirectoryListener
   /** Thousands of connections may end at once, and with a Redis that does not answer each call would have an end of its own. */
   readonly #removals: Gathered<EntryKey, boolean>
   /** Claims whose answer has not come. */
@@ -21,13 +20,12 @@ export class RedisDirectory implements Directory {
   /** @param redisClocks others who ask Redis may tell them more of its time */
   constructor (link: RedisLink, keys: Keys, clock: Clock, redisClocks: RedisClocks, listener: DirectoryListener, options: KeeperOptions) {
     this.#clock = clock
-    this.#listener = listener
     this.#store = new DirectoryStore(link, keys, clock, redisClocks, options.ttl)
     this.#removals = new Gathered((fn) => { clock.defer(fn) }, BATCH, async (_partition, entries) => await this.#store.remove(entries))
     this.#keeper = new DirectoryKeeper(this.#store, link, keys.partitions, clock, listener, options)
   }
 
-  async claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal> {
+  async claim (entry: DirectoryEntry, scope: SessionScope, isThere?: AskLogin): Promise<Removal> {
     const claim = this.#claim(entry, scope, isThere)
     this.#claims.add(claim)
     try {
@@ -62,15 +60,10 @@ export class RedisDirectory implements Directory {
     await this.#keeper.close()
   }
 
-  async #claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Promise<Removal> {
+  async #claim (entry: DirectoryEntry, scope: SessionScope, isThere?: AskLogin): Promise<Removal> {
     const askedAt = this.#clock.monotonic()
     try {
-      const answer = await this.#store.claim(entry, scope, isThere)
-      if (answer === 'kick') {
-        this.#listener.onRemoved([entry.id], answer)
-        throw new FST_HUB_BROKER_UNAVAILABLE('the user was kicked while its client was asked')
-      }
-      const { fence, world, now, removed } = answer
+      const { fence, world, now, removed } = await this.#store.claim(entry, scope, isThere)
       this.#keeper.add(entry, scope, { fence, world, now }, askedAt)
       this.#forget(removed)
       return { fence, removed }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { Slot } from '../core/admission.js'
-import { EXPIRY, isName, toExpiry } from '../core/arguments.js'
+import { checkOptions as checkKnown, EXPIRY, isName, toExpiry } from '../core/arguments.js'
 import { describe } from '../core/describe.js'
 import { LocalHub } from '../core/hub.js'
 import type { Connection, Hub, Identity } from '../core/types.js'
@@ -78,10 +78,10 @@ function checkHub (hub: unknown): LocalHub {
 }
 
 function checkOptions (options: unknown): void {
-  if (typeof options !== 'object' || options === null) throw new FST_HUB_INVALID_ARGUMENT('options', 'an object', describe(options))
-  for (const [key, value] of Object.entries(options)) {
-    if (!Object.hasOwn(CHECKS, key)) throw new FST_HUB_INVALID_ARGUMENT(`options.${key}`, `no such option; there are ${Object.keys(CHECKS).join(', ')}`, describe(value))
-    const [expected, check] = CHECKS[key as keyof ConnectOptions]
+  const names = Object.keys(CHECKS) as Array<keyof ConnectOptions>
+  const given = checkKnown(options as ConnectOptions, names)
+  for (const key of names) {
+    const [value, [expected, check]] = [given[key], CHECKS[key]]
     if (value !== undefined && !check(value)) throw new FST_HUB_INVALID_ARGUMENT(`options.${key}`, expected, describe(value))
   }
 }

@@ -9,6 +9,8 @@ import { brokerContract } from './broker.js'
 import { brokerHistoryContract } from './broker-history.js'
 import type { BrokerFactory } from './broker-world.js'
 import { directoryContract } from './directory.js'
+import { directoryLoginsContract } from './directory-logins.js'
+import type { DirectoryFactory } from './directory-world.js'
 import { inboxesContract } from './inboxes.js'
 import { offlineStoreContract } from './offline-store.js'
 import { presenceContract } from './presence.js'
@@ -41,10 +43,12 @@ t.test('LinkedBroker', async (t) => {
 })
 
 t.test('LinkedDirectory', async (t) => {
-  directoryContract(t, () => {
+  const factory: DirectoryFactory = () => {
     const { enter, close } = start()
     return { node: () => enter().directory({ onRemoved: () => {}, onLeaseLost: () => {} }), close }
-  })
+  }
+  directoryContract(t, factory)
+  directoryLoginsContract(t, factory)
 })
 
 t.test('LinkedPresence', async (t) => {

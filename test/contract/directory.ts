@@ -1,37 +1,11 @@
 import type { Test } from 'tap'
-import type { Directory, DirectoryEntry, DirectoryListener } from '../../lib/core/ports.js'
-import { FST_HUB_BROKER_UNAVAILABLE } from '../../lib/errors.js'
-import { gate } from '../helpers/until.js'
+import type { DirectoryEntry } from '../../lib/core/ports.js'
+import { directoryNodes, entry, idsOf, sorted, type DirectoryFactory } from './directory-world.js'
 import { HOSTILE_NAMES } from './names.js'
 
-/** Views of one directory, as several nodes have them. Each test gets its own, empty. */
-export interface DirectoryWorld {
-  node (listener: DirectoryListener): Directory | Promise<Directory>
-  close (): void | Promise<void>
-}
-
-let ids = 0
-const entry = (user: string | null, more: Partial<DirectoryEntry> = {}): DirectoryEntry => ({
-  id: `connection-${++ids}`, nodeId: 'node', device: null, user, ip: null, subprotocol: null, connectedAt: 1_700_000_000_000, lastSeen: 1_700_000_001_234, ...more
-})
-
 /** What every Directory must do. */
-export function directoryContract (t: Test, factory: () => DirectoryWorld | Promise<DirectoryWorld>): void {
-  const nodes = async (t: Test, count = 1): Promise<[Directory, Directory]> => {
-    const world = await factory()
-    const made: Directory[] = []
-    const listener: DirectoryListener = {
-      onRemoved: () => {},
-      onLeaseLost: () => { t.fail('nobody is away') }
-    }
-    t.teardown(async () => {
-      for (const directory of made) await directory.close()
-      await world.close()
-    })
-    for (let i = 0; i < count; i++) made.push(await world.node(listener))
-    return made as [Directory, Directory]
-  }
-  const idsOf = async (directory: Directory, user: string): Promise<string[]> => (await directory.user(user)).map(({ id }) => id).sort()
+export function directoryContract (t: Test, factory: DirectoryFactory): void {
+  const nodes = directoryNodes(factory)
 
   t.test('finds the connections of a user', async (t) => {
     const [directory] = await nodes(t)
@@ -132,46 +106,6 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
     t.equal(await one.remove(anonymous), true)
   })
 
-  t.test("a login takes nobody's place before its client was heard of", async (t) => {
-    const [one, other] = await nodes(t, 2)
-    const [first, silent, last] = [entry('ann'), entry('ann'), entry('ann')]
-    const asked: string[] = []
-    const answers = (name: string, isThere: boolean) => async (): Promise<boolean> => {
-      asked.push(name)
-      return isThere
-    }
-    t.same((await one.claim(first, 'user')).removed, [])
-    await t.rejects(async () => await other.claim(silent, 'user', answers('silent', false)), FST_HUB_BROKER_UNAVAILABLE)
-    t.same(await idsOf(one, 'ann'), [first.id])
-    t.same(sorted((await other.claim(last, 'user', answers('last', true))).removed), [first])
-    const more = entry('ann')
-    await one.claim(more, 'none', answers('one of many', false))
-    t.same(asked, ['silent', 'last'])
-    t.same(await idsOf(one, 'ann'), [last.id, more.id].sort())
-  })
-
-  t.test('a login that waits for its client is there for a kick: it does not get in behind it', async (t) => {
-    const [one, other] = await nodes(t, 2)
-    const [first, waiting] = [entry('ann'), entry('ann')]
-    await one.claim(first, 'user')
-    const [asked, answered] = [gate(), gate()]
-    const claim = Promise.resolve(other.claim(waiting, 'user', async () => {
-      asked.open()
-      await answered.promise
-      return true
-    }))
-    claim.catch(() => {})
-    await asked.promise
-    const { removed } = await one.removeUser('ann')
-    t.ok(removed.some(({ id }) => id === first.id))
-    answered.open()
-    await t.rejects(claim, FST_HUB_BROKER_UNAVAILABLE)
-    t.same(await idsOf(one, 'ann'), [])
-    const later = entry('ann')
-    await other.claim(later, 'user')
-    t.same(await idsOf(one, 'ann'), [later.id])
-  })
-
   t.test("scope 'device': only of the same device; those without one are one device", async (t) => {
     const [one, other] = await nodes(t, 2)
     const [web, phone, none] = [entry('ann', { device: 'web' }), entry('ann', { device: 'phone' }), entry('ann')]
@@ -266,10 +200,4 @@ export function directoryContract (t: Test, factory: () => DirectoryWorld | Prom
       t.ok(removed.length > 0 && removed.every(({ user }) => user === name), JSON.stringify(name))
     }
   })
-}
-
-function sorted (entries: readonly DirectoryEntry[]): DirectoryEntry[] {
-  return entries
-    .map(({ id, nodeId, user, device, ip, subprotocol, connectedAt, lastSeen }) => ({ id, nodeId, device, user, ip, subprotocol, connectedAt, lastSeen }))
-    .sort((x, y) => Number(x.id.split('-')[1]) - Number(y.id.split('-')[1]))
 }

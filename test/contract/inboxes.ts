@@ -65,6 +65,8 @@ export function inboxesContract (t: Test, factory: () => InboxesWorld | Promise<
       ...HOSTILE_NAMES.map((user, i): NodeMessageHead => ({ kind: 'question', id: i, request: { op: 'send', user, key: user, overflow: 'reject-new' } })),
       { kind: 'question', id: 1_000, request: { op: 'end', user: 'ann', fence: Number.MAX_SAFE_INTEGER, ids: ['x', 'y'], code: 4501, reason: 'über\n"', device: null } },
       { kind: 'question', id: 1_001, request: { op: 'stats' } },
+      { kind: 'question', id: 1_003, request: { op: 'there', id: 'x' } },
+      { kind: 'answer', id: 1_004, result: false },
       { kind: 'answer', id: 1_002, result: 7 }
     ]
     for (const head of heads) a.inboxes.send(b.id, { head, payload: null }).catch(t.threw)

@@ -10,6 +10,8 @@ import { brokerContract } from './broker.js'
 import { brokerHistoryContract } from './broker-history.js'
 import type { BrokerFactory } from './broker-world.js'
 import { directoryContract } from './directory.js'
+import { directoryLoginsContract } from './directory-logins.js'
+import type { DirectoryFactory } from './directory-world.js'
 import { inboxesContract } from './inboxes.js'
 import { offlineStoreContract } from './offline-store.js'
 import { presenceContract } from './presence.js'
@@ -28,10 +30,12 @@ t.test('MemoryBroker', async (t) => {
 
 // The nodes of one process share one.
 t.test('MemoryDirectory', async (t) => {
-  directoryContract(t, () => {
+  const factory: DirectoryFactory = () => {
     const directory = new MemoryDirectory()
     return { node: () => directory, close: () => {} }
-  })
+  }
+  directoryContract(t, factory)
+  directoryLoginsContract(t, factory)
 })
 
 t.test('MemoryPresence', async (t) => {

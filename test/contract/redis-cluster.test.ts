@@ -3,6 +3,7 @@ import { clusterClient, startCluster } from '../helpers/redis-cluster.js'
 import { brokerContract } from './broker.js'
 import { brokerHistoryContract } from './broker-history.js'
 import { directoryContract } from './directory.js'
+import { directoryLoginsContract } from './directory-logins.js'
 import { inboxesContract } from './inboxes.js'
 import { offlineStoreContract } from './offline-store.js'
 import { presenceContract } from './presence.js'
@@ -18,6 +19,7 @@ t.test('the ports on a Redis Cluster', async (t) => {
   brokerContract(t, broker)
   brokerHistoryContract(t, broker)
   directoryContract(t, directory)
+  directoryLoginsContract(t, directory)
   inboxesContract(t, inboxes)
   offlineStoreContract(t, offlineStore)
   presenceContract(t, presence)

@@ -9,7 +9,7 @@ import { RedisInboxWorld } from '../helpers/redis-inboxes.js'
 import { redisBroker, redisNode, type RedisNode } from '../helpers/redis-node.js'
 import { ownPrefix } from '../helpers/redis-server.js'
 import type { BrokerFactory } from './broker-world.js'
-import type { DirectoryWorld } from './directory.js'
+import type { DirectoryFactory } from './directory-world.js'
 import type { InboxesWorld } from './inboxes.js'
 import type { OfflineFactory } from './offline-store.js'
 import type { PresenceFactory } from './presence-world.js'
@@ -17,7 +17,7 @@ import type { PresenceFactory } from './presence-world.js'
 /** Worlds for the contracts of all ports, on one Redis, be it one server or a Redis Cluster: each with keys of its own. */
 export interface RedisWorlds {
   readonly broker: BrokerFactory
-  readonly directory: () => DirectoryWorld
+  readonly directory: DirectoryFactory
   readonly inboxes: () => InboxesWorld
   readonly offlineStore: OfflineFactory
   readonly presence: PresenceFactory

@@ -4,6 +4,8 @@ export interface Lives {
   connected: Connection[]
   received: string[]
   ends: DisconnectInfo[]
+  /** Whose ends those are. */
+  left: Connection[]
   handlers: Required<Pick<HubOptions, 'onConnect' | 'onMessage' | 'onDisconnect'>>
 }
 
@@ -12,14 +14,19 @@ export function lives (): Lives {
   const connected: Connection[] = []
   const received: string[] = []
   const ends: DisconnectInfo[] = []
+  const left: Connection[] = []
   return {
     connected,
     received,
     ends,
+    left,
     handlers: {
       onConnect: (connection: Connection): unknown => connected.push(connection),
       onMessage: (_: Connection, message: Message): unknown => received.push(message.text()),
-      onDisconnect: (_: Connection, info: DisconnectInfo): unknown => ends.push(info)
+      onDisconnect: (connection: Connection, info: DisconnectInfo): unknown => {
+        left.push(connection)
+        return ends.push(info)
+      }
     }
   }
 }

@@ -242,18 +242,3 @@ t.test('close removes what the node has entered, at once, and leaves no timer', 
   t.equal(one.clock.timers, 0)
   t.same(one.removed, [])
 })
-
-t.test('a login of a user who is kicked while its client is asked is told so', async (t) => {
-  const keys = ownKeys()
-  const [one, other] = [await DirectoryNode.start(t, url, keys), await DirectoryNode.start(t, url, keys)]
-  const [first, second, third] = [one.entry('ann'), other.entry('ann'), other.entry('ann')]
-  await one.directory.claim(first, 'user')
-  await t.rejects(other.directory.claim(second, 'user', async () => {
-    await one.directory.removeUser('ann')
-    return true
-  }), FST_HUB_BROKER_UNAVAILABLE)
-  t.same(await one.ids('ann'), [])
-  t.same([other.removed, other.causes], [[second.id], ['kick']])
-  await other.directory.claim(third, 'user', async () => true)
-  t.same(await one.ids('ann'), [third.id])
-})

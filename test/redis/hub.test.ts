@@ -5,6 +5,7 @@ import fastifyHub, { type Connection, type Hub } from '../../lib/index.js'
 import { connect, TestClock, type TestPeer } from '../../lib/testing/index.js'
 import { RedisServer, redisUrl } from '../helpers/redis-server.js'
 import { redisApps } from '../helpers/redis-apps.js'
+import { lives } from '../helpers/lives.js'
 import { until } from '../helpers/until.js'
 
 const texts = ({ messages }: TestPeer): string[] => messages.map((message) => message.text())
@@ -59,16 +60,23 @@ t.test('several apps on one Redis are one hub', async (t) => {
     t.same(await hubs[0].user('nobody').send('x'), { delivered: 0, nodes: [], stored: false })
   })
 
-  t.test('FAULTS 67: of many logins at once on three nodes exactly one stays', async (t) => {
-    const hubs = await three(t, { sessions: 'single-per-user' })
+  t.test('FAULTS 67: of many logins at once on three nodes exactly one stays, the others get 4502', async (t) => {
+    const { connected, left, handlers } = lives()
+    const hubs = await three(t, { sessions: 'single-per-user', ...handlers })
+    let last: TestPeer | undefined
     for (let round = 0; round < 5; round++) {
       const peers = await Promise.all(Array.from({ length: 9 }, async (_, i) => await connect(hubs[i % 3] as Hub, { user: 'ann', kernel: Infinity })))
-      await until(() => peers.filter(({ ended }) => ended === null).length === 1, 'one to be left')
-      // 1013: its client was heard of when one that came later was there.
-      t.ok(peers.every(({ ended }) => ended === null || ended.code === 4502 || ended.code === 1013))
-      t.equal(hubs.reduce((sum, hub) => sum + hub.size, 0), 1)
+      const all = last === undefined ? peers : [last, ...peers]
+      await until(() => all.filter(({ ended }) => ended === null).length === 1, 'one to be left')
+      const ended = all.filter((peer) => peer.ended !== null)
+      t.same(ended.map((peer) => peer.ended?.code), ended.map(() => 4502))
+      last = all.find((peer) => peer.ended === null)
+      await until(() => hubs.reduce((sum, hub) => sum + hub.size, 0) === 1 && left.length === connected.length - 1, 'onDisconnect of each that has had its onConnect')
+      t.equal(connected.at(-1), last?.connection)
     }
     t.equal(await hubs[0].user('ann').kick(), 1)
+    await until(() => left.length === connected.length, 'onDisconnect of the last one')
+    t.same(new Set(left), new Set(connected), 'once for each')
   })
 
   t.test('a message is kept for who is away, and comes on whatever node it is back', async (t) => {

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import type { Hub } from '../../lib/index.js'
 import { connect, type TestPeer } from '../../lib/testing/index.js'
 import { RawClient } from '../helpers/raw-client.js'
 import { redisApps } from '../helpers/redis-apps.js'
@@ -15,6 +16,7 @@ interface World {
   readonly release: Record<'process' | 'network', () => void>
   /** A client of that node, which answers nothing: nor does a network that has lost it. */
   readonly silent: () => Promise<RawClient>
+  readonly other: Hub
   /** A login on the other node. */
   readonly login: () => Promise<TestPeer>
 }
@@ -23,7 +25,8 @@ const HANDSHAKE = { headers: { 'X-User': 'ann' } }
 
 async function world (t: Test): Promise<World> {
   const [url, prefix] = [await redisUrl(t), ownPrefix()]
-  const { hubs: [other] } = await redisApps(t, 1, { url, prefix }, { sessions: 'single-per-user' })
+  const { hubs } = await redisApps(t, 1, { url, prefix }, { sessions: 'single-per-user' })
+  const [other] = hubs as [Hub]
   const child = fork(fileURLToPath(new URL('../helpers/login-node.js', import.meta.url)), [url, prefix])
   t.teardown(async () => {
     child.kill('SIGKILL')
@@ -41,7 +44,8 @@ async function world (t: Test): Promise<World> {
       client.polite = false
       return client
     },
-    login: async () => await connect(other as NonNullable<typeof other>, { user: 'ann' })
+    other,
+    login: async () => await connect(other, { user: 'ann' })
   }
 }
 
@@ -58,6 +62,20 @@ for (const what of ['process', 'network'] as const) {
     t.equal(ann.ended, null)
   })
 }
+
+t.test('a kick ends a login that waits for its client, too: when it is heard of, and without counting it', async (t) => {
+  const { silent, login, other } = await world(t)
+  const ann = await login()
+  const client = await silent()
+  await client.upgrade(HANDSHAKE)
+  const ended = client.ended()
+  await until(() => client.pings === 1, 'it to be asked')
+  t.equal(await other.user('ann').kick('out', { code: 4999 }), 1)
+  t.match(await ann.closed, { code: 4999, reason: 'out' })
+  client.sendText('I am here')
+  t.match(await ended, { code: 4501 })
+  t.equal(await other.user('ann').online(), false)
+})
 
 t.test('a client that is there takes the place of another, whatever it says first', async (t) => {
   const { silent, login } = await world(t)

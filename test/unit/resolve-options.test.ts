@@ -204,6 +204,16 @@ t.test('paths', (t) => {
   for (const path of ['', 'ws', '*', 5, null, {}, ['/a', 'b'], ['/a', 1], [undefined]]) t.throws(() => resolve({ path }), { message: /^fastify-hub option path: expected a string that starts with \/, or a list of them, got / })
   t.throws(() => resolve({ path: [] }), { message: 'fastify-hub option path: expected at least one path, got []' })
   t.throws(() => resolve({ path: ['/a', '/b', '/a'] }), { message: 'fastify-hub option path: expected each path once, got ["/a","/b","/a"]' })
+  for (const path of ['/a b', '/é', '/a/:id?', '/a/:id(^\\d+?$)', '/a/:x(a(b)?)?', '/:a-:b(.*)?', '/a.b/..c', '/a%2Fb', '/100%', '//']) t.doesNotThrow(() => resolve({ path }), path)
+  for (const option of ['path', 'asyncapi.path'] as const) {
+    const given = (path: string): unknown => option === 'path' ? { path: ['/ok', path] } : { asyncapi: { path }, subprotocols: ['hub.v1.json'] }
+    for (const [path, expected] of [
+      ...['/a?x', '/a?', '/a#x', '/?', '/:a?/b', '/a/:id(x)?y', '/a?/:id'].map((path) => [path, 'a path without a query (?) and a fragment (#)']),
+      ...['/a/../b', '/..', '/./a', '/a/.'].map((path) => [path, 'a path without . and .. as segments']),
+      ...['/a%20b', '/%C3%A9', '/%41'].map((path) => [path, 'characters as they are, not percent-encoded'])
+    ] as Array<[string, string]>) t.throws(() => resolve(given(path)), { code: 'FST_HUB_INVALID_OPTIONS', message: `fastify-hub option ${option}: expected ${expected}, got ${JSON.stringify(path)}` })
+  }
+  t.throws(() => resolve({ path: ['/a', '/b'], asyncapi: { path: '/b' }, subprotocols: ['hub.v1.json'] }), { message: 'fastify-hub option asyncapi.path: expected another than that of the WebSocket, got "/b"' })
   t.end()
 })
 
@@ -241,6 +251,16 @@ t.test('what is passed through', (t) => {
   for (const key of ['schema', 'config', 'constraints']) t.throws(() => resolve({ route: { [key]: 5 } }), { message: `fastify-hub option route.${key}: expected an object, got 5` })
   t.throws(() => resolve({ websocket: { optoins: {} } }), { message: 'fastify-hub option websocket.optoins: expected no such option; there are errorHandler, options, preClose, got an object' })
   t.throws(() => resolve({ websocket: { options: { maxpayload: 1 } } }), { message: /^fastify-hub option websocket\.options\.maxpayload: expected no such option; there are allowSynchronousEvents, / })
+  for (const [wrong, message] of [
+    [{ route: { preHandler: 5 } }, 'route.preHandler: expected a function, or a list of them, got 5'],
+    [{ route: { preValidation: [() => {}, null] } }, 'route.preValidation: expected a function, or a list of them, got [null,null]'],
+    [{ route: { logLevel: 5 } }, 'route.logLevel: expected the name of a level, got 5'],
+    [{ websocket: { errorHandler: 5 } }, 'websocket.errorHandler: expected a function, got 5'],
+    [{ websocket: { preClose: null } }, 'websocket.preClose: expected a function, got null'],
+    [{ websocket: { options: { autoPong: 'yes' } } }, 'websocket.options.autoPong: expected a boolean, got "yes"'],
+    [{ websocket: { options: { closeTimeout: -1 } } }, 'websocket.options.closeTimeout: expected a whole number of at least 0, got -1'],
+    [{ websocket: { options: { verifyClient: {} } } }, 'websocket.options.verifyClient: expected a function, got an object']
+  ] as const) t.throws(() => resolve(wrong), { code: 'FST_HUB_INVALID_OPTIONS', message: `fastify-hub option ${message}` })
   t.throws(() => resolve({ websocket: { options: 5 } }), { message: 'fastify-hub option websocket.options: expected an object: options of ws, got 5' })
   t.throws(() => resolve({ websocket: { options: { clientTracking: false } } }), {
     code: 'FST_HUB_INVALID_OPTIONS',
@@ -299,12 +319,14 @@ t.test('history is checked, room by room', (t) => {
   t.same(resolve({ history: { rooms } }).history, { size: 0, ttl: 300_000, mode: 'log', rooms })
   for (const [wrong, message] of [
     [[], /history\.rooms: expected an object/],
+    [null, /history\.rooms: expected an object/],
+    ...['', 'x'.repeat(256), '\ud800', `${'x'.repeat(256)}*`].map((room) => [{ [room]: {} }, /history\.rooms: expected names, or patterns, of which a room may be: of 1 to 255 bytes of UTF-8, got /] as const),
     [{ a: 5 }, /history\.rooms\.a: expected an object/],
     [{ a: { sice: 5 } }, /history\.rooms\.a\.sice: expected no such option; there are size, ttl, mode/],
     [{ a: { size: -1 } }, /history\.rooms\.a\.size: expected a whole number of at least 0, got -1/],
     [{ a: { ttl: '5m' } }, /history\.rooms\.a\.ttl: expected a whole number/],
     [{ a: { mode: 'ring' } }, /history\.rooms\.a\.mode: expected 'log' or 'cache'/],
-    [{ a: { mode: 'cache' } }, /history\.rooms\.a\.size: expected at least 1 while mode is 'cache', got 0/]
+    [{ '*': {}, ['é'.repeat(127) + '*']: {}, a: { mode: 'cache' } }, /history\.rooms\.a\.size: expected at least 1 while mode is 'cache', got 0/]
   ] as const) t.throws(() => resolve({ history: { rooms: wrong } }), { code: 'FST_HUB_INVALID_OPTIONS', message })
   t.throws(() => resolve({ history: { mode: 'cache' } }), { message: /history\.size: expected at least 1 while history\.mode is 'cache'/ })
   t.end()

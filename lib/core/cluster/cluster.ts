@@ -3,8 +3,8 @@ import type { InboxListener, Inboxes } from '../ports.js'
 import type { Sessions } from '../sessions.js'
 import type { ClusterStats, ClusterStatsOptions, HubStats } from '../types.js'
 import { fetchForAll, sendToAll } from '../user-fan-out.js'
-import type { NodeAnswers, NodeRequest } from './messages.js'
-import { NodeCalls, type NodeCallsHost } from './node-calls.js'
+import type { NodeRequest } from './messages.js'
+import { NodeCalls, type Answerer, type NodeCallsHost } from './node-calls.js'
 import { RemoteLogins } from './remote-logins.js'
 import { survey } from './survey.js'
 import { UserMessages, type UserMessagesHost } from './user-messages.js'
@@ -38,12 +38,13 @@ export class Cluster {
 
   async close (): Promise<void> { await this.#calls.close() }
 
-  #answer (request: NodeRequest, payload: Payload | null): NodeAnswers[keyof NodeAnswers] | null {
+  #answer (request: NodeRequest, payload: Payload | null): ReturnType<Answerer> {
     const { registry, sessions } = this.#host
     switch (request.op) {
       case 'send': return payload === null ? 0 : sendToAll(registry.ofUser(request.user), payload, request)
       case 'fetch': return fetchForAll(registry.ofUser(request.user), (error, connection) => { this.#host.report(error, connection) })
       case 'end': return sessions.endFor(request)
+      case 'there': return sessions.isThere(request.id)
       case 'stats': return this.#host.stats()
       default: return null
     }

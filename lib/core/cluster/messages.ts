@@ -27,6 +27,15 @@ export interface EndRequest {
   readonly reason: string
   /** Only logins of this device (null: those without one); absent: all. */
   readonly device?: string | null | undefined
+  /** That of a login, which waits for those whose place it has taken, and for those whose place they have taken before. */
+  readonly isLogin?: boolean | undefined
+}
+
+/** Whether the client of a login is there: one that came earlier wants its place. */
+export interface ThereRequest {
+  readonly op: 'there'
+  /** Of the connection. */
+  readonly id: string
 }
 
 /** The figures of a node. */
@@ -35,7 +44,7 @@ export interface StatsRequest {
 }
 
 /** What one node asks of another. A node that does not know the `op`, because it is older, does not answer. */
-export type NodeRequest = SendRequest | FetchRequest | EndRequest | StatsRequest
+export type NodeRequest = SendRequest | FetchRequest | EndRequest | ThereRequest | StatsRequest
 
 /** What is answered, by `op`. */
 export interface NodeAnswers {
@@ -45,6 +54,8 @@ export interface NodeAnswers {
   readonly fetch: number
   /** Connections that this has ended. */
   readonly end: number
+  /** Whether it has been heard of since its 101. */
+  readonly there: boolean
   readonly stats: HubStats
 }
 

@@ -1,7 +1,8 @@
 import type { Payload } from '../../protocol/frame.js'
 import type { InboxListener, Inboxes, Living, NodeMessage } from '../ports.js'
 import { Timeout, type TimingWheel } from '../timing-wheel.js'
-import type { HubStats } from '../types.js'
+import { isThenable } from '../thenable.js'
+import type { Awaitable, HubStats } from '../types.js'
 import type { AnswerTo, NodeAnswers, NodeRequest } from './messages.js'
 import { Question, type Answers } from './question.js'
 import { RecentIdsBySender } from './recent-ids.js'
@@ -10,7 +11,7 @@ import { RecentIdsBySender } from './recent-ids.js'
 export const ANSWER_MS = 2_000
 
 /** What a node answers to a request; null: nothing, it does not know it. */
-export type Answerer = (request: NodeRequest, payload: Payload | null) => NodeAnswers[keyof NodeAnswers] | null
+export type Answerer = (request: NodeRequest, payload: Payload | null) => Awaitable<NodeAnswers[keyof NodeAnswers]> | null
 
 /** What questions between nodes need of the hub. */
 export interface NodeCallsHost {
@@ -26,6 +27,7 @@ const CHECKS: Checks = {
   send: isCount,
   fetch: isCount,
   end: isCount,
+  there: (value) => typeof value === 'boolean',
   stats: (value): value is HubStats => typeof value === 'object' && value !== null && 'nodeId' in value && typeof value.nodeId === 'string'
 }
 
@@ -80,8 +82,9 @@ export class NodeCalls implements InboxListener {
       this.#open.get(head.id)?.answer(from, head.result)
     } else if (head.kind === 'question' && this.#heard.add(from, head.id)) {
       const result = this.#answer(head.request, payload)
+      const send = async (result: NodeAnswers[keyof NodeAnswers]): Promise<unknown> => await this.#inboxes.send(from, { head: { kind: 'answer', id: head.id, result }, payload: null })
       // Whoever cannot be answered finds that out.
-      if (result !== null) this.#inboxes.send(from, { head: { kind: 'answer', id: head.id, result }, payload: null }).catch(() => {})
+      if (result !== null) (isThenable(result) ? Promise.resolve(result).then(send) : send(result)).catch(() => {})
     }
   }
 

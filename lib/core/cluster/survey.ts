@@ -1,4 +1,5 @@
 import { FST_HUB_INVALID_ARGUMENT } from '../../errors.js'
+import { checkOptions } from '../arguments.js'
 import { describe } from '../describe.js'
 import type { Living } from '../ports.js'
 import type { ClusterStats, ClusterStatsOptions, HubStats } from '../types.js'
@@ -9,7 +10,7 @@ const MAX_MS = 2_147_483_647
 
 /** Asks all nodes for their figures. @param own those of this node. @throws FST_HUB_INVALID_ARGUMENT (as a rejection) */
 export async function survey (calls: NodeCalls, own: () => HubStats, options: ClusterStatsOptions): Promise<ClusterStats> {
-  const { timeout = ANSWER_MS } = checkOptions(options)
+  const { timeout = ANSWER_MS } = toOptions(options)
   let others: Living
   try {
     others = await calls.others()
@@ -20,8 +21,8 @@ export async function survey (calls: NodeCalls, own: () => HubStats, options: Cl
   return clusterStats([own(), ...answers.values()], !complete || !others.complete)
 }
 
-function checkOptions (options: unknown): ClusterStatsOptions {
-  const { cluster, timeout } = (options ?? {}) as Record<string, unknown>
+function toOptions (options: unknown): ClusterStatsOptions {
+  const { cluster, timeout } = checkOptions<Record<string, unknown>>(options as Record<string, unknown>, ['cluster', 'timeout'])
   if (cluster !== true) throw new FST_HUB_INVALID_ARGUMENT('cluster', 'true, or no options', describe(cluster))
   if (timeout !== undefined && (!Number.isInteger(timeout) || (timeout as number) < 1 || (timeout as number) > MAX_MS)) {
     throw new FST_HUB_INVALID_ARGUMENT('timeout', `a whole number of milliseconds from 1 to ${MAX_MS}`, describe(timeout))

@@ -22,8 +22,8 @@
   ARGV[9]  and so on: what the hash holds, names and values in turns; with the time at which it came at the earliest
 
   Output   { fence, world, time of Redis in milliseconds, removed entries }; when it was too late, the fence is 'late', or
-           'older': one that came later is there; or 'kick'; or 'taken': others are, or may be, and its client may not be. Then
-           the world is the fence of the partition
+           'older': the one that came later is there, which is the entry; or 'kick'; or 'taken': others are, or may be, and its
+           client may not be. Then the world is the fence of the partition
 ]]
 if ARGV[6] ~= '' and now > tonumber(ARGV[6]) then return { 'late', '', now, {} } end
 local askedAt = tonumber(ARGV[8])
@@ -35,7 +35,9 @@ if latest then
   for _, id in ipairs(others) do
     local came = tonumber(redis.call('HGET', KEYS[4] .. id, 'came') or '')
     -- In the future: the clock was set back since.
-    if came and came > latest and came <= now then return { 'older', '', now, {} } end
+    if came and came > latest and came <= now then
+      return { 'older', string.format('%.0f', storedFence(KEYS[1], ARGV[4])), now, { entryOf(KEYS[4], id) } }
+    end
   end
 end
 local world = worldOf(KEYS[2], ARGV[5])

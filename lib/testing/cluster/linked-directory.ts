@@ -1,4 +1,4 @@
-import type { Directory, DirectoryEntry, DirectoryListener, Removal, SessionScope } from '../../core/ports.js'
+import type { AskLogin, Directory, DirectoryEntry, DirectoryListener, Removal, SessionScope } from '../../core/ports.js'
 import type { Awaitable } from '../../core/types.js'
 import type { MemoryDirectory } from '../../memory/directory.js'
 import type { Link } from './link.js'
@@ -24,11 +24,11 @@ export class LinkedDirectory implements Directory {
     link.leaseLost(() => { listener.onLeaseLost([...this.#alone]) })
   }
 
-  claim (entry: DirectoryEntry, scope: SessionScope, isThere?: () => Promise<boolean>): Awaitable<Removal> {
+  claim (entry: DirectoryEntry, scope: SessionScope, isThere?: AskLogin): Awaitable<Removal> {
     if (this.#link.isCut) return this.#claimLater(entry, scope)
     if (scope !== 'none' && entry.user !== null) this.#alone.add(entry.id)
-    return this.#inner.claim(entry, scope, isThere && (async () => {
-      const answers = await isThere()
+    return this.#inner.claim(entry, scope, isThere && (async (login) => {
+      const answers = await isThere(login)
       this.#link.check()
       return answers
     }))

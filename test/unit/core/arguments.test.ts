@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { checkExpiry, checkName, checkOverflow, exceptIds, isName, toExpiry } from '../../../lib/core/arguments.js'
+import { checkExpiry, checkName, checkOptions, checkOverflow, exceptIds, isName, toBroadcast, toExpiry, toKick, toPublicationOptions, toReason } from '../../../lib/core/arguments.js'
 import { describe } from '../../../lib/core/describe.js'
 
 t.test('names are 1 to 255 bytes of well-formed UTF-8', (t) => {
@@ -71,5 +71,28 @@ t.test('values in errors are recognisable and short', (t) => {
   ]
   for (const [value, expected] of cases) t.equal(describe(value), expected)
   t.equal(describe(new Array(100).fill(0)), `[${'0,'.repeat(38)}...`)
+  t.end()
+})
+
+t.test('options: an object, of which all is known', (t) => {
+  const known = ['code'] as never[]
+  for (const options of [{}, { code: 1 }, { other: undefined }, Object.create(null), new (class { code = 1 })()]) t.equal(checkOptions(options, known), options)
+  for (const options of [null, 1, 'x', [], () => {}]) t.throws(() => checkOptions(options as never, known), { code: 'FST_HUB_INVALID_ARGUMENT', message: /^options: expected an object, got / })
+  t.throws(() => checkOptions({ cod: 1 }, known), { code: 'FST_HUB_INVALID_ARGUMENT', message: 'options.cod: expected no such option; there are code, got 1' })
+  t.throws(() => checkOptions({ tll: 'x' }, ['ttl'] as never[], 'offline'), { message: 'offline.tll: expected no such option; there are ttl, got "x"' })
+  t.throws(() => toPublicationOptions({ excpt: 'x' } as never), { message: /^options\.excpt: expected no such option; there are except, / })
+  t.same(toBroadcast({ key: 'x', ephemeral: true }), { key: 'x', ephemeral: true })
+  t.same(toBroadcast(), { ephemeral: true })
+  t.throws(() => toBroadcast({ ephemeral: false }), { code: 'FST_HUB_INVALID_ARGUMENT' })
+  t.end()
+})
+
+t.test('reasons and kicks', (t) => {
+  t.equal(toReason('é'.repeat(100)), 'é'.repeat(61), 'what a Close frame can hold')
+  for (const reason of [null, undefined, 1, {}, Object.create(null)]) t.throws(() => toReason(reason), { code: 'FST_HUB_INVALID_ARGUMENT', message: /^reason: expected a string, got / })
+  t.same(toKick(), { code: 4501, reason: 'kicked' })
+  t.same(toKick('', { code: 1001 }), { code: 1001, reason: '' })
+  t.throws(() => toKick('x', { code: 1005 }), { code: 'FST_HUB_INVALID_CLOSE_CODE' })
+  t.throws(() => toKick('x', null as never), { code: 'FST_HUB_INVALID_ARGUMENT' })
   t.end()
 })

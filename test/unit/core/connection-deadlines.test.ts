@@ -330,6 +330,10 @@ t.test('asked whether its client is there: whatever it says first is an answer',
   other.transport.message('I am')
   t.equal(await other.connection.isThere(), true)
   t.same([transport.pings, other.transport.pings], [1, 0], 'who was heard of is not asked')
+  const several = await connected({})
+  const answers = Array.from({ length: 3 }, async () => await several.connection.isThere())
+  several.transport.peerPong()
+  t.same(await Promise.all(answers), [true, true, true], 'one word answers all who ask')
   t.equal(fake.hub.wheel.size, 0)
 })
 

@@ -37,5 +37,17 @@ t.test('what is reported becomes an Error', async (t) => {
   events.report(new Error('x'), null)
   await settled()
   await settled()
-  t.match(logged[1], { message: 'late' })
+  t.match(logged.slice(1), [{ message: 'x' }, { message: 'late' }], 'what it was told is not lost with it')
+})
+
+t.test("what a listener returns is awaited, be it a promise or behaves like one; a failure goes to 'error'", async (t) => {
+  const errors: Error[] = []
+  const events = new HubEmitter(() => { t.fail('an error') })
+  events.on('error', (error) => { errors.push(error) })
+  const failing = (reason: Error) => (): unknown => ({ then: (_: unknown, reject: (reason: Error) => void) => { reject(reason) } })
+  events.on('connect', failing(new Error('one')) as () => void)
+  events.on('connect', async () => { throw new Error('two') })
+  events.emit('connect', { id: 'x' } as never)
+  await settled()
+  t.match(errors, [{ message: 'one' }, { message: 'two' }])
 })

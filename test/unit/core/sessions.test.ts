@@ -106,7 +106,7 @@ t.test('FAULTS 67: two logins at once, answers in reverse: the older never begin
   directory.calls[1]?.answer()
   await settled()
   t.same(codes(a, b), [4502, undefined], 'closed although its own claim has no answer yet')
-  t.same(events, ['connect b'])
+  t.same(events, [], 'those that it had replaced may not have ended yet')
   directory.calls[0]?.answer()
   await fake.turn()
   for (const call of directory.open()) call.answer()

@@ -108,6 +108,54 @@ t.test('kick ends logins, too, that wait for a sign of their client, on every no
   t.equal(await one.hub.user('ann').online(), false)
 })
 
+t.test('a login that waits for a sign of its client, and is heard of before the word of a kick comes: it was kicked all the same', async (t) => {
+  const { cluster, nodes: [one, two], ids, events } = await start(t, { sessions: 'single-per-user', directory: new MemoryDirectory() })
+  await one.connect({ user: 'ann', device: 'a' })
+  const waiting = two.accept({ user: 'ann', device: 'b' })
+  await cluster.settle()
+  hold(cluster, ids[1])
+  const kicked = one.hub.user('ann').kick()
+  await cluster.settle()
+  waiting.transport.peerPong()
+  await cluster.settle()
+  t.same(codes(waiting), [4501])
+  await cluster.clock.advance(2_100)
+  t.equal(await kicked, 1, 'its node has not said so')
+  t.same(events, ['connect a', 'disconnect a 4501'])
+})
+
+for (const where of ['on its own node', 'on another node'] as const) {
+  for (const isThere of [true, false]) {
+    t.test(`FAULTS 67: a login waits for its client, and finds one ${where} that came later and was not asked: ${isThere ? '4502' : '1013, as that may be an earlier try of the same client'}`, async (t) => {
+      const { cluster, nodes: [one, two], events } = await start(t, { sessions: 'single-per-user', directory: new MemoryDirectory() })
+      const first = await one.connect({ user: 'ann', device: 'first' })
+      const waiting = one.accept({ user: 'ann', device: 'waiting' })
+      await cluster.settle()
+      first.transport.reset()
+      await cluster.settle()
+      const later = (where === 'on its own node' ? one : two).accept({ user: 'ann', device: 'later' })
+      await cluster.settle()
+      t.equal(events.at(-1), 'connect later')
+      t.equal(later.transport.pings, 0)
+      waiting.transport.peerPong()
+      await cluster.settle()
+      t.equal(later.transport.pings, 1)
+      t.same(codes(waiting), [undefined])
+      if (isThere) later.transport.peerPong()
+      else await cluster.clock.advance(5_100)
+      await cluster.settle()
+      t.same(codes(waiting, later), [isThere ? 4502 : 1013, undefined])
+      t.equal(events.at(-1), 'connect later')
+      if (isThere) return
+      // It comes back.
+      await one.connect({ user: 'ann', device: 'again' })
+      await cluster.settle()
+      t.same(codes(later), [4502])
+      t.ok(events.includes('connect again'))
+    })
+  }
+}
+
 for (const [name, directory] of [['an answer at once', () => new MemoryDirectory()], ['an answer later', () => new PromisedDirectory()]] as const) {
   t.test(`'single-per-user' over nodes, with ${name}: the older is told to close before the newer begins`, async (t) => {
     const { cluster, nodes: [one, two, three], events } = await start(t, { sessions: 'single-per-user', directory: directory() })
