@@ -11,6 +11,8 @@ import { TcpProxy } from '../../build/test/helpers/tcp-proxy.js'
 const NOTE_MS = 50
 const NOTES = 120
 const LOOK_MS = 20
+/** What was lost of before has what was published before anything broke. */
+const BEGUN_MS = 2_000
 
 export class Servers {
   /** When data was lost, in milliseconds of the run, and how. */
@@ -63,6 +65,7 @@ export class Servers {
       if (this.#variant.fsync === 'everysec') {
         // Also without this: what the disk was too slow for waits in the server.
         this.losses.push({ at: this.#now(), what: `the latest ${age} ms` })
+        if (this.#now() - age < BEGUN_MS) this.isFlushed = true
         const file = fileOf(dir)
         if (size?.file === file && size.bytes < statSync(file).size) truncateSync(file, size.bytes)
       }

@@ -164,8 +164,9 @@ export class Room implements ClientRoom {
       return
     }
     const before = this.#position
-    // The answer to the latest `join`, or to `resume`, follows, and knows of the position.
-    if (before !== null && ((this.#status === 'joining' && id !== this.#joinId) || (this.#status === 'resuming' && recovered === undefined))) return
+    // The answer to the latest `join`, or to `resume`, follows, and knows of the position: what is behind that is the word of another epoch.
+    const isAnswer = recovered !== undefined && (before === null || offset <= before.offset || cache || !recovered)
+    if (before !== null && ((this.#status === 'joining' && id !== this.#joinId) || (this.#status === 'resuming' && !isAnswer))) return
     const isUnasked = !this.#wanted
     const isSame = before?.epoch === epoch
     // The log of before goes on in another epoch, or is the same: what came before is not to come again.

@@ -261,7 +261,8 @@ export class Rooms implements RecoveryListener {
     const isSame = position.epoch === room.epoch
     // It is ahead of this node: all that it has not had is still to come, behind some that it has.
     if (isSame && isAhead && since.offset >= room.offset && since.offset <= position.offset && !(recovered && size > 0)) return this.#enterTold(room, connection, { id, recovered: true })
-    const answer = { id, recovered: isAsked ? recovered && isSame : undefined }
+    // Without history, what has come while it was asked would be missed.
+    const answer = { id, recovered: isAsked ? recovered && isSame && (size > 0 || since.offset >= room.offset) : undefined }
     if (!isSame || size === 0 || (!recovered && mode === 'log')) return this.#enterTold(room, connection, answer)
     const [first] = publications
     const offset = mode === 'log' && isAsked ? since.offset : first === undefined ? position.offset : first.offset - 1
