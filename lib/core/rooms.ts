@@ -246,9 +246,10 @@ export class Rooms implements RecoveryListener {
     const since = asked ?? endpoint.position(room.name)
     const isAsked = since !== undefined
     const { size, mode } = room.policy
-    // Another node may have heard more than this one.
+    // Another node may have heard more than this one; and of another epoch the broker knows what it is.
     const isAhead = isAsked && since.epoch === room.epoch && since.offset > room.offset
-    if ((size === 0 && !isAhead && !(isAsked && since.epoch !== room.epoch)) || (!isAsked && mode === 'log') || (isAsked && samePosition(since, room))) {
+    const isElsewhere = isAhead || (isAsked && since.epoch !== room.epoch)
+    if ((size === 0 && !isElsewhere) || (!isAsked && mode === 'log') || (isAsked && samePosition(since, room))) {
       endpoint.dropPosition(room.name)
       return this.#enterTold(room, connection, { id, recovered: isAsked ? samePosition(since, room) : undefined })
     }
