@@ -54,7 +54,7 @@ t.test('FAULTS 54: the master is killed: the hubs go on with the new one, and wh
   await world.failedOver()
   const all = [...before, ...await Promise.all(after)]
   t.same(all.map(({ offset = 0 }) => offset).sort((x, y) => x - y), range(1, 40))
-  t.same([...new Set(all.map(({ epoch }) => epoch))].length, 1)
+  t.equal(new Set(all.map(({ epoch }) => epoch)).size, 2, 'one of each master')
   for (const peer of peers) {
     await until(() => texts(peer).length >= 40, () => `40, got ${texts(peer).length}`)
     t.same(texts(peer).map(Number).sort((x, y) => x - y), range(1, 40))
@@ -85,10 +85,10 @@ t.test('FAULTS 54: the new master lacks the latest: another epoch, a gap, and no
   }
   t.equal((await a.broker.history('room', lost, 0)).recovered, false)
   const after = await publishNumbers(b.broker, 'room', 16, 18)
-  t.same(after, { epoch: a.listener.gaps[0]?.to.epoch, offset: 3 })
+  t.same(after, { epoch: a.listener.gaps[0]?.to.epoch, offset: 13 })
   for (const { listener, offsets } of [a, b]) {
     await listener.atLeast(19)
-    t.same(offsets(), [...range(1, 15), ...range(1, 3)])
+    t.same(offsets(), [...range(1, 15), ...range(11, 13)])
     t.same(listener.texts('room'), range(1, 18).map(String))
     t.equal(listener.gaps.length, 1, 'only where something is lost')
   }
