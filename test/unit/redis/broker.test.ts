@@ -57,9 +57,9 @@ class FakeLink {
   }
 }
 
-/** A broker on a bus of which the test tells it. @param hold what becomes of reading a partition */
-function rig (clock: TestClock, link: FakeLink, hold = async (): Promise<void> => {}): { broker: RedisBroker, listener: FakeListener, errors: unknown[] } {
-  const bus = { listen: () => {}, hold, release: () => {}, progress: () => ({ sequence: 0, readAt: -Infinity }) }
+/** A broker on a bus of which the test tells it. @param hold what becomes of reading a partition @param progress how far that is */
+function rig (clock: TestClock, link: FakeLink, hold = async (): Promise<void> => {}, progress = { sequence: 0, readAt: -Infinity }): { broker: RedisBroker, listener: FakeListener, errors: unknown[] } {
+  const bus = { listen: () => {}, hold, release: () => {}, progress: () => progress }
   const listener = new FakeListener()
   const errors: unknown[] = []
   const broker = new RedisBroker({
@@ -149,6 +149,63 @@ t.test('another epoch that goes on is told before its first publication, and wha
   await clock.advance(1_000)
   t.same(listener.texts('room'), ['the first'])
   t.same(listener.gaps, [])
+})
+
+t.test('without a log: what waits for the word about another epoch is not given up, though the bus has been read as far as that', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  const progress = { sequence: 0, readAt: -Infinity }
+  const { broker, listener } = rig(clock, link, undefined, progress)
+  t.teardown(async () => { await broker.close() })
+  await broker.subscribe('room')
+  link.next = 2
+  link.standing = ['9', 'b', '3', '2', '0']
+  const publication = broker.publish('room', 'second', {})
+  await clock.advance(400)
+  let answer = (): void => {}
+  link.until = new Promise((resolve) => { answer = resolve })
+  broker.onEntry(0, 'other', entry('room', 'a 1', 'first'))
+  broker.onEntry(0, 'other', entry('room', 'b 3', 'third'))
+  progress.sequence = 9
+  await clock.advance(300)
+  t.match(await publication, { epoch: 'a', offset: 2 })
+  t.same(listener.texts('room'), ['first', 'second'])
+  answer()
+  await clock.advance(300)
+  t.same(listener.texts('room'), ['first', 'second', 'third'])
+  t.same([listener.gaps, listener.epochs], [[], [{ room: 'room', epoch: 'b' }]])
+})
+
+t.test('where Redis says that the room stands in the epoch that has begun, it is told that when it has lost it', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  const { broker } = rig(clock, link)
+  t.teardown(async () => { await broker.close() })
+  await broker.subscribe('room')
+  // It has publications that are still to come by the bus.
+  link.standing = ['9', 'b', '5', '0', '0']
+  broker.onEntry(0, 'other', entry('room', 'b 1', 'the first'))
+  await clock.settle()
+  link.standing = ['9', 'b', '5', '5', '0']
+  link.ready()
+  await clock.settle()
+  t.same(link.args.slice(1, 3), ['b', 5])
+})
+
+t.test('who leaves a room while it is not known what another epoch is says what was heard of that', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  const { broker } = rig(clock, link)
+  t.teardown(async () => { await broker.close() })
+  await broker.subscribe('room')
+  link.error = new FST_HUB_BROKER_UNAVAILABLE('CLUSTERDOWN')
+  broker.onEntry(0, 'other', entry('room', 'b 1', 'the first'))
+  await clock.settle()
+  await broker.unsubscribe('room')
+  link.error = null
+  link.ready()
+  await clock.settle()
+  t.same(link.args.slice(1, 3), ['b', 1])
 })
 
 t.test('broadcasts that could not be heard at first are heard when Redis does not refuse it any more', async (t) => {
