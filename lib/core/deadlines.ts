@@ -71,8 +71,8 @@ export class ConnectionDeadlines extends Deadline {
   #expiresAt: number | null
   /** Whether the peer was ever heard of. */
   #isKnown = false
-  /** Calls whoever waits for its first word. */
-  #wake: (() => void) | null = null
+  /** Its first word, of which it was asked and which has not come: one for all who wait for it. */
+  #word: { readonly heard: Promise<void>, readonly settle: () => void } | null = null
 
   constructor (shared: DeadlineShared, listener: DeadlineListener, expiresAt: number | null) {
     super()
@@ -114,15 +114,7 @@ export class ConnectionDeadlines extends Deadline {
    */
   async isKnown (): Promise<boolean> {
     if (!this.#isKnown && this.#phase === 'live') {
-      const others = this.#wake
-      const word = new Promise<void>((resolve) => {
-        this.#wake = () => {
-          others?.()
-          resolve()
-        }
-      })
-      this.#listener.ask()
-      await within(this.#wheel, this.#settings.deadlines.close, word)
+      await within(this.#wheel, this.#settings.deadlines.close, this.#firstWord())
     }
     return this.#isKnown
   }
@@ -197,9 +189,19 @@ export class ConnectionDeadlines extends Deadline {
     this.#schedule()
   }
 
+  #firstWord (): Promise<void> {
+    if (this.#word === null) {
+      let settle = (): void => {}
+      const heard = new Promise<void>((resolve) => { settle = resolve })
+      this.#word = { heard, settle }
+      this.#listener.ask()
+    }
+    return this.#word.heard
+  }
+
   #settle (): void {
-    this.#wake?.()
-    this.#wake = null
+    this.#word?.settle()
+    this.#word = null
   }
 
   /** Whether the wheel looks soon enough anyway: then it is left alone. */
