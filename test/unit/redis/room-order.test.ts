@@ -189,7 +189,7 @@ t.test('what is before the other epoch may come later than the word of that', as
   t.same(story, [1, '> b', 2, 3, 4])
   t.same([3, 4].map((offset) => results.get(offset)?.sent), [1, 1])
   order.fromStream('a', publications(2, 5), false)
-  t.same(story, [1, '> b', 2, 3, 4], 'what Redis has lost of it is not of this one')
+  t.same([story, order.doubted], [[1, '> b', 2, 3, 4], { epoch: 'a', offset: 5 }], 'what Redis has lost of it it is told of')
 })
 
 t.test('of two epochs at once each is asked for, and what is of the first comes before what is of the second', async (t) => {
