@@ -38,13 +38,13 @@ export class Keys {
   /** Stream: one entry per batch of publications, or of changes of presence; a consumer group per node. */
   bus (partition: number): string { return this.#key(partition, 'bus') }
 
-  /** Hash: `#` is the number of the latest entry of the bus; `@` the history of replication in which that was, and since when; by node, the number of its latest batch and the answer to it. */
+  /** Hash: `#` is the number of the latest entry of the bus; by node, the number of its latest batch and the answer to it. */
   batches (partition: number): string { return this.#key(partition, 'batches') }
 
   /** Stream of bus entries that could not be decoded. */
   parked (partition: number): string { return this.#key(partition, 'parked') }
 
-  /** Hash with TTL: `e` the epoch of a room, `o` the offset of its latest publication. */
+  /** Hash with TTL: `e` the epoch of a room, `o` the offset of its latest publication; the rest is for the next epoch (lua/epoch-shared.lua). */
   meta (room: string): string { return this.#key(this.partitionOf(room), 'meta', room) }
 
   /** Stream with TTL: what is kept of a room; the id of an entry is `<offset>-<milliseconds since the Unix epoch>`. */

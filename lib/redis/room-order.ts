@@ -184,7 +184,7 @@ export class RoomOrder {
     const isThere = isTold && known > this.epoch && held >= 0 && position.epoch >= known
     if (isTold && known !== this.epoch && !isThere) this.#keepEnd(known, known < this.epoch ? held : -1)
     // Redis may not know of it any more, or have another one since: it is told of that one, unless it was.
-    this.#isDoubted = !isTold && (this.epoch === unknown.epoch ? unknown.offset > position.offset : !this.#isKnown(unknown.epoch))
+    this.#isDoubted = !isTold && (this.epoch === unknown.epoch ? unknown.offset > position.offset : !this.#isKnown(unknown.epoch, unknown.offset))
     if (this.#isDoubted || isThere) return this.#listener.turned()
     this.#unknown = null
     try {
@@ -220,14 +220,18 @@ export class RoomOrder {
       if (epoch === this.#unknown.epoch && offset > this.#unknown.offset) this.#unknown = { epoch, offset }
       return true
     }
-    if (this.#isKnown(epoch)) return false
+    if (this.#isKnown(epoch, offset)) return false
     this.#unknown = { epoch, offset }
     this.#isDoubted = epoch < this.epoch
     this.#listener.turned()
     return true
   }
 
-  #isKnown (epoch: string): boolean { return epoch === this.epoch || epoch <= this.#first || this.#ends?.has(epoch) === true }
+  #isKnown (epoch: string, offset: number): boolean {
+    const end = this.#ends?.get(epoch)
+    // What is behind the end of one that goes on is lost.
+    return epoch === this.epoch || (end === undefined ? epoch <= this.#first : end < 0 || offset <= end)
+  }
 
   /** Up to where what is of an epoch is of this log. */
   #endOf (epoch: string): number { return epoch === this.epoch ? Infinity : this.#ends?.get(epoch) ?? -1 }

@@ -15,7 +15,8 @@ local EPOCHS_BEFORE = 16
 
 local function epoch_time (epoch) return tonumber(string.match(epoch, '^(%d+)%.')) or 0 end
 
--- It changes when a server is started, and when another one becomes the master. A part of it is enough, for it is kept with each room.
+-- It changes when a server is started, and when another one becomes the master; also when that gets its first replica, or has had none for
+-- repl-backlog-ttl, which costs no more than an epoch. A part of it is enough, for it is kept with each room.
 local function this_run ()
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w%w%w%w%w%w%w%w%w%w%w%w)') or error('INFO replication has no master_replid')
 end
