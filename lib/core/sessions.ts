@@ -42,8 +42,8 @@ export class Sessions implements DirectoryListener {
   readonly #outranked = new Map<HubConnection, { readonly fence: number, readonly why: Reason }>()
   /** Those that steps have ended before their own place was known. */
   readonly #endedEarly = new WeakMap<HubConnection, Reason>()
-  /** Claims that are under way, or were: with the word to whom they have replaced. */
-  readonly #claims = new WeakMap<HubConnection, Promise<void>>()
+  /** Of those that enter: their claim, with the word to whom they have replaced. */
+  readonly #claims = new Map<HubConnection, Promise<void>>()
 
   /** @param registry the connections whose claim was answered */
   constructor (policy: SessionPolicy, directory: (listener: DirectoryListener) => Directory, registry: Registry, remote: RemoteLogins) {
@@ -154,6 +154,7 @@ export class Sessions implements DirectoryListener {
   entered (connection: HubConnection): void {
     this.entering.remove(connection)
     this.#outranked.delete(connection)
+    this.#claims.delete(connection)
   }
 
   #find (id: string): HubConnection | undefined { return this.#registry.get(id) ?? this.entering.get(id) }
@@ -178,7 +179,7 @@ export class Sessions implements DirectoryListener {
           if (connection.fence === 0) this.#endedEarly.set(connection, why)
         }
         const claim = this.#claims.get(connection)
-        if (claim !== undefined && !connection.registered) claims.push(claim)
+        if (claim !== undefined) claims.push(claim)
       } else if (connection.fence === 0 && fence > (this.#outranked.get(connection)?.fence ?? 0)) {
         this.#outranked.set(connection, { fence, why })
       }

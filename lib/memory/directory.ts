@@ -4,24 +4,35 @@ import type { AskLogin, Directory, DirectoryEntry, Removal, SessionScope } from 
 import type { Awaitable } from '../core/types.js'
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
 
+/** A login whose client is asked whether it is there. */
+interface Asked { readonly entry: DirectoryEntry, isKicked: boolean }
+
 /** The directory of the hubs of one process. Keeps the entries it is given, no copies. */
 export class MemoryDirectory implements Directory {
   readonly #byId = new Map<string, DirectoryEntry>()
   readonly #byUser = new MultiMap<DirectoryEntry>()
-  /** By user, those whose client is asked whether it is there: a kick ends them, too. */
-  readonly #asked = new MultiMap<DirectoryEntry>()
+  /** By user: a kick ends them, too. */
+  readonly #asked = new MultiMap<Asked>()
+  /** How many logins that may be alone had come when this one came. */
+  readonly #arrivals = new WeakMap<DirectoryEntry, number>()
+  #arrived = 0
   #fence = 0
 
   claim (entry: DirectoryEntry, scope: SessionScope, isThere?: AskLogin): Awaitable<Removal> {
     const { user } = entry
-    return isThere === undefined || user === null || this.#inScope(entry, scope).length === 0 ? this.#claim(entry, scope) : this.#claimIf(isThere, entry, scope, user)
+    if (user === null || scope === 'none') return this.#claim(entry, scope)
+    this.#arrivals.set(entry, ++this.#arrived)
+    return isThere === undefined || this.#inScope(entry, scope).length === 0 ? this.#claim(entry, scope) : this.#claimIf(isThere, entry, scope, user)
   }
 
   async removeUser (user: string): Promise<Removal> {
     const [entered, asked] = [this.#ofUser(user), [...this.#asked.get(user)]]
     for (const entry of entered) this.#remove(entry)
-    for (const entry of asked) this.#asked.delete(user, entry)
-    return { fence: ++this.#fence, removed: [...entered, ...asked] }
+    for (const one of asked) {
+      this.#asked.delete(user, one)
+      one.isKicked = true
+    }
+    return { fence: ++this.#fence, removed: [...entered, ...asked.map(({ entry }) => entry)] }
   }
 
   async remove ({ id }: Pick<DirectoryEntry, 'id'>): Promise<boolean> {
@@ -40,14 +51,14 @@ export class MemoryDirectory implements Directory {
 
   async #claimIf (isThere: AskLogin, entry: DirectoryEntry, scope: SessionScope, user: string): Promise<Removal> {
     // Whoever is heard of first, the one that came last has the place: the others may be earlier tries of the same client.
-    const before = new Set([...this.#byUser.get(user), ...this.#asked.get(user)])
-    this.#asked.add(user, entry)
+    const asked: Asked = { entry, isKicked: false }
+    this.#asked.add(user, asked)
     const ask = async (login: DirectoryEntry): Promise<boolean> => {
       const answers = await isThere(login)
-      if (![...this.#asked.get(user)].includes(entry)) throw new Outranked('kick')
+      if (asked.isKicked) throw new Outranked('kick')
       return answers
     }
-    const findLater = (): DirectoryEntry | undefined => this.#inScope(entry, scope).find((other) => !before.has(other))
+    const findLater = (): DirectoryEntry | undefined => this.#inScope(entry, scope).find((other) => this.#arrival(other) > this.#arrival(entry))
     try {
       if (!await ask(entry)) throw new FST_HUB_BROKER_UNAVAILABLE('its client does not answer, and another login is there')
       for (let later = findLater(); later !== undefined;) {
@@ -59,9 +70,11 @@ export class MemoryDirectory implements Directory {
       }
       return this.#claim(entry, scope)
     } finally {
-      this.#asked.delete(user, entry)
+      this.#asked.delete(user, asked)
     }
   }
+
+  #arrival (entry: DirectoryEntry): number { return this.#arrivals.get(entry) ?? 0 }
 
   #claim (entry: DirectoryEntry, scope: SessionScope): Removal {
     const removed = this.#inScope(entry, scope)
