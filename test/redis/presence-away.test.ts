@@ -124,14 +124,15 @@ t.test('somebody has emptied Redis: all enter again, without a word of it', asyn
   const { start } = await setup(t)
   // Nobody is entered again by itself meanwhile.
   const times = { renewal: 3_000, ttl: 9_000 }
-  const [one, other] = [await start(times), await start(times)]
+  // Whoever watches and asks meanwhile is told of what was not there then.
+  const [one, other, asks] = [await start(times), await start(times), await start(times)]
   await other.presence.watch('watched')
   for (const room of ['room', 'watched']) {
     await one.presence.enter(room, 'ann', '1')
     await other.presence.enter(room, 'bob', '2')
   }
   await other.link.call('FLUSHALL')
-  for (const room of ['room', 'watched']) await untilCounts(other, room, 'ann 1,bob 1')
+  for (const room of ['room', 'watched']) await untilCounts(asks, room, 'ann 1,bob 1')
   await one.presence.enter('watched', 'carl', '3')
   await until(() => other.listener.story('watched').includes('+carl'), 'what comes after')
   t.same(other.listener.story('watched').sort(), ['+ann', '+bob', '+carl'])
