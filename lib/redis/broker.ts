@@ -25,7 +25,7 @@ export const HISTORY_POSITION_TTL_MS = 24 * 3_600_000
 /** How often confirmed publications are looked through for those whose turn has not come in time, and whether broadcasts are heard. */
 const LOOK_MS = 100
 const HEAR_MS = 5_000
-/** Milliseconds within which each room is compared with Redis: a third of the shortest life of a position. */
+/** Milliseconds within which each room is compared with Redis: a sixth of the shortest life of a position. */
 const AUDIT_MS = POSITION_TTL_MS / 6
 
 /** Where the values of a bus entry of publications are, behind what all entries begin with. */
@@ -229,8 +229,9 @@ export class RedisBroker implements Broker, BusListener {
   #onConfirmed (room: string, position: StreamPosition, own: readonly Outgoing[]): void {
     const { link, timeout, onError } = this.#options
     const state = this.#rooms.get(room)
+    // Until its position is known, a room that is entered knows of nothing.
+    if (state?.order.isLive !== true) this.#recent.note(room, position)
     if (state === undefined) {
-      this.#recent.note(room, position)
       for (const outgoing of own) outgoing.done(noFanOut())
       return
     }
