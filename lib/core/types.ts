@@ -304,7 +304,7 @@ export interface HubEvents {
    * turn, 0 when only new ones were rejected; `policy` is that of the last one, `bytes` what was queued after it.
    */
   overflow: [connection: Connection, info: { policy: Overflow, dropped: number, bytes: number }]
-  /** A handler or a listener failed. Without a listener it is logged; so it is where this listener fails itself, with that. */
+  /** A handler or a listener failed. Without a listener it is logged; where a listener of this event fails itself, both failures are. */
   error: [error: Error, connection: Connection | null]
 }
 
