@@ -33,7 +33,7 @@ const group = (properties: Record<string, TSchema>, description: string): TSchem
   Type.Optional(Type.Object(properties, { additionalProperties: false, description }))
 
 export const optionsSchema: TObject = Type.Object({
-  path: special('a string that starts with /, or a list of them', 'Path, or paths, of the WebSocket route, below the prefix of the surrounding register. Parameters and wildcards are those of Fastify.', "'/ws'"),
+  path: special('a string that starts with /, or a list of them', 'Path, or paths, of the WebSocket route, below the prefix of the surrounding register; not percent-encoded. Parameters and wildcards are those of Fastify.', "'/ws'"),
   decorateAs: Type.Optional(Type.String({ minLength: 1, default: 'hub', description: 'Name of the decorator that holds the hub. A second hub in one app needs its own.' })),
   guardUpgrades: flag(true, 'Answer upgrades to routes of this app that have no WebSocket with 426, where the bare stack would answer 101. Turn it off when another library handles upgrades on the same server. Routes declared before the hub are not guarded when the app registered @fastify/websocket before the hub: register the hub first.'),
   origins: special("'same-origin', '*', an origin, a RegExp without g or y, a function, or a list of them", "Which Origin headers may connect: an origin, `https://*.example.com` (exactly one label), `https://**.example.com` (one or more), `'same-origin'` (the header's host is `request.host`), `'null'`, a RegExp on the whole header, a function, or a list of these. `'*'` allows every page of the web.", "'same-origin'"),

@@ -25,7 +25,7 @@ export interface RedisClient {
  * Options of `register`. One that is `undefined` is as good as left out. The manual is docs/options.md, made from the schema.
  */
 export interface HubOptions {
-  /** Path, or paths, of the WebSocket route; parameters allowed. Default `'/ws'`. */
+  /** Path, or paths, of the WebSocket route, not percent-encoded; parameters allowed. Default `'/ws'`. */
   path?: string | readonly string[] | undefined
   /** Name of the decorator that holds the hub. Default `'hub'`. */
   decorateAs?: string | undefined

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_CLOSE_CODE, FST_HUB_INVALID_NAME } from '../errors.js'
 import { fitReason } from '../protocol/close-reason.js'
-import { disconnects, isSendableCloseCode, type Disconnect } from '../protocol/disconnect.js'
+import { disconnects, isSendableCloseCode, type Ending } from '../protocol/disconnect.js'
 import { isName } from '../protocol/names.js'
 import { describe } from './describe.js'
 import type { PublicationOptions } from './ports.js'
@@ -153,7 +153,7 @@ export function toReason (value: unknown): string {
  * How a kick ends a connection.
  * @throws FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_CLOSE_CODE
  */
-export function toKick (reason: string = disconnects.kicked.reason, options: KickOptions = {}): Pick<Disconnect, 'code' | 'reason'> {
+export function toKick (reason: string = disconnects.kicked.reason, options: KickOptions = {}): Ending {
   const { code = disconnects.kicked.code } = checkOptions(options, ['code'])
   checkCloseCode(code)
   return { code, reason: toReason(reason) }

@@ -1,4 +1,4 @@
-import type { Disconnect } from '../protocol/disconnect.js'
+import type { Ending } from '../protocol/disconnect.js'
 import type { HubConnection } from './connection.js'
 import type { DeadlineSettings } from './deadlines.js'
 import type { InboundMessage } from './message.js'
@@ -27,7 +27,7 @@ export interface ConnectionHost {
   readonly counters: OutboundCounters & { received: number, limited: number, throttled: number }
   readonly rooms: Rooms
   handleMessage (connection: HubConnection, message: InboundMessage): unknown
-  kick (connection: HubConnection, why: Pick<Disconnect, 'code' | 'reason'>): Promise<boolean>
+  kick (connection: HubConnection, why: Ending): Promise<boolean>
   onOverflow (connection: HubConnection, policy: Overflow, dropped: number): void
   /** Whether one more ping may go out in this look at the wheel. */
   mayPing (now: number): boolean

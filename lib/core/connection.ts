@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { FST_HUB_CLOSED, FST_HUB_HANDLER_TIMEOUT } from '../errors.js'
-import { ABNORMAL, disconnects, type Disconnect } from '../protocol/disconnect.js'
+import { ABNORMAL, disconnects, type Ending } from '../protocol/disconnect.js'
 import { rawCodec, type Codec } from '../protocol/codec.js'
 import type { Frame } from '../protocol/frame.js'
 import { checkCloseCode, checkData, checkExpiry, checkName, checkSendOptions, toExpiry, toKick, toReason } from './arguments.js'
@@ -167,7 +167,7 @@ export class HubConnection implements Connection, DirectoryEntry, TransportListe
    * Ends it for a reason of ours: what the peer sent and has not been handled is dropped.
    * @returns whether this ended it, or it was ending already
    */
-  disconnect ({ code, reason }: Pick<Disconnect, 'code' | 'reason'>): boolean {
+  disconnect ({ code, reason }: Ending): boolean {
     this.#inbound.stop()
     return this.#beginClose(code, reason)
   }

@@ -1,4 +1,4 @@
-import { disconnects, type Disconnect } from '../protocol/disconnect.js'
+import { disconnects, type Ending } from '../protocol/disconnect.js'
 import { hubCodecOf } from '../protocol/hub-v1/codecs.js'
 import { checkName, toBroadcast, toPublicationOptions } from './arguments.js'
 import { Admission } from './admission.js'
@@ -241,7 +241,7 @@ export class LocalHub implements Hub, ConnectionHost, BrokerListener, PresenceLi
     return this.#config.handlers.onMessage?.(connection, message)
   }
 
-  async kick (connection: HubConnection, why: Pick<Disconnect, 'code' | 'reason'>): Promise<boolean> {
+  async kick (connection: HubConnection, why: Ending): Promise<boolean> {
     // Whether the entry was still there does not matter: an earlier kick whose answer was lost may have removed it.
     await this.directory.remove(connection)
     return connection.disconnect(why)

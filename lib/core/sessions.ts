@@ -1,5 +1,5 @@
 import { FST_HUB_BROKER_UNAVAILABLE } from '../errors.js'
-import { disconnects, type Disconnect } from '../protocol/disconnect.js'
+import { disconnects, type Ending } from '../protocol/disconnect.js'
 import type { EndRequest } from './cluster/messages.js'
 import type { RemoteLogins } from './cluster/remote-logins.js'
 import type { HubConnection } from './connection.js'
@@ -11,8 +11,6 @@ import type { Awaitable } from './types.js'
 
 /** How many logins a user may have at once. */
 export type SessionPolicy = 'many' | 'single-per-user' | 'single-per-device'
-
-type Reason = Pick<Disconnect, 'code' | 'reason'>
 
 /**
  * The fence of a login that the directory could not be asked about. It is entered later, and its place then is known to the
@@ -39,9 +37,9 @@ export class Sessions implements DirectoryListener {
   readonly #remote: RemoteLogins
   readonly #scope: SessionScope
   /** Of those that enter: the highest step that ends them, should their own place turn out to be before it. */
-  readonly #outranked = new Map<HubConnection, { readonly fence: number, readonly why: Reason }>()
+  readonly #outranked = new Map<HubConnection, { readonly fence: number, readonly why: Ending }>()
   /** Those that steps have ended before their own place was known. */
-  readonly #endedEarly = new WeakMap<HubConnection, Reason>()
+  readonly #endedEarly = new WeakMap<HubConnection, Ending>()
   /** Of those that enter: their claim, with the word to whom they have replaced. */
   readonly #claims = new Map<HubConnection, Promise<void>>()
 
@@ -110,7 +108,7 @@ export class Sessions implements DirectoryListener {
   }
 
   /** Ends all logins that the user has at this moment. @returns how many this call ended, as far as their nodes say so */
-  async kickUser (user: string, why: Reason): Promise<number> {
+  async kickUser (user: string, why: Ending): Promise<number> {
     const before = this.#ofUser(user)
     const removal = await this.directory.removeUser(user)
     // Those of which the directory could not be asked, be it meanwhile, were here before it, whatever their place will be.
@@ -142,7 +140,7 @@ export class Sessions implements DirectoryListener {
 
   onLeaseLost (ids: readonly string[]): void { this.#endAll(ids, disconnects.tryAgain) }
 
-  #endAll (ids: readonly string[], why: Reason): void {
+  #endAll (ids: readonly string[], why: Ending): void {
     for (const id of ids) {
       const connection = this.#find(id)
       // What ends already has its own code, and its last messages may still be handled.
@@ -165,7 +163,7 @@ export class Sessions implements DirectoryListener {
    * @param device only logins of this one (null: those without one); undefined: all
    * @returns how many this ended, and the claims of those that were entering
    */
-  #end (user: string, { fence, removed }: Step, why: Reason, device?: string | null): { count: number, claims: Array<Promise<void>> } {
+  #end (user: string, { fence, removed }: Step, why: Ending, device?: string | null): { count: number, claims: Array<Promise<void>> } {
     const concerns = (connection: HubConnection): boolean => device === undefined || connection.device === device
     const isBefore = (connection: HubConnection): boolean =>
       connection.fence < 1 ? removed.some(({ id }) => id === connection.id) : connection.fence < fence
@@ -188,4 +186,4 @@ export class Sessions implements DirectoryListener {
   }
 }
 
-function endOf (cause: RemovalCause): Reason { return cause === 'login' ? disconnects.replaced : disconnects.kicked }
+function endOf (cause: RemovalCause): Ending { return cause === 'login' ? disconnects.replaced : disconnects.kicked }

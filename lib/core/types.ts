@@ -188,7 +188,7 @@ export interface Connection {
   /**
    * Enters a room. Resolves with the room's position on entry: every later publication reaches the connection.
    * A room that nobody is in keeps its position for at least 5 minutes after its last use; then it begins again with a new epoch.
-   * @throws FST_HUB_INVALID_NAME, FST_HUB_CLOSED (both as a rejection)
+   * @throws FST_HUB_INVALID_NAME, FST_HUB_CLOSED, FST_HUB_BROKER_UNAVAILABLE (as rejections)
    */
   join (room: string): Promise<StreamPosition>
   /** Leaves a room; nothing happens when it was not in it. @throws FST_HUB_INVALID_NAME (as a rejection) */
@@ -229,24 +229,28 @@ export interface Room {
   connections (): IterableIterator<Connection>
   /**
    * Sends to every member; encoded once whatever their number.
-   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
+   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_NAME for a key; FST_HUB_BROKER_UNAVAILABLE, and then it
+   * may have been done all the same (as rejections)
    */
   publish (data: unknown, options?: PublishOptions): Promise<PublishResult>
-  /** The users in the room, each with the number of its connections. Anonymous connections are not listed. */
+  /**
+   * The users in the room, each with the number of its connections. Anonymous connections are not listed.
+   * @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection)
+   */
   presence (): Promise<ReadonlyArray<{ user: string, connections: number }>>
   /**
    * What a user in the room is doing, such as typing. Whoever watches the room's presence is told when it begins and when it
    * ends, with the other changes of an interval; it is in no history.
    * @param key name of the state, 1 to 255 bytes of UTF-8
    * @param ttl milliseconds after which it ends unless it is set again; 0 ends it now
-   * @throws FST_HUB_INVALID_NAME, FST_HUB_INVALID_ARGUMENT (as rejections)
+   * @throws FST_HUB_INVALID_NAME, FST_HUB_INVALID_ARGUMENT, FST_HUB_BROKER_UNAVAILABLE (as rejections)
    */
   setEphemeral (user: string, key: string, ttl: number): Promise<void>
   /**
    * Publications after `since`, oldest first, and the room's position. `recovered` says whether they are all there is
    * since then; without `since` it is `true`, and all that the option `history` keeps are returned.
    * @param limit the most publications to return. Default 0: no limit
-   * @throws FST_HUB_INVALID_ARGUMENT (as a rejection)
+   * @throws FST_HUB_INVALID_ARGUMENT, FST_HUB_BROKER_UNAVAILABLE (as rejections)
    */
   history (since?: StreamPosition, limit?: number): Promise<{ position: StreamPosition, publications: Array<{ offset: number, data: unknown }>, recovered: boolean }>
 }
@@ -256,12 +260,12 @@ export interface User {
   readonly id: string
   /** Connections on this node. */
   connections (): IterableIterator<Connection>
-  /** Whether any node holds a connection of the user. */
+  /** Whether any node holds a connection of the user. @throws FST_HUB_BROKER_UNAVAILABLE (as a rejection) */
   online (): Promise<boolean>
   /**
    * Sends to each connection of the user, on all nodes: to those of this node within the call, and resolves when the others have
    * taken it, or 2 s have passed. At most once; `offline` makes it at least once.
-   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections); FST_HUB_BROKER_UNAVAILABLE when no connection of this
+   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_NAME for a key (as rejections); FST_HUB_BROKER_UNAVAILABLE when no connection of this
    * node took it, and it could not be found out who else might; with `offline`, FST_HUB_OFFLINE_UNAVAILABLE when nothing is kept,
    * or the user's connections are there and none of them can acknowledge
    */
@@ -300,7 +304,7 @@ export interface HubEvents {
    * turn, 0 when only new ones were rejected; `policy` is that of the last one, `bytes` what was queued after it.
    */
   overflow: [connection: Connection, info: { policy: Overflow, dropped: number, bytes: number }]
-  /** A handler or a listener failed. Without a listener it is logged; so it is where this listener fails itself, with that. */
+  /** A handler or a listener failed. Without a listener it is logged; where a listener of this event fails itself, both failures are. */
   error: [error: Error, connection: Connection | null]
 }
 
@@ -319,7 +323,8 @@ export interface Hub {
   user (id: string): User
   /**
    * Sends to every connection.
-   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT (as rejections)
+   * @throws FST_HUB_INVALID_DATA, FST_HUB_INVALID_ARGUMENT, FST_HUB_INVALID_NAME for a key, FST_HUB_BROKER_UNAVAILABLE for more than 32 MiB
+   * with the option `redis` (as rejections)
    */
   broadcast (data: unknown, options?: BroadcastOptions): Promise<PublishResult>
   /**

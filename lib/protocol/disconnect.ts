@@ -10,6 +10,9 @@ export interface Disconnect {
   readonly reconnect: boolean
 }
 
+/** What a connection is ended with, be it by a code that is not in the table. */
+export type Ending = Pick<Disconnect, 'code' | 'reason'>
+
 const entry = (code: number, reason: string, reconnect: boolean): Disconnect => Object.freeze({ code, reason, reconnect })
 
 export const disconnects = Object.freeze({

@@ -15,7 +15,7 @@ import { RecentPositions } from './recent-positions.js'
 import { RoomLogs } from './room-logs.js'
 import { RoomOrder } from './room-order.js'
 import { RoomRepair } from './room-repair.js'
-import { knownOf, latestOf, learn, type RoomState } from './room-state.js'
+import { knownOf, latestOf, type RoomState } from './room-state.js'
 import { SendOrder } from './send-order.js'
 
 /** For how long a room keeps its position after its last use: without history, and with one; one without end is kept without end. */
@@ -25,7 +25,7 @@ export const HISTORY_POSITION_TTL_MS = 24 * 3_600_000
 /** How often confirmed publications are looked through for those whose turn has not come in time, and whether broadcasts are heard. */
 const LOOK_MS = 100
 const HEAR_MS = 5_000
-/** Milliseconds within which each room is compared with Redis: a third of the shortest life of a position. */
+/** Milliseconds within which each room is compared with Redis: a sixth of the shortest life of a position. */
 const AUDIT_MS = POSITION_TTL_MS / 6
 
 /** Where the values of a bus entry of publications are, behind what all entries begin with. */
@@ -104,7 +104,7 @@ export class RedisBroker implements Broker, BusListener {
       missing: (isPassed) => { this.#repair.onMissing(state, isPassed) }
     })
     const begun = this.#options.link.insist(async () => await this.#begin(room, partition, order))
-    const state: RoomState = { name: room, partition, order, begun, named: { epoch: '', offset: 0 }, missingSince: Infinity, awaited: null, verdict: null, isSought: false }
+    const state: RoomState = { name: room, partition, order, begun, missingSince: Infinity, awaited: null, verdict: null, isSought: false }
     this.#rooms.set(room, state)
     try {
       return { ...await state.begun }
@@ -135,7 +135,7 @@ export class RedisBroker implements Broker, BusListener {
     const { position, publications, recovered } = await this.#options.link.insist(async () => await this.#logs.ask(room, since, limit))
     const state = this.#rooms.get(room)
     if (state !== undefined) {
-      learn(state, position)
+      state.order.learn(position)
       state.order.hear(position)
     }
     return { position, publications, recovered }
@@ -229,12 +229,13 @@ export class RedisBroker implements Broker, BusListener {
   #onConfirmed (room: string, position: StreamPosition, own: readonly Outgoing[]): void {
     const { link, timeout, onError } = this.#options
     const state = this.#rooms.get(room)
+    // Until its position is known, a room that is entered knows of nothing.
+    if (state?.order.isLive !== true) this.#recent.note(room, position)
     if (state === undefined) {
-      this.#recent.note(room, position)
       for (const outgoing of own) outgoing.done(noFanOut())
       return
     }
-    learn(state, position)
+    state.order.learn(position)
     try {
       state.order.fromReply(position.epoch, own)
     } catch (error) {

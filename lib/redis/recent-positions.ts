@@ -23,9 +23,11 @@ export class RecentPositions {
     this.#clock = clock
   }
 
-  note (room: string, known: StreamPosition): void {
+  /** What is heard last need not be the furthest: an answer may come behind what the bus has brought since. */
+  note (room: string, position: StreamPosition): void {
+    const before = this.get(room)
     this.#rooms.delete(room)
-    this.#rooms.set(room, { known, at: this.#clock.monotonic() })
+    this.#rooms.set(room, { known: before !== null && isBefore(position, before) ? before : position, at: this.#clock.monotonic() })
   }
 
   get (room: string): StreamPosition | null { return this.#rooms.get(room)?.known ?? null }
@@ -49,3 +51,6 @@ export class RecentPositions {
     }
   }
 }
+
+/** Later epochs are greater. */
+function isBefore (a: StreamPosition, b: StreamPosition): boolean { return a.epoch < b.epoch || (a.epoch === b.epoch && a.offset < b.offset) }

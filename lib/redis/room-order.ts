@@ -41,6 +41,8 @@ export class RoomOrder {
   last = 0
   /** Whether the position is known. */
   isLive = false
+  /** The furthest of this epoch that Redis has named to this node, in whatever answer. */
+  #named = 0
   #isOver = false
   /** The furthest that was heard of another epoch: what that is to this one is not known yet. */
   #unknown: StreamPosition | null = null
@@ -63,9 +65,9 @@ export class RoomOrder {
 
   get position (): StreamPosition { return { epoch: this.epoch, offset: this.last } }
 
-  /** Offset of the furthest one that this node has of this epoch. */
+  /** Offset of the furthest one of this epoch that this node knows of: what is before it may still come. */
   get furthest (): number {
-    let furthest = this.last
+    let furthest = Math.max(this.last, this.#named)
     for (const offset of this.#held.keys()) if (offset > furthest) furthest = offset
     return furthest
   }
@@ -147,6 +149,9 @@ export class RoomOrder {
     if (this.isHolding) this.#listener.missing(false)
   }
 
+  /** Redis has said that the room stands there. Of another epoch than this that is nothing: `hear`. */
+  learn ({ epoch, offset }: StreamPosition): void { if (epoch === this.epoch && offset > this.#named) this.#named = offset }
+
   /** The room stands, or stood, there, be it that nothing of it has come. */
   hear ({ epoch, offset }: StreamPosition): void { if (this.isLive) this.#hasToWait(epoch, offset) }
 
@@ -168,6 +173,7 @@ export class RoomOrder {
     this.#counts.clear()
     this.#ends = null
     this.#first = epoch
+    this.#named = 0
     this.last = start
     this.#listener.gap(from, this.position)
     return true

@@ -5,7 +5,7 @@ import type { RedisLink } from './link.js'
 import type { Comparison, Positions, Standing } from './positions.js'
 import type { RoomLogs } from './room-logs.js'
 import type { RecentPositions } from './recent-positions.js'
-import { learn, type RoomState } from './room-state.js'
+import type { RoomState } from './room-state.js'
 
 /** Milliseconds without an entry of the bus after which the log is asked: for what must come before an answer, and for what the bus should bring. */
 const PATIENCE_MS = 200
@@ -81,7 +81,7 @@ export class RoomRepair {
     const { positions, onError } = this.#options
     positions.ask(state.name, state.order.doubted).then((comparison) => {
       state.order.settle(comparison)
-      learn(state, comparison.position)
+      state.order.learn(comparison.position)
     }, (error: unknown) => {
       this.#isOutage(error)
       if (state.order.isLive) this.#toSettle.add(state)
@@ -197,7 +197,7 @@ export class RoomRepair {
     const { known, position: { epoch, offset }, held } = comparison
     // It has turned meanwhile, and was compared for that.
     if (known === order.epoch && held < 0) order.compare(comparison)
-    learn(state, comparison.position)
+    order.learn(comparison.position)
     if (known !== order.epoch && epoch !== order.epoch) return
     if (epoch === order.epoch && offset <= order.last) return
     // An epoch that goes on from this one began with a publication: the bus brings that, behind what comes before it.
@@ -283,14 +283,14 @@ export class RoomRepair {
     if (answer !== null && answer.position.epoch === order.epoch) {
       if (!order.isLive) return
       order.fill(answer.publications)
-      learn(state, answer.position)
+      order.learn(answer.position)
       return this.#judge(state, answer)
     }
     const comparison = await positions.ask(state.name)
     if (!order.isLive || comparison.known !== order.epoch) return
     // With a log, that is asked once more. Without, the bus may still bring what is before another epoch.
     if (answer !== null || comparison.held < 0) order.compare(comparison)
-    learn(state, comparison.position)
+    order.learn(comparison.position)
     if (answer === null) this.#judge(state, comparison)
   }
 

@@ -9,8 +9,6 @@ export interface RoomState {
   readonly order: RoomOrder
   /** Until the position is known. */
   readonly begun: Promise<StreamPosition>
-  /** The furthest that Redis has named to this node, in whatever answer. */
-  named: StreamPosition
   /** When something was found missing, in monotonic milliseconds; Infinity: nothing is. */
   missingSince: number
   /** Where Redis said that the room stands: the bus brings what is missing up to there, or it is missing when that number has been read. */
@@ -22,18 +20,10 @@ export interface RoomState {
 }
 
 /** As far as this node knows: what has been heard of may still wait for what is before it. */
-export function knownOf ({ order, named }: RoomState): StreamPosition {
-  const { epoch, furthest } = order
-  return { epoch, offset: named.epoch === epoch ? Math.max(named.offset, furthest) : furthest }
-}
+export function knownOf ({ order: { epoch, furthest } }: RoomState): StreamPosition { return { epoch, offset: furthest } }
 
 /** The same, with what was heard of a later epoch. */
 export function latestOf (state: RoomState): StreamPosition {
   const { epoch, unknown } = state.order
   return unknown !== null && unknown.epoch > epoch ? unknown : knownOf(state)
-}
-
-/** Redis has said that it stands there. */
-export function learn (state: RoomState, position: StreamPosition): void {
-  if (position.epoch === state.order.epoch && position.offset > knownOf(state).offset) state.named = position
 }

@@ -204,13 +204,13 @@ t.test('paths', (t) => {
   for (const path of ['', 'ws', '*', 5, null, {}, ['/a', 'b'], ['/a', 1], [undefined]]) t.throws(() => resolve({ path }), { message: /^fastify-hub option path: expected a string that starts with \/, or a list of them, got / })
   t.throws(() => resolve({ path: [] }), { message: 'fastify-hub option path: expected at least one path, got []' })
   t.throws(() => resolve({ path: ['/a', '/b', '/a'] }), { message: 'fastify-hub option path: expected each path once, got ["/a","/b","/a"]' })
-  for (const path of ['/a b', '/é', '/a/:id?', '/a/:id(^\\d+?$)', '/a/:x(a(b)?)?', '/:a-:b(.*)?', '/a.b/..c', '/a%2Fb', '/100%', '//']) t.doesNotThrow(() => resolve({ path }), path)
+  for (const path of ['/a b', '/é', '/a/:id?', '/a/:id(^\\d+?$)', '/a/:x(a(b)?)?', '/:a-:b(.*)?', '/a.b/..c', '/100%', '/%zz', '/:id(%2F)', '//']) t.doesNotThrow(() => resolve({ path }), path)
   for (const option of ['path', 'asyncapi.path'] as const) {
     const given = (path: string): unknown => option === 'path' ? { path: ['/ok', path] } : { asyncapi: { path }, subprotocols: ['hub.v1.json'] }
     for (const [path, expected] of [
       ...['/a?x', '/a?', '/a#x', '/?', '/:a?/b', '/a/:id(x)?y', '/a?/:id'].map((path) => [path, 'a path without a query (?) and a fragment (#)']),
       ...['/a/../b', '/..', '/./a', '/a/.'].map((path) => [path, 'a path without . and .. as segments']),
-      ...['/a%20b', '/%C3%A9', '/%41'].map((path) => [path, 'characters as they are, not percent-encoded'])
+      ...['/a%20b', '/%C3%A9', '/%41', '/a%2Fb', '/a%2fb', '/%ff'].map((path) => [path, 'characters as they are, not percent-encoded'])
     ] as Array<[string, string]>) t.throws(() => resolve(given(path)), { code: 'FST_HUB_INVALID_OPTIONS', message: `fastify-hub option ${option}: expected ${expected}, got ${JSON.stringify(path)}` })
   }
   t.throws(() => resolve({ path: ['/a', '/b'], asyncapi: { path: '/b' }, subprotocols: ['hub.v1.json'] }), { message: 'fastify-hub option asyncapi.path: expected another than that of the WebSocket, got "/b"' })

@@ -1,11 +1,9 @@
+import type { Ending } from '../../protocol/disconnect.js'
 import type { DirectoryEntry, Removal } from '../ports.js'
 import { ANSWER_MS, type NodeCalls } from './node-calls.js'
 
 /** Why logins end, and which of those that the directory has removed, and of those that it had before them. */
-export interface LoginEnd {
-  /** Of the Close frame. */
-  readonly code: number
-  readonly reason: string
+export interface LoginEnd extends Ending {
   /** Only logins of this device (null: those without one); undefined: all. */
   readonly device: string | null | undefined
   /** Whether a login is the cause. */

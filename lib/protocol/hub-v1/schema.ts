@@ -67,7 +67,7 @@ const serverSchemas = {
     epoch,
     offset,
     head: Type.Integer({ minimum: 0, description: 'Offset of the latest publication when this was written: those from `offset` to here were missed, and follow first.' }),
-    recovered: Type.Optional(Type.Boolean({ description: 'Answers `since`. true: `offset` is that of `since`, or before it, on a node that has heard less: then some come again. false: what was published since then is not known any more, reload.' })),
+    recovered: Type.Optional(Type.Boolean({ description: 'Answers `since`. true: `offset` is that of `since`, or before it, on a node that has heard less: then some come again; unasked, the log goes on in this `epoch`. false: what was published since then is not known any more, reload.' })),
     cache: Type.Optional(Type.Boolean({ description: 'true: of this room only the latest publication counts, and offsets may jump.' })),
     id: optionalId
   }),

@@ -48,7 +48,11 @@ class FakeLink {
     this.runs++
     this.args = args
     if (this.error !== null) throw this.error
-    if (script.source.includes('Publishes a batch')) return Buffer.from(`a ${this.next++}`)
+    if (script.source.includes('Publishes a batch')) {
+      const place = `a ${this.next++}`
+      await this.until
+      return Buffer.from(place)
+    }
     if (script.source.includes('Where rooms stand')) {
       await this.until
       return this.standing.map((text) => Buffer.from(text))
@@ -206,6 +210,43 @@ t.test('who leaves a room while it is not known what another epoch is says what 
   link.ready()
   await clock.settle()
   t.same(link.args.slice(1, 3), ['b', 1])
+})
+
+t.test('who leaves a room says what was heard of it, also when the answer to an earlier publication comes behind that', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  const { broker } = rig(clock, link)
+  t.teardown(async () => { await broker.close() })
+  await broker.subscribe('room')
+  let answer = (): void => {}
+  link.until = new Promise((resolve) => { answer = resolve })
+  const publication = broker.publish('room', 'own', {})
+  await clock.settle()
+  broker.onEntry(0, 'node', entry('room', 'a 1', 'own'))
+  broker.onEntry(0, 'other', entry('room', 'a 2', 'the next'))
+  await broker.unsubscribe('room')
+  answer()
+  t.match(await publication, { epoch: 'a', offset: 1 })
+  link.ready()
+  await clock.settle()
+  t.same(link.args.slice(1, 3), ['a', 2])
+})
+
+t.test('who enters a room says what was published there meanwhile', async (t) => {
+  const clock = new TestClock()
+  const link = new FakeLink(clock)
+  let hold = (): void => {}
+  const held = new Promise<void>((resolve) => { hold = resolve })
+  const { broker } = rig(clock, link, async () => await held)
+  t.teardown(async () => { await broker.close() })
+  const subscribed = broker.subscribe('room')
+  const publication = broker.publish('room', 'own', {})
+  await clock.settle()
+  // Redis loses it, and is asked where the room stands.
+  hold()
+  await subscribed
+  t.same(link.args.slice(1, 3), ['a', 1])
+  t.match(await publication, { epoch: 'a', offset: 1 })
 })
 
 t.test('broadcasts that could not be heard at first are heard when Redis does not refuse it any more', async (t) => {

@@ -20,6 +20,12 @@ t.test('what is known of rooms without members here is kept for ten seconds afte
   t.equal(recent.get('a'), null)
 })
 
+t.test('the furthest counts, whatever is heard of last', async (t) => {
+  const recent = new RecentPositions(new TestClock())
+  for (const [epoch, offset] of [['e', 2], ['e', 1], ['f', 1], ['e', 3]] as const) recent.note('room', { epoch, offset })
+  t.same(recent.get('room'), { epoch: 'f', offset: 1 })
+})
+
 t.test('an outage does not count: what Redis had just confirmed when it went is said when it is back, however late', async (t) => {
   const clock = new TestClock()
   const recent = new RecentPositions(clock)

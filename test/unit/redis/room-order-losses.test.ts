@@ -103,14 +103,20 @@ function run (steps: ReadonlyArray<typeof STEPS[number]>): string | null {
     goesOn: (epoch) => { story.push(`> ${epoch}`) },
     turned: () => {
       const comparison = redis.ask(order.doubted ?? { epoch: order.epoch, offset: order.furthest })
-      answers.push(() => { order.settle(comparison) })
+      answers.push(() => {
+        order.settle(comparison)
+        order.learn(comparison.position)
+      })
     },
     missing: () => {}
   })
   order.begin({ epoch: 'e1000', offset: 0 })
   const compare = (): void => {
     const comparison = redis.ask({ epoch: order.epoch, offset: order.furthest })
-    answers.push(() => { if (comparison.held < 0) order.compare(comparison) })
+    answers.push(() => {
+      if (comparison.held < 0) order.compare(comparison)
+      order.learn(comparison.position)
+    })
   }
   const step = (what: typeof STEPS[number]): void => {
     if (what === 'other') redis.publish(null, false)
@@ -132,6 +138,7 @@ function run (steps: ReadonlyArray<typeof STEPS[number]>): string | null {
       const entry = replies.shift()
       if (entry === undefined) return
       heard.push(entry)
+      order.learn({ epoch: entry.epoch, offset: entry.publication.offset })
       order.fromReply(entry.epoch, [{ publication: entry.publication, done: () => {} }])
     }
   }
