@@ -38,6 +38,9 @@ const kWebSocket = Symbol('fastify-hub.websocket')
 /** What a hub without Redis rests upon: its process. */
 const PROCESS: Backend = { troubles: () => [], counters: () => ({ waiting: 0, trimmed: 0, parked: 0 }) }
 
+/** Of the time that Fastify gives a preClose hook: less, for its own timer must not be the first. */
+const SHARE_OF_PLUGIN_TIMEOUT = 0.9
+
 interface RouteMark { [kWebSocket]?: Upgrades | 'other' | 'none' }
 
 const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
@@ -94,11 +97,32 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     throw error
   }
   app.addHook('onReady', async () => { await hub.start() })
+  let emptied: Promise<unknown> | undefined
   app.addHook('preClose', async () => {
     endUnfinishedRequests(app.server, options.clock)
-    await Promise.all([gate.close(), closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)])
+    emptied = Promise.all([gate.close(), closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)])
+    await atMost(emptied, (app.initialConfig.pluginTimeout ?? 0) * SHARE_OF_PLUGIN_TIMEOUT)
   })
-  app.addHook('onClose', close)
+  app.addHook('onClose', async () => {
+    await emptied
+    await close()
+  })
+}
+
+/**
+ * For a preClose hook that takes longer than `pluginTimeout`, Fastify rejects `close()` in the middle of it. It has as long as
+ * it needs in onClose: the server only listens no more meanwhile.
+ * @param ms 0: no limit
+ */
+async function atMost (work: Promise<unknown>, ms: number): Promise<void> {
+  if (ms === 0) {
+    await work
+    return
+  }
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, ms) })
+  await Promise.race([work, late])
+  clearTimeout(timer)
 }
 
 /** Without the option, nothing of it is loaded. */

@@ -55,6 +55,20 @@ t.test('what does not close in time is terminated, and nobody waits for an onDis
   t.same([app.hub.admission.held, app.hub.size, app.hub.wheel.size, app.sockets.size], [0, 0, 0, 0])
 })
 
+t.test('a drain that takes longer than the pluginTimeout of Fastify is waited for', async (t) => {
+  let finish = (): void => {}
+  const held = new Promise<void>((resolve) => { finish = resolve })
+  const app = await TestApp.start(t, { onDisconnect: async () => { await held } }, { fastify: { pluginTimeout: 500 } })
+  const client = await app.connect()
+  let isClosed = false
+  const closed = app.app.close().then(() => { isClosed = true })
+  t.same((await Promise.all([client.ended(), app.healthy.ended()])).map(({ code }) => code), [1012, 1012])
+  await once(app.app.server, 'close')
+  t.equal(isClosed, false, 'the server has ended, the drain has not')
+  finish()
+  await closed
+})
+
 t.test('a drain is spread', async (t) => {
   const { ends, handlers } = lives()
   const app = await TestApp.start(t, { ...handlers, drain: { spread: 300, timeout: 10_000 } })
