@@ -10,7 +10,7 @@ type Encoded = string | Uint8Array<ArrayBuffer>
 export type RequestMessage = { [Op in ClientMessage['op']]: Omit<ClientMessage<Op>, 'id'> }[ClientMessage['op']]
 
 /** Sent and unanswered at once. The server remembers 128 answers of a session: of more, some would be done twice after a cut. */
-const MAX_UNDER_WAY = 100
+const MAX_UNANSWERED = 100
 
 interface Request {
   readonly id: number
@@ -50,8 +50,10 @@ export class Outbox {
   #urgent: Request[] = []
   /** Those of them that are kept and still to be sent, in that order. */
   #waiting: Request[] = []
-  /** How many of them have been sent on this connection. */
-  #underWay = 0
+  /** Ids of what the server has not answered on this connection, be it that its time is over: it may still lie unread. */
+  readonly #unanswered = new Set<RequestId>()
+  /** How many of these there may be. */
+  #maxUnanswered = MAX_UNANSWERED
   /** Whether the limits of this connection are known. */
   #isGreeted = false
   /** `open`: there is a socket; `ready`: what was kept may go, too. */
@@ -97,6 +99,8 @@ export class Outbox {
   limits (limits: ServerMessage<'hello'>['limits']): void {
     this.#maxBytes = limits.maxMessageBytes === 0 ? Infinity : limits.maxMessageBytes
     this.#pace.start(limits)
+    // Who has not been read for a while is read all at once: that must not be more than the server takes at once.
+    this.#maxUnanswered = Math.min(MAX_UNANSWERED, this.#pace.atOnce)
     this.#isGreeted = true
     this.#flush()
   }
@@ -120,6 +124,7 @@ export class Outbox {
   lost (): void {
     this.#phase = 'away'
     this.#host.clock.clearTimeout(this.#paceTimer)
+    this.#unanswered.clear()
     for (const request of [...this.#requests.values()]) {
       this.#pause(request)
       if (!request.keep) this.#fail(request, new HubError('disconnected', 'the connection ended before the answer'))
@@ -137,16 +142,18 @@ export class Outbox {
   /** The answer came. An id that is not known any more is no harm: its time was over. */
   resolve (id: RequestId, value: unknown): void {
     const request = this.#requests.get(id)
-    if (request === undefined) return
-    this.#remove(request)
-    request.resolve(value)
-    this.#flush()
+    if (request !== undefined) {
+      this.#remove(request)
+      request.resolve(value)
+    }
+    this.#answered(id)
   }
 
   /** @returns whether there was a request of this id */
   reject (id: RequestId, error: HubError): boolean {
     const request = this.#requests.get(id)
     if (request !== undefined) this.#fail(request, error)
+    this.#answered(id)
     return request !== undefined
   }
 
@@ -169,7 +176,7 @@ export class Outbox {
 
   #flush (): void {
     this.#host.clock.clearTimeout(this.#paceTimer)
-    while (this.#underWay < MAX_UNDER_WAY) {
+    while (this.#unanswered.size < this.#maxUnanswered) {
       const queue = this.#queue()
       const [request] = queue
       if (request === undefined) return
@@ -191,7 +198,7 @@ export class Outbox {
     }
     const { clock, requestTimeout } = this.#host
     request.sent = request.isUnderWay = true
-    this.#underWay++
+    this.#unanswered.add(request.id)
     request.sentAt = clock.now()
     if (requestTimeout > 0) request.timer = clock.setTimeout(() => { this.#fail(request, this.#late()) }, request.left)
     this.#host.send(request.data)
@@ -203,7 +210,6 @@ export class Outbox {
     clock.clearTimeout(request.timer)
     if (!request.isUnderWay) return
     request.isUnderWay = false
-    this.#underWay--
     // The clock may have been set back.
     const passed = Math.max(0, clock.now() - request.sentAt)
     // Its timer has not run: should all of it have passed, the clock was set, or the machine slept. Half of it, so that there is an end.
@@ -218,11 +224,11 @@ export class Outbox {
     return this.#phase === 'open' && this.#isGreeted ? this.#urgent : []
   }
 
+  #answered (id: RequestId): void { if (this.#unanswered.delete(id)) this.#flush() }
+
   #fail (request: Request, error: HubError): void {
-    const { isUnderWay } = request
     this.#remove(request)
     request.reject(error)
-    if (isUnderWay) this.#flush()
   }
 
   #remove (request: Request): void {

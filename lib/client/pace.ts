@@ -27,6 +27,9 @@ export class Pace {
     this.#last = this.#clock.now()
   }
 
+  /** As many are within the rate of a server that reads them late, and then all at once. */
+  get atOnce (): number { return this.#rate === 0 ? Infinity : this.#burst }
+
   /** @returns 0 when a message may go now; otherwise the milliseconds after which to ask again */
   take (): number {
     if (this.#rate === 0) return 0
