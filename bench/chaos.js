@@ -2,8 +2,8 @@
 // nodes and the clients are processes of their own; the clients go to other nodes all the time.
 //   npm run bench:chaos [-- --phase calm,redis-kill --seconds 60 --members 300 --rooms 30 --publishers 20 --rate 200 --reconnects 20 --fsync always]
 // Phases: calm; redis-kill: SIGKILL, and it is back after 2 s; node-kill: SIGKILL of a node, back after 2 s; link-5, link-40: the connections of one
-// node to Redis end, and for so many seconds it gets no other; stall-5, stall-40: nothing passes over them, and then all of it at once; drain: a
-// node empties itself, and is started again. What breaks does so twice in a run, except what takes 40 s. Without --phase, all of them, and
+// node to Redis end, and for so many seconds it gets no other; stall-5, stall-40: nothing passes over them, and then all of it at once;
+// stop-5, stop-40: the process of a node is stopped (SIGSTOP), and goes on; drain: a node empties itself, and is started again. What breaks does so twice in a run, except what takes 40 s. Without --phase, all of them, and
 // bench/results/chaos.{json,md} are written.
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -49,6 +49,8 @@ const PHASES = {
   'link-40': { at: ONCE, break: async ({ proxy }) => { await broken(proxy, 'cut', 40_000) } },
   'stall-5': { at: TWICE, break: async ({ proxy }) => { await broken(proxy, 'stall', 5_000) } },
   'stall-40': { at: ONCE, break: async ({ proxy }) => { await broken(proxy, 'stall', 40_000) } },
+  'stop-5': { at: TWICE, break: async ({ nodes }, time) => { await nodes[time % NODES].stopFor(5_000) } },
+  'stop-40': { at: ONCE, break: async ({ nodes }) => { await nodes[0].stopFor(40_000) } },
   drain: { at: TWICE, break: async ({ nodes }, time) => { await nodes[time % NODES].restart('drain') } }
 }
 
@@ -84,6 +86,12 @@ class Node {
     await gone
     await pause(DOWN_MS)
     await this.start()
+  }
+
+  async stopFor (ms) {
+    this.#child.process.kill('SIGSTOP')
+    await pause(ms)
+    this.#child.process.kill('SIGCONT')
   }
 
   async figures () { return await this.#child.ask({ figures: true }) }
