@@ -1,9 +1,11 @@
 import type { InboundMessage } from './message.js'
 import { PeerRate, type PeerRateLimits } from './peer-rate.js'
+import type { Clock } from './ports.js'
 import { isThenable } from './thenable.js'
 
 /** What all connections of a hub share for receiving. */
 export interface InboundShared {
+  readonly clock: Pick<Clock, 'monotonic'>
   readonly settings: { readonly maxPending: number, readonly rate: PeerRateLimits }
   readonly counters: { limited: number, throttled: number }
 }
@@ -39,6 +41,8 @@ export class Inbound {
   #held = true
   #busy = false
   #paused = false
+  /** Since when, in monotonic milliseconds. */
+  #pausedAt = 0
   /** The peer is ahead of its rate. */
   #throttled = false
   #sealed = false
@@ -157,6 +161,7 @@ export class Inbound {
   #pause (): void {
     if (this.#paused) return
     this.#paused = true
+    this.#pausedAt = this.#host.inboundShared.clock.monotonic()
     this.#host.pause()
   }
 
@@ -164,6 +169,8 @@ export class Inbound {
     const isFree = this.#sealed || (this.#pending < this.#maxPending && !this.#held)
     if (!this.#paused || this.#throttled || !isFree) return
     this.#paused = false
+    const now = this.#host.inboundShared.clock.monotonic()
+    this.#rateAt(now).unread(now - this.#pausedAt)
     this.#host.resume()
   }
 

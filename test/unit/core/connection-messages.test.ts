@@ -250,6 +250,33 @@ t.test('ahead of the rate of bytes, and behind with its handler: it is read when
   t.equal(transport.paused, false)
 })
 
+t.test('what came while it was not read is within the rate, if it was sent at the rate', async (t) => {
+  let open = (): void => {}
+  const wait = new Promise<void>((resolve) => { open = resolve })
+  const { fake, transport, log } = await connected({
+    settings: { rate: { ...rate, bytesPerSecond: 1_000 }, maxPending: 1, deadlines: { write: 0, handler: 0, close: 0 } },
+    onMessage: (_connection, message) => message.text() === 'slow' ? wait : undefined
+  })
+  transport.message('slow')
+  transport.message('waits')
+  fake.clock.advanceSync(10_000)
+  open()
+  await settled()
+  t.equal(transport.paused, false)
+  for (let i = 0; i < 102; i++) transport.message('x')
+  t.equal(fake.hub.stats().messages.limited, 0, 'behind with its handler: ten seconds, and the burst')
+  t.equal(log.length, 105)
+  fake.clock.advanceSync(200)
+  transport.message('y'.repeat(5_000))
+  fake.clock.advanceSync(5_000)
+  t.equal(transport.paused, false)
+  const { length } = log
+  while (fake.hub.stats().messages.limited === 0) transport.message('x')
+  t.equal(log.length - length > 40, true, 'ahead of the rate of bytes')
+  for (let i = 0; i < 2; i++) transport.message('x')
+  t.equal(transport.closed?.code, 1008, 'and no more than that')
+})
+
 t.test('a peer that is closed while it is ahead of its rate is read again for its Close, at its rate', async (t) => {
   const bytes = { messagesPerSecond: 0, burst: 1, bytesPerSecond: 1_000, violations: 1 }
   for (const end of ['close', 'disconnect'] as const) {
