@@ -118,8 +118,8 @@ export const optionsSchema: TObject = Type.Object({
     maxWaiting: count('Places in the line. Then 503. 0: nobody waits.', 1_000),
     maxLoopDelay: ms('While the event loop is later than this, upgrades get 503: how late the timer of the hub comes, averaged over its last ticks, at most 50 ms apart, so that a single pause must be twice as long. 0: they never do.', 0),
     maxMessageBytes: count('Largest message of a peer, all fragments together. Then 1009. 0: no limit.', 64 * 1024),
-    messagesPerSecond: Type.Optional(Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 100, description: 'Messages, pings and unasked pongs included, per second and connection. What is over it is dropped; what came while the hub did not read the connection counts as sent in that time. 0: no limit.' })),
-    burst: count('Messages that may come at once within that rate.', 200, 1),
+    messagesPerSecond: Type.Optional(Type.Number({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 100, description: 'Messages, pings and unasked pongs included, per second and connection. What is over it is dropped. 0: no limit.' })),
+    burst: count('Messages that may come at once within that rate, beside those that were sent within it while the hub did not read: docs/guarantees.md.', 200, 1),
     bytesPerSecond: count('Payload bytes per second and connection, with a burst of one second. Who is ahead of it is not read until it is not, so that TCP slows it down; nothing is dropped. 0: no limit.', 1024 * 1024),
     violations: count('Messages over the rate in a row that close the connection with 1008. 0: never.', 10)
   }, 'Caps and rates.'),

@@ -1,7 +1,7 @@
 import type { ClientClock } from './platform.js'
 
 /** A timer that comes this late was not late by chance: the machine slept, or the page was frozen. */
-const LATE_MS = 5_000
+export const LATE_MS = 5_000
 /** How long an answer may take when the connection is in doubt. */
 const CHECK_GRACE_MS = 5_000
 

@@ -1,5 +1,6 @@
 import type { ClientMessage, RequestId, ServerMessage } from '../protocol/hub-v1/schema.js'
 import { HubError, messageOf } from './errors.js'
+import { LATE_MS } from './liveness.js'
 import { Pace } from './pace.js'
 import type { ClientClock } from './platform.js'
 import { utf8Bytes } from './size.js'
@@ -24,6 +25,8 @@ interface Request {
   /** Whether it has been sent on this connection. */
   isUnderWay: boolean
   sentAt: number
+  /** Whether it has been given more time, as its timer came late: once, because all timers of a hidden page are late. */
+  isForgiven: boolean
   /** Milliseconds for the answer, of all connections together. */
   left: number
   timer: unknown
@@ -78,7 +81,7 @@ export class Outbox {
       if (this.#phase === 'away' && !keep) throw new HubError('disconnected', 'there is no connection')
       // Now, and not when it is sent: the caller may change the data by then.
       const data = this.#encode({ ...message, id } as ClientMessage)
-      const request: Request = { id, data, keep, resolve, reject, sent: false, isUnderWay: false, sentAt: 0, left: this.#host.requestTimeout, timer: undefined }
+      const request: Request = { id, data, keep, resolve, reject, sent: false, isUnderWay: false, sentAt: 0, isForgiven: false, left: this.#host.requestTimeout, timer: undefined }
       const queue = keep ? this.#waiting : this.#urgent
       this.#requests.set(id, request)
       queue.push(request)
@@ -196,12 +199,26 @@ export class Outbox {
       this.#fail(request, new HubError('too_large', `the server takes ${this.#maxBytes} bytes at most`))
       return
     }
-    const { clock, requestTimeout } = this.#host
-    request.sent = request.isUnderWay = true
+    request.sent = true
     this.#unanswered.add(request.id)
-    request.sentAt = clock.now()
-    if (requestTimeout > 0) request.timer = clock.setTimeout(() => { this.#fail(request, this.#late()) }, request.left)
+    this.#await(request)
     this.#host.send(request.data)
+  }
+
+  #await (request: Request): void {
+    const { clock, requestTimeout } = this.#host
+    request.isUnderWay = true
+    request.sentAt = clock.now()
+    if (requestTimeout > 0) request.timer = clock.setTimeout(() => { this.#expire(request) }, request.left)
+  }
+
+  #expire (request: Request): void {
+    const isLate = this.#host.clock.now() - request.sentAt > request.left + LATE_MS
+    if (!isLate || request.isForgiven) return this.#fail(request, this.#late())
+    // The answer may have come meanwhile, and wait behind this timer.
+    request.isForgiven = true
+    this.#pause(request)
+    this.#await(request)
   }
 
   /** The time for the answer runs on when it is sent again: it may be what ends the connections. */

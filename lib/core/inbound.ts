@@ -1,3 +1,4 @@
+import type { LoopDelay } from './loop-delay.js'
 import type { InboundMessage } from './message.js'
 import { PeerRate, type PeerRateLimits } from './peer-rate.js'
 import type { Clock } from './ports.js'
@@ -5,9 +6,10 @@ import { isThenable } from './thenable.js'
 
 /** What all connections of a hub share for receiving. */
 export interface InboundShared {
-  readonly clock: Pick<Clock, 'monotonic'>
   readonly settings: { readonly maxPending: number, readonly rate: PeerRateLimits }
   readonly counters: { limited: number, throttled: number }
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly wheel: { readonly delay: Pick<LoopDelay, 'stalled' | 'stalledBefore'> }
 }
 
 /** What the way in of a connection needs from it. */
@@ -41,8 +43,6 @@ export class Inbound {
   #held = true
   #busy = false
   #paused = false
-  /** Since when, in monotonic milliseconds. */
-  #pausedAt = 0
   /** The peer is ahead of its rate. */
   #throttled = false
   #sealed = false
@@ -82,9 +82,9 @@ export class Inbound {
 
   /** Counts one message, or one ping or pong. @returns whether it is within the peer's rate of messages */
   take (now: number): boolean {
-    const { settings: { rate: { violations } }, counters } = this.#host.inboundShared
+    const { settings: { rate: { violations } }, counters, wheel: { delay } } = this.#host.inboundShared
     const rate = this.#rateAt(now)
-    if (rate.take(now)) return true
+    if (rate.take(now, delay.stalled)) return true
     counters.limited++
     if (violations > 0 && rate.violations >= violations) this.#host.onFlood()
     return false
@@ -141,7 +141,8 @@ export class Inbound {
   get #maxPending (): number { return this.#host.inboundShared.settings.maxPending }
 
   #rateAt (now: number): PeerRate {
-    return (this.#rate ??= new PeerRate(this.#host.inboundShared.settings.rate, now))
+    const { settings, wheel: { delay } } = this.#host.inboundShared
+    return (this.#rate ??= new PeerRate(settings.rate, now, delay.stalledBefore))
   }
 
   #pump (): void {
@@ -161,7 +162,7 @@ export class Inbound {
   #pause (): void {
     if (this.#paused) return
     this.#paused = true
-    this.#pausedAt = this.#host.inboundShared.clock.monotonic()
+    this.#rate?.pause(this.#host.inboundShared.clock.monotonic())
     this.#host.pause()
   }
 
@@ -169,8 +170,8 @@ export class Inbound {
     const isFree = this.#sealed || (this.#pending < this.#maxPending && !this.#held)
     if (!this.#paused || this.#throttled || !isFree) return
     this.#paused = false
-    const now = this.#host.inboundShared.clock.monotonic()
-    this.#rateAt(now).unread(now - this.#pausedAt)
+    const { clock, wheel: { delay } } = this.#host.inboundShared
+    this.#rate?.resume(clock.monotonic(), delay.stalled)
     this.#host.resume()
   }
 

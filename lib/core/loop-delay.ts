@@ -1,6 +1,8 @@
 import type { Clock } from './ports.js'
 
 const NOT_RUNNING = -1
+/** Milliseconds: what is less is no stall. */
+const STALL_MS = 50
 
 /**
  * How late the event loop is, found by a timer that runs anyway: how much later than due it comes, averaged with weights
@@ -12,6 +14,9 @@ export class LoopDelay {
   /** When the next tick is due: monotonic milliseconds. */
   #due = NOT_RUNNING
   #average = 0
+  #stalled = 0
+  /** The same before the last tick. */
+  #stalledBefore = 0
 
   constructor (clock: Clock) {
     this.#clock = clock
@@ -25,10 +30,18 @@ export class LoopDelay {
     return Math.max(this.#average, this.#withTickNow())
   }
 
+  /** Milliseconds for which the process has stood still since the start, one that no tick has found yet included. */
+  get stalled (): number { return this.#stalled + this.#stallNow() }
+
+  /** The same without the latest ones: what has come during those may still have to be read. */
+  get stalledBefore (): number { return this.#stalledBefore }
+
   /** @param due when the next tick is due */
   expect (due: number): void { this.#due = due }
 
   tick (): void {
+    this.#stalledBefore = this.#stalled
+    this.#stalled += this.#stallNow()
     this.#average = this.#withTickNow()
     this.#due = NOT_RUNNING
   }
@@ -39,6 +52,13 @@ export class LoopDelay {
   }
 
   #withTickNow (): number {
-    return this.#due === NOT_RUNNING ? this.#average : (this.#average + Math.max(0, this.#clock.monotonic() - this.#due)) / 2
+    return this.#due === NOT_RUNNING ? this.#average : (this.#average + this.#lateNow()) / 2
   }
+
+  #stallNow (): number {
+    const late = this.#lateNow()
+    return late < STALL_MS ? 0 : late
+  }
+
+  #lateNow (): number { return this.#due === NOT_RUNNING ? 0 : Math.max(0, this.#clock.monotonic() - this.#due) }
 }

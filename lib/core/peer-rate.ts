@@ -11,9 +11,6 @@ export interface PeerRateLimits {
   readonly violations: number
 }
 
-/** Milliseconds of what was sent at the rate while nobody read, at most: more than networks keep under way. */
-const MAX_UNREAD_MS = 60_000
-
 /** What one peer has used up. */
 export class PeerRate {
   readonly #limits: PeerRateLimits
@@ -22,27 +19,42 @@ export class PeerRate {
   readonly #bytes: TokenBucket | null
   /** Messages over the rate in a row. */
   violations = 0
-  /** Messages beyond those of the bucket that may have come while nobody read. */
-  #unread = 0
+  /** The stalls of this process so far that it has been credited with. */
+  #stalled: number
+  /** When it was last read, while it is not. */
+  #pausedAt = 0
 
-  constructor (limits: PeerRateLimits, now: number) {
+  /** @param stalled milliseconds of stalls so far, without one whose backlog is being read */
+  constructor (limits: PeerRateLimits, now: number, stalled: number) {
     this.#limits = limits
+    this.#stalled = stalled
     this.#messages = limits.messagesPerSecond > 0 ? new TokenBucket(limits.burst, now) : null
     this.#bytes = limits.bytesPerSecond > 0 ? new TokenBucket(limits.bytesPerSecond, now) : null
   }
 
-  /** Counts one message, or one ping or pong. @returns whether it is within the rate of messages */
-  take (now: number): boolean {
-    const { messagesPerSecond, burst } = this.#limits
-    const within = this.#messages === null || this.#messages.take(1, messagesPerSecond, burst, now) || this.#takeUnread()
-    this.violations = within ? 0 : this.violations + 1
-    return within
+  /** It is not read from now on. */
+  pause (now: number): void { this.#pausedAt = now }
+
+  /** It is read again, and at once all that it has sent meanwhile at its own pace. */
+  resume (now: number, stalled: number): void {
+    this.#stalled = stalled
+    this.#credit(now - this.#pausedAt, now)
   }
 
-  /** It was not read for so long: then all that came meanwhile is read at once, and is no more over the rate than it was when it came. */
-  unread (ms: number): void {
-    const { messagesPerSecond } = this.#limits
-    this.#unread = Math.min(this.#unread + ms * messagesPerSecond / 1_000, MAX_UNREAD_MS * messagesPerSecond / 1_000)
+  /**
+   * Counts one message, or one ping or pong.
+   * @param stalled milliseconds for which this process has stood still so far
+   * @returns whether it is within the rate of messages
+   */
+  take (now: number, stalled: number): boolean {
+    if (stalled > this.#stalled) {
+      this.#credit(stalled - this.#stalled, now)
+      this.#stalled = stalled
+    }
+    const { messagesPerSecond, burst } = this.#limits
+    const within = this.#messages === null || this.#messages.take(1, messagesPerSecond, burst, now)
+    this.violations = within ? 0 : this.violations + 1
+    return within
   }
 
   /** Counts bytes that have come. @returns milliseconds for which no more should be read; 0 within the rate of bytes */
@@ -56,9 +68,8 @@ export class PeerRate {
     return this.violations === 0 && (this.#messages?.full(messagesPerSecond, burst, now) ?? true) && (this.#bytes?.full(bytesPerSecond, bytesPerSecond, now) ?? true)
   }
 
-  #takeUnread (): boolean {
-    if (this.#unread < 1) return false
-    this.#unread--
-    return true
+  #credit (unread: number, now: number): void {
+    const { burst, messagesPerSecond } = this.#limits
+    this.#messages?.credit(unread, messagesPerSecond, burst, now)
   }
 }

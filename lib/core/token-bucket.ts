@@ -1,5 +1,9 @@
+/** Milliseconds: what may be saved up by not being seen is bounded. */
+const MOST_CREDIT = 60_000
+
 /** A token bucket: `rate` tokens per second, at most `capacity` of them at once. Starts full. */
 export class TokenBucket {
+  /** More than the capacity after a `credit`, as long as it lasts. */
   #tokens: number
   #last: number
 
@@ -13,11 +17,20 @@ export class TokenBucket {
    * @param now milliseconds of a monotonic clock
    */
   take (tokens: number, rate: number, capacity: number, now: number): boolean {
-    this.#tokens = Math.min(capacity, this.#tokens + (now - this.#last) * rate / 1000)
-    this.#last = now
+    this.#refill(rate, capacity, now)
     if (this.#tokens < tokens) return false
     this.#tokens -= tokens
     return true
+  }
+
+  /**
+   * The last `ms` were no pause of those who take tokens: they could not be seen. What they may have taken meanwhile is there on
+   * top of the capacity, and goes again as it came.
+   */
+  credit (ms: number, rate: number, capacity: number, now: number): void {
+    this.#refill(rate, capacity, now - ms)
+    this.#tokens = Math.min(capacity + MOST_CREDIT * rate / 1000, this.#tokens + ms * rate / 1000)
+    this.#last = now
   }
 
   /**
@@ -32,6 +45,12 @@ export class TokenBucket {
 
   /** Whether it is as good as new. */
   full (rate: number, capacity: number, now: number): boolean { return this.take(0, rate, capacity, now) && this.#tokens === capacity }
+
+  #refill (rate: number, capacity: number, now: number): void {
+    const change = Math.max(0, now - this.#last) * rate / 1000
+    this.#tokens = this.#tokens > capacity ? Math.max(capacity, this.#tokens - change) : Math.min(capacity, this.#tokens + change)
+    this.#last = now
+  }
 }
 
 /**

@@ -139,8 +139,8 @@ t.test('a server that has not read for minutes finds no more than it takes at on
     }
     const { length } = rig.socket.sent('event')
     t.equal(length, Math.max(1, Math.min(burst / 2, 100)), `of a burst of ${burst}`)
-    const rate = new PeerRate({ messagesPerSecond: limits.messagesPerSecond, burst, bytesPerSecond: 0, violations: 10 }, 0)
-    t.equal(rig.socket.sent('event').every(() => rate.take(300_000)), true)
+    const rate = new PeerRate({ messagesPerSecond: limits.messagesPerSecond, burst, bytesPerSecond: 0, violations: 10 }, 0, 0)
+    t.equal(rig.socket.sent('event').every(() => rate.take(300_000, 0)), true)
   }
 })
 

@@ -112,6 +112,19 @@ t.test('without an answer: a timeout, from the moment it was sent', async (t) =>
   t.strictSame(await b, { value: 'in time' })
 })
 
+t.test('an answer that came while the machine slept waits behind the timer: it is waited for once more', async (t) => {
+  const rig = new Rig({}, 10_000)
+  rig.connect()
+  const [a, b] = [rig.emit('a'), rig.emit('b')]
+  await rig.time.advance(2_000)
+  await rig.time.sleep(60_000)
+  rig.outbox.resolve(1, 'while it slept')
+  t.strictSame(await a, { value: 'while it slept' })
+  await rig.time.sleep(60_000)
+  t.strictSame(await b, { code: 'timeout' }, 'all timers of a hidden page are late')
+  t.equal(rig.names, 'ab')
+})
+
 t.test('requestTimeout 0: no limit', async (t) => {
   const rig = new Rig({}, 0)
   rig.connect()

@@ -8,7 +8,12 @@ import { settled } from '../../helpers/until.js'
 type Handler = (text: string) => unknown
 
 function shared (maxPending: number, rate: Partial<InboundShared['settings']['rate']> = {}): InboundShared {
-  return { clock: { monotonic: () => 0 }, settings: { maxPending, rate: { messagesPerSecond: 0, burst: 0, bytesPerSecond: 0, violations: 0, ...rate } }, counters: { limited: 0, throttled: 0 } }
+  return {
+    settings: { maxPending, rate: { messagesPerSecond: 0, burst: 0, bytesPerSecond: 0, violations: 0, ...rate } },
+    counters: { limited: 0, throttled: 0 },
+    clock: { monotonic: () => 0 },
+    wheel: { delay: { stalled: 0, stalledBefore: 0 } }
+  }
 }
 
 class Host {

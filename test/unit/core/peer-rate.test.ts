@@ -1,0 +1,115 @@
+import t, { type Test } from 'tap'
+import type { HubOptions } from '../../../lib/index.js'
+import { PeerRate } from '../../../lib/core/peer-rate.js'
+import { connect, TestClock, type TestPeer } from '../../../lib/testing/index.js'
+import { TestApp } from '../../helpers/app.js'
+
+const LIMITS = { messagesPerSecond: 100, burst: 200, bytesPerSecond: 1_000_000, violations: 10 }
+/** Milliseconds from one message to the next of a peer that keeps within the rate. */
+const PACE = 16
+
+interface Node { app: TestApp, clock: TestClock, peer: TestPeer, handled: () => number }
+
+/** @param slow the numbers of the messages whose handler takes 20 s */
+async function start (t: Test, slow: number[] = [], options: HubOptions = {}): Promise<Node> {
+  const clock = new TestClock()
+  let count = 0
+  const app = await TestApp.start(t, {
+    clock,
+    limits: LIMITS,
+    onMessage: async () => { if (slow.includes(count++)) await wait(clock, 20_000) },
+    ...options
+  })
+  return { app, clock, peer: await connect(app.hub), handled: () => count }
+}
+
+async function wait (clock: TestClock, ms: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = clock.every(ms, () => {
+      timer.cancel()
+      resolve()
+    })
+  })
+}
+
+async function send (clock: TestClock, peer: TestPeer, ms: number): Promise<number> {
+  const count = Math.floor(ms / PACE)
+  for (let i = 0; i < count && peer.ended === null; i++) {
+    peer.send('x')
+    await clock.advance(PACE)
+  }
+  return count
+}
+
+/** What has arrived is read and handled, one turn for each. */
+async function assertAll (t: Test, { app, clock, peer, handled }: Node, sent: number): Promise<void> {
+  for (let i = 0; i < 100 && handled() < sent; i++) await clock.settle()
+  t.equal(peer.ended, null)
+  t.equal(handled(), sent)
+  t.equal(app.hub.stats().messages.limited, 0)
+}
+
+t.test('a peer within its rate is not over it because a handler was slow, and all it had sent is read at once', async (t) => {
+  const node = await start(t, [3])
+  await assertAll(t, node, await send(node.clock, node.peer, 25_000))
+})
+
+t.test('nor because onConnect was', async (t) => {
+  const clock = new TestClock()
+  const node = await start(t, [], { clock, onConnect: async () => { await wait(clock, 20_000) } })
+  await assertAll(t, { ...node, clock }, await send(clock, node.peer, 25_000))
+})
+
+t.test('nor because one handler after the other is', async (t) => {
+  const node = await start(t, [3, 8, 9])
+  const sent = await send(node.clock, node.peer, 25_000)
+  await node.clock.advance(40_000)
+  await assertAll(t, node, sent)
+})
+
+t.test('nor because this process stood still', async (t) => {
+  const node = await start(t)
+  let sent = await send(node.clock, node.peer, 2_000)
+  for (const known of [true, false]) {
+    if (!known) {
+      node.peer.close()
+      await node.clock.settle()
+      node.peer = await connect(node.app.hub)
+    }
+    // What it sends meanwhile is read behind the timers of the turn in which the process goes on.
+    node.clock.stall(20_000)
+    for (let i = 0; i < 20_000 / PACE; i++, sent++) node.peer.send('x')
+    await assertAll(t, node, sent)
+    sent += await send(node.clock, node.peer, 2_000)
+  }
+})
+
+t.test('what it may have sent meanwhile is all it may send on top, and it can not be saved up', (t) => {
+  const most = (rate: PeerRate, now: number, stalled = 0): number => {
+    let taken = 0
+    while (rate.take(now, stalled)) taken++
+    return taken
+  }
+  const unread = (ms: number): PeerRate => {
+    const rate = new PeerRate(LIMITS, 0, 0)
+    rate.pause(0)
+    rate.resume(ms, 0)
+    return rate
+  }
+  t.equal(most(unread(5_000), 5_000), 200 + 500)
+  t.equal(most(unread(5_000), 7_000), 200 + 300, 'it goes as it came')
+  t.equal(most(unread(5_000), 60_000), 200)
+  t.equal(most(unread(3_600_000), 3_600_000), 200 + 6_000, 'of a minute at most')
+  const often = new PeerRate(LIMITS, 0, 0)
+  for (let i = 0; i < 3_600; i++) {
+    often.pause(i * 1_000)
+    often.resume((i + 1) * 1_000, 0)
+  }
+  t.equal(most(often, 3_600_000), 200 + 6_000, 'however often')
+  t.equal(most(new PeerRate(LIMITS, 5_000, 0), 5_000, 5_000), 200 + 500, 'a stall')
+  const both = unread(5_000)
+  both.pause(5_000)
+  both.resume(10_000, 5_000)
+  t.equal(most(both, 10_000, 5_000), 200 + 1_000, 'and one while it was not read counts once')
+  t.end()
+})
