@@ -40,6 +40,7 @@ const PROCESS: Backend = { troubles: () => [], counters: () => ({ waiting: 0, tr
 
 /** Of the time that Fastify gives a preClose hook: less, for its own timer must not be the first. */
 const SHARE_OF_PLUGIN_TIMEOUT = 0.9
+const A_WHILE = 60_000
 
 interface RouteMark { [kWebSocket]?: Upgrades | 'other' | 'none' }
 
@@ -104,8 +105,14 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     await atMost(emptied, (app.initialConfig.pluginTimeout ?? 0) * SHARE_OF_PLUGIN_TIMEOUT)
   })
   app.addHook('onClose', async () => {
-    await emptied
-    await close()
+    // The server listens no more, and timers of the hub keep no process.
+    const kept = setInterval(() => {}, A_WHILE)
+    try {
+      await emptied
+      await close()
+    } finally {
+      clearInterval(kept)
+    }
   })
 }
 

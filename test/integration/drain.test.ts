@@ -1,6 +1,7 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { execFile, fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { TestApp } from '../helpers/app.js'
 import { lives } from '../helpers/lives.js'
@@ -67,6 +68,11 @@ t.test('a drain that takes longer than the pluginTimeout of Fastify is waited fo
   t.equal(isClosed, false, 'the server has ended, the drain has not')
   finish()
   await closed
+})
+
+t.test('as long as that the process stays, whether anything else keeps it or not', async (t) => {
+  const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(new URL('../helpers/drain-alone.js', import.meta.url))])
+  t.equal(stdout, '[1012]\n')
 })
 
 t.test('a drain is spread', async (t) => {
