@@ -72,6 +72,8 @@ for (const sessions of ['many', 'single-per-user', 'single-per-device'] as const
             logins.push({ ...peer, user: step.user, device: step.device, claim: directory.calls.at(-1) as DirectoryCall, began: false })
           } else if (step.kind === 'kickUser') {
             const reason = `kick ${++number}`
+            const unanswered = (): Login[] => logins.filter((login) => login.user === step.user && lost.has(login.claim) && present(login))
+            const before = [...logins]
             const result = fake.hub.user(step.user).kick(reason)
             const kick: Kick = { user: step.user, reason, call: directory.calls.at(-1) as DirectoryCall, count: null }
             kicks.push(kick)
@@ -80,6 +82,7 @@ for (const sessions of ['many', 'single-per-user', 'single-per-device'] as const
               // Those whose own answer is overtaken by that of the kick end later, and are not counted.
               const ended = logins.filter(({ transport: { closed } }) => closed?.reason === reason).length
               check(atOnce ? count <= ended : count === ended, `the kick said ${count}, and ended ${ended}`)
+              check(!unanswered().some((login) => before.includes(login)), 'was there before the kick, unanswered, and still is')
             }).catch((error: Error) => {
               kick.count = 'rejected'
               if (!isFailure(error)) rejected.push(error)
@@ -114,8 +117,14 @@ for (const sessions of ['many', 'single-per-user', 'single-per-device'] as const
           await fake.turn()
         }
         oneEach()
-
         const at = (call: DirectoryCall): number => taken.indexOf(call)
+        // A directory that was away is asked again, and tells of the kicks behind what it had not answered.
+        for (const { user, claim, connection } of logins.filter((login) => lossy === 'that is away at times' && lost.has(login.claim) && present(login))) {
+          const isKicked = claim.taken && kicks.some((kick) => kick.user === user && at(claim) < at(kick.call))
+          if (isKicked) fake.directoryListener.onRemoved([connection.id], 'kick')
+        }
+        await settled()
+
         for (const login of logins) {
           const { connection, transport: { closed }, began } = login
           const told = ends.get(connection) ?? []
