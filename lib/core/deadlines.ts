@@ -56,7 +56,7 @@ export class ConnectionDeadlines extends Deadline {
   #silentSince: number
   /** When the peer was asked for a sign of life: by the first ping of this silence, or by our Close frame. */
   #asked = NOT_ASKED
-  /** When the running handler began. */
+  /** When the running handler began, in the time for which this process has run: it is not held to what it could not do while that stood still. */
   #busySince = IDLE
   /** When the write that blocks the socket was handed over. */
   #writingSince = IDLE
@@ -129,8 +129,9 @@ export class ConnectionDeadlines extends Deadline {
   /** An asynchronous handler began, or ended. */
   busy (busy: boolean): void {
     const { handler } = this.#settings.deadlines
-    this.#busySince = busy ? this.#clock.monotonic() : IDLE
-    if (this.#phase === 'ended' || (busy && handler > 0 && !this.#looksBefore(this.#busySince + handler))) this.#schedule()
+    const now = this.#clock.monotonic()
+    this.#busySince = busy ? this.#awake(now) : IDLE
+    if (this.#phase === 'ended' || (busy && handler > 0 && !this.#looksBefore(now + handler))) this.#schedule()
   }
 
   /** A write blocks the socket, or none does any more. */
@@ -165,7 +166,7 @@ export class ConnectionDeadlines extends Deadline {
 
   override onDue (now: number): void {
     const { handler, write } = this.#settings.deadlines
-    if (this.#busySince !== IDLE && handler > 0 && now - this.#busySince >= handler) {
+    if (this.#busySince !== IDLE && handler > 0 && this.#awake(now) - this.#busySince >= handler) {
       this.#busySince = IDLE
       this.#listener.onHandlerTimeout()
     }
@@ -204,6 +205,8 @@ export class ConnectionDeadlines extends Deadline {
     this.#word = null
   }
 
+  #awake (now: number): number { return now - this.#wheel.delay.stalled }
+
   /** Whether the wheel looks soon enough anyway: then it is left alone. */
   #looksBefore (due: number): boolean { return this.#wheel.armed(this) && this.wheelDue <= due }
 
@@ -222,7 +225,7 @@ export class ConnectionDeadlines extends Deadline {
     const { handler, write } = this.#settings.deadlines
     const now = this.#clock.monotonic()
     let next = Infinity
-    if (this.#busySince !== IDLE && handler > 0) next = this.#busySince + handler - now
+    if (this.#busySince !== IDLE && handler > 0) next = this.#busySince + handler - this.#awake(now)
     if (this.#phase !== 'ended') {
       next = Math.min(next, this.#heartbeat(now).next)
       if (this.#writingSince !== IDLE && write > 0) next = Math.min(next, this.#writingSince + write - now)

@@ -164,6 +164,19 @@ t.test('deadlines.handler: 1011, an error, and what comes later is not handled',
   }
 })
 
+t.test('a handler is not held to what it could not do while the process stood still', async (t) => {
+  const { fake, transport, errors } = await connected({ heartbeat: { interval: 0, timeout: 0 }, deadlines: { write: 0, handler: 10_000, close: 0 } }, { onMessage: () => never })
+  fake.hub.wheel.start()
+  transport.message('slow')
+  await fake.clock.advance(2_000)
+  fake.clock.stall(60_000)
+  await fake.clock.advance(7_000)
+  t.same(errors, [])
+  await fake.clock.advance(1_500)
+  t.match(errors, [{ code: 'FST_HUB_HANDLER_TIMEOUT' }])
+  fake.hub.wheel.stop()
+})
+
 t.test('each run of a handler has the whole deadline, and 0 is none', async (t) => {
   const opens: Array<() => void> = []
   const onMessage = async (): Promise<void> => { await new Promise<void>((resolve) => { opens.push(resolve) }) }
