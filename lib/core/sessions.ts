@@ -3,6 +3,7 @@ import { disconnects, type Ending } from '../protocol/disconnect.js'
 import type { EndRequest } from './cluster/messages.js'
 import type { RemoteLogins } from './cluster/remote-logins.js'
 import type { HubConnection } from './connection.js'
+import { MultiMap } from './multi-map.js'
 import { Outranked } from './outranked.js'
 import type { Directory, DirectoryEntry, DirectoryListener, Removal, RemovalCause, SessionScope } from './ports.js'
 import { Registry } from './registry.js'
@@ -20,6 +21,8 @@ const UNRANKED = 0.5
 
 /** A Removal, of which no more is known than who. */
 interface Step extends Pick<Removal, 'fence'> { readonly removed: ReadonlyArray<{ readonly id: string }> }
+
+interface Claim { readonly connection: HubConnection, readonly done: Promise<void> }
 
 const SCOPES: Record<SessionPolicy, SessionScope> = { many: 'none', 'single-per-user': 'user', 'single-per-device': 'device' }
 
@@ -40,8 +43,8 @@ export class Sessions implements DirectoryListener {
   readonly #outranked = new Map<HubConnection, { readonly fence: number, readonly why: Ending }>()
   /** Those that steps have ended before their own place was known. */
   readonly #endedEarly = new WeakMap<HubConnection, Ending>()
-  /** Of those that enter: their claim, with the word to whom they have replaced. */
-  readonly #claims = new Map<HubConnection, Promise<void>>()
+  /** By user: the claims that are under way, with the word to whom they have replaced. Their connections may have ended meanwhile. */
+  readonly #claims = new MultiMap<Claim>()
 
   /** @param registry the connections whose claim was answered */
   constructor (policy: SessionPolicy, directory: (listener: DirectoryListener) => Directory, registry: Registry, remote: RemoteLogins) {
@@ -63,11 +66,18 @@ export class Sessions implements DirectoryListener {
     const claimed = isThenable(answer)
       ? Promise.resolve(answer).then(async (claim) => { await this.#claimed(connection, claim) }, (error: unknown) => { this.#unanswered(connection, error) })
       : this.#claimed(connection, answer)
-    if (claimed !== null) {
-      this.entering.add(connection)
-      this.#claims.set(connection, claimed)
+    if (claimed === null) return null
+    this.entering.add(connection)
+    return connection.user === null ? claimed : this.#underWay(connection.user, { connection, done: claimed })
+  }
+
+  async #underWay (user: string, claim: Claim): Promise<void> {
+    this.#claims.add(user, claim)
+    try {
+      await claim.done
+    } finally {
+      this.#claims.delete(user, claim)
     }
-    return claimed
   }
 
   /** @returns null when nobody else has to be told */
@@ -152,7 +162,6 @@ export class Sessions implements DirectoryListener {
   entered (connection: HubConnection): void {
     this.entering.remove(connection)
     this.#outranked.delete(connection)
-    this.#claims.delete(connection)
   }
 
   #find (id: string): HubConnection | undefined { return this.#registry.get(id) ?? this.entering.get(id) }
@@ -161,13 +170,12 @@ export class Sessions implements DirectoryListener {
 
   /**
    * @param device only logins of this one (null: those without one); undefined: all
-   * @returns how many this ended, and the claims of those that were entering
+   * @returns how many this ended, and the claims that are under way of those that it concerns, be it that they had ended before
    */
   #end (user: string, { fence, removed }: Step, why: Ending, device?: string | null): { count: number, claims: Array<Promise<void>> } {
     const concerns = (connection: HubConnection): boolean => device === undefined || connection.device === device
     const isBefore = (connection: HubConnection): boolean =>
       connection.fence < 1 ? removed.some(({ id }) => id === connection.id) : connection.fence < fence
-    const claims: Array<Promise<void>> = []
     let count = 0
     for (const connection of this.#ofUser(user)) {
       if (!concerns(connection)) continue
@@ -176,13 +184,12 @@ export class Sessions implements DirectoryListener {
           count++
           if (connection.fence === 0) this.#endedEarly.set(connection, why)
         }
-        const claim = this.#claims.get(connection)
-        if (claim !== undefined) claims.push(claim)
       } else if (connection.fence === 0 && fence > (this.#outranked.get(connection)?.fence ?? 0)) {
         this.#outranked.set(connection, { fence, why })
       }
     }
-    return { count, claims }
+    const claims = [...this.#claims.get(user)].filter(({ connection }) => concerns(connection) && isBefore(connection))
+    return { count, claims: claims.map(({ done }) => done) }
   }
 }
 

@@ -232,6 +232,29 @@ t.test('what ends a newer login while it waits for the node of the older one', a
   }
 })
 
+for (const where of ['on its own node', 'on another node'] as const) {
+  t.test(`a login ends before its own word has reached the older one: the newest, ${where}, waits for that word`, async (t) => {
+    const { cluster, nodes: [one, two, three], ids, events } = await start(t, { sessions: 'single-per-user' })
+    await one.connect({ user: 'ann', device: 'a' })
+    const held = hold(cluster, ids[0])
+    const between = two.accept({ user: 'ann', device: 'b' })
+    await cluster.settle()
+    between.transport.peerPong()
+    await cluster.settle()
+    t.equal(held.length, 1)
+    between.transport.reset()
+    await cluster.settle()
+    const newest = (where === 'on its own node' ? two : three).accept({ user: 'ann', device: 'c' })
+    await cluster.settle()
+    newest.transport.peerPong()
+    await cluster.settle()
+    t.same(events, ['connect a'])
+    for (const passing of held) cluster.deliver(passing)
+    await cluster.settle()
+    t.same(events, ['connect a', 'disconnect a 4502', 'connect c'])
+  })
+}
+
 t.test('FAULTS 67: logins at once on several nodes: exactly one stays', async (t) => {
   const { cluster, nodes } = await start(t, { sessions: 'single-per-user' })
   const peers = nodes.flatMap((node) => [node.accept({ user: 'ann' }), node.accept({ user: 'ann' })])
