@@ -13,9 +13,12 @@ export class LoopDelay {
   readonly #clock: Clock
   /** When the next tick is due: monotonic milliseconds. */
   #due = NOT_RUNNING
+  /** When the last tick came, while the next one is not planned: the rest of that turn may take long, too. */
+  #tickedAt = NOT_RUNNING
   #average = 0
   #stalled = 0
-  /** The same before the last tick. */
+  /** The same at the last tick, and at the one before it. */
+  #stalledAtTick = 0
   #stalledBefore = 0
 
   constructor (clock: Clock) {
@@ -33,21 +36,27 @@ export class LoopDelay {
   /** Milliseconds for which the process has stood still since the start, one that no tick has found yet included. */
   get stalled (): number { return this.#stalled + this.#stallNow() }
 
-  /** The same without the latest ones: what has come during those may still have to be read. */
+  /** The same up to the tick before the last one: what has come during those since may still have to be read. */
   get stalledBefore (): number { return this.#stalledBefore }
 
   /** @param due when the next tick is due */
-  expect (due: number): void { this.#due = due }
+  expect (due: number): void {
+    this.#stalled += this.#stallNow()
+    this.#due = due
+    this.#tickedAt = NOT_RUNNING
+  }
 
   tick (): void {
-    this.#stalledBefore = this.#stalled
-    this.#stalled += this.#stallNow()
+    this.#stalledBefore = this.#stalledAtTick
+    this.#stalled = this.#stalledAtTick = this.stalled
     this.#average = this.#withTickNow()
     this.#due = NOT_RUNNING
+    this.#tickedAt = this.#clock.monotonic()
   }
 
   stop (): void {
-    this.#due = NOT_RUNNING
+    this.#stalled = this.stalled
+    this.#due = this.#tickedAt = NOT_RUNNING
     this.#average = 0
   }
 
@@ -56,7 +65,7 @@ export class LoopDelay {
   }
 
   #stallNow (): number {
-    const late = this.#lateNow()
+    const late = this.#tickedAt === NOT_RUNNING ? this.#lateNow() : this.#clock.monotonic() - this.#tickedAt
     return late < STALL_MS ? 0 : late
   }
 

@@ -106,6 +106,38 @@ t.test('a stall of the event loop ends nobody who was not asked in time', async 
   await app.close()
 })
 
+t.test('stalls of the event loop in one turn, behind the tick of the wheel, are not held against those who were not read or could not go on', async (t) => {
+  const STALL_MS = 500
+  const received: string[] = []
+  const app = Fastify()
+  await app.register(fastifyHub, {
+    limits: { messagesPerSecond: 100, burst: 60 },
+    deadlines: { handler: 1_000 },
+    onMessage: async (_, message) => {
+      const text = message.text()
+      received.push(text)
+      if (text === 'wait') await until(() => received.includes('last'), 'the last one')
+      if (text !== 'stall') return
+      for (const end = performance.now() + STALL_MS; performance.now() < end;);
+      // All of them, and then him, in the turn behind this one: the first stall is found at its beginning.
+      for (const other of stalling.splice(0)) other.send('stall')
+      for (let i = 0; i < 80 * STALL_MS / 1_000; i++) quick.send('x')
+      if (received.filter((text) => text === 'stall').length === 4) quick.send('last')
+    }
+  })
+  const url = `ws://${await listen(t, app)}/ws`
+  const [quick, waiting, first] = [await connectWs(t, url), await connectWs(t, url), await connectWs(t, url)]
+  const stalling = [await connectWs(t, url), await connectWs(t, url), await connectWs(t, url)]
+  await until(() => app.hub.size === 6, 'the connections')
+  waiting.send('wait')
+  await until(() => received.length === 1, 'the handler that waits')
+  first.send('stall')
+  await until(() => received.includes('last') || app.hub.size < 6, 'the last one')
+  await new Promise((resolve) => { setTimeout(resolve, 100) })
+  t.same([app.hub.size, app.hub.stats().messages.limited], [6, 0])
+  await app.close()
+})
+
 t.test('what identify has answered is respected, with asynchronous onSend hooks, too', async (t) => {
   const answers: Record<string, (request: FastifyRequest, reply: FastifyReply) => null> = {
     418: (_request, reply) => { reply.code(418).send('tea'); return null }

@@ -122,3 +122,26 @@ t.test('before the start and after the stop there is none; what went on before t
   t.equal(delay.current, 0)
   t.end()
 })
+
+t.test('a stall behind a tick, in what is done before the next one is planned, is one, too', (t) => {
+  const clock = new TestClock()
+  const delay = new LoopDelay(clock)
+  const next = (late: number): void => {
+    delay.expect(clock.monotonic() + 100)
+    clock.advanceSync(100 + late)
+    delay.tick()
+  }
+  next(1_000)
+  t.same([delay.stalled, delay.stalledBefore], [1_000, 0])
+  clock.advanceSync(3_000)
+  t.same([delay.stalled, delay.stalledBefore], [4_000, 0], 'it goes on')
+  next(0)
+  t.same([delay.stalled, delay.stalledBefore], [4_000, 1_000], 'its tick, behind which what came meanwhile may be read')
+  clock.advanceSync(49)
+  next(0)
+  t.same([delay.stalled, delay.stalledBefore], [4_000, 4_000])
+  delay.stop()
+  clock.advanceSync(3_000)
+  t.equal(delay.stalled, 4_000)
+  t.end()
+})
