@@ -102,7 +102,9 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
   app.addHook('preClose', async () => {
     endUnfinishedRequests(app.server, options.clock)
     emptied = Promise.all([gate.close(), closeOtherSockets(app.websocketServer, deadlines.close || DEFAULT_CLOSE)])
-    await atMost(emptied, (app.initialConfig.pluginTimeout ?? 0) * SHARE_OF_PLUGIN_TIMEOUT)
+    const { pluginTimeout = 0 } = app.initialConfig
+    // That of one hook, for all hubs of the app together.
+    await atMost(emptied, pluginTimeout === 0 ? 0 : Math.max(1, pluginTimeout * SHARE_OF_PLUGIN_TIMEOUT - gate.closingFor))
   })
   app.addHook('onClose', async () => {
     // The server listens no more, and timers of the hub keep no process.

@@ -46,6 +46,7 @@ export class UpgradeGate {
   /** Sockets that are no WebSocket yet. */
   readonly #owned = new Set<Duplex>()
   #closing = false
+  #closingSince = 0
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex & Answering, head: Buffer): void => {
     const member = this.#members.find((one) => one.claims(request))
     // Where nobody else is there to answer, Fastify's 404 is better than silence, and silence would hold the close.
@@ -129,12 +130,16 @@ export class UpgradeGate {
     this.#members.push(member)
   }
 
+  /** Milliseconds since `close` was called first. */
+  get closingFor (): number { return performance.now() - this.#closingSince }
+
   /**
    * From now on every upgrade that would have been dispatched is refused with 503: whoever else listens leaves ours alone.
    * All hubs of the server drain at the same time: Fastify runs their preClose hooks one after the other, and the time to
    * stop in is one for all.
    */
   async close (): Promise<void> {
+    if (!this.#closing) this.#closingSince = performance.now()
     this.#closing = true
     // The @fastify/websocket that the app had registered itself has left the server without a listener.
     if (this.#server.listenerCount('upgrade') === 0) this.#server.on('upgrade', this.#onUpgrade)

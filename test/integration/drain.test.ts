@@ -2,9 +2,12 @@ import { execFile, fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import Fastify from 'fastify'
 import t from 'tap'
+import fastifyHub from '../../lib/index.js'
 import { TestApp } from '../helpers/app.js'
 import { lives } from '../helpers/lives.js'
+import { connectWs, listen } from '../helpers/ws-client.js'
 
 const CONNECTIONS = 5_000
 
@@ -68,6 +71,26 @@ t.test('a drain that takes longer than the pluginTimeout of Fastify is waited fo
   t.equal(isClosed, false, 'the server has ended, the drain has not')
   finish()
   await closed
+})
+
+t.test('several hubs of an app have the time of one, be they of its children', async (t) => {
+  const PLUGIN_TIMEOUT = 1_000
+  let finish = (): void => {}
+  const held = new Promise<void>((resolve) => { finish = resolve })
+  const app = Fastify({ pluginTimeout: PLUGIN_TIMEOUT })
+  for (const path of ['/a', '/b', '/c']) {
+    await app.register(async (child) => { await child.register(fastifyHub, { path, onDisconnect: async () => { await held } }) })
+  }
+  const address = await listen(t, app)
+  const clients = await Promise.all(['/a', '/b', '/c'].map(async (path) => await connectWs(t, `ws://${address}${path}`)))
+  const ended = once(app.server, 'close')
+  const start = performance.now()
+  const closed = app.close()
+  await ended
+  t.equal(performance.now() - start < 2 * PLUGIN_TIMEOUT, true, 'it listens no more')
+  finish()
+  await closed
+  t.same(await Promise.all(clients.map(async (client) => (await client.closed).code)), [1012, 1012, 1012])
 })
 
 t.test('as long as that the process stays, whether anything else keeps it or not', async (t) => {
