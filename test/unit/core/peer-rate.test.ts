@@ -1,6 +1,8 @@
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { HubOptions } from '../../../lib/index.js'
 import { PeerRate } from '../../../lib/core/peer-rate.js'
+import { TimingWheel } from '../../../lib/core/timing-wheel.js'
 import { connect, TestClock, type TestPeer } from '../../../lib/testing/index.js'
 import { TestApp } from '../../helpers/app.js'
 
@@ -111,5 +113,51 @@ t.test('what it may have sent meanwhile is all it may send on top, and it can no
   both.pause(5_000)
   both.resume(10_000, 5_000)
   t.equal(most(both, 10_000, 5_000), 200 + 1_000, 'and one while it was not read counts once')
+  t.end()
+})
+
+t.test('pauses and stalls at random: a peer at its rate is never over it, and all that one takes who floods is a burst and the rate', (t) => {
+  const ms = fc.oneof(fc.nat(300), fc.nat(10_000))
+  const op = fc.oneof(
+    fc.record({ kind: fc.constantFrom('advance' as const, 'pause' as const), ms }),
+    // The tick of the wheel comes between the first and the others: what the poll phase behind it has begun with.
+    fc.record({ kind: fc.constant('stall' as const), ms, others: fc.array(ms, { maxLength: 3 }) })
+  )
+  for (const floods of [false, true]) {
+    fc.assert(fc.property(fc.nat(5_000), fc.array(op, { maxLength: 40, size: 'max' }), (start, ops) => {
+      const clock = new TestClock(0, start)
+      const wheel = new TimingWheel(clock, (error) => { throw error })
+      wheel.start()
+      const { delay } = wheel
+      const rate = new PeerRate(LIMITS, start, delay.stalledBefore)
+      let taken = 0
+      const read = (): void => {
+        const sent = (clock.monotonic() - start) * LIMITS.messagesPerSecond / 1_000
+        const limit = floods ? Infinity : Math.floor(sent)
+        while (taken < limit && rate.take(clock.monotonic(), delay.stalled)) taken++
+        if (!floods && taken < limit) throw new Error(`over the rate with ${limit - taken} left`)
+        if (taken > sent + LIMITS.burst) throw new Error(`${taken} taken`)
+      }
+      for (const step of ops) {
+        if (step.kind === 'stall') {
+          const others = clock.every(1, () => {
+            others.cancel()
+            for (const other of step.others) clock.stall(other)
+          })
+          clock.stall(step.ms)
+          others.cancel()
+        } else {
+          if (step.kind === 'pause') rate.pause(clock.monotonic())
+          for (let left = step.ms; left > 0; left -= 20) {
+            clock.advanceSync(Math.min(20, left))
+            if (step.kind === 'advance') read()
+          }
+          if (step.kind === 'pause') rate.resume(clock.monotonic(), delay.stalled)
+        }
+        read()
+      }
+      wheel.stop()
+    }), { numRuns: 200 })
+  }
   t.end()
 })
