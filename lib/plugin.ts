@@ -111,9 +111,8 @@ const plugin: FastifyPluginAsync<HubOptions> = async (app, given) => {
     const kept = setInterval(() => {}, A_WHILE)
     try {
       await emptied
-      await close()
     } finally {
-      clearInterval(kept)
+      await close().finally(() => { clearInterval(kept) })
     }
   })
 }

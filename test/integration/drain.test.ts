@@ -87,7 +87,7 @@ t.test('several hubs of an app have the time of one, be they of its children', a
   const start = performance.now()
   const closed = app.close()
   await ended
-  t.equal(performance.now() - start < 2 * PLUGIN_TIMEOUT, true, 'it listens no more')
+  t.equal(performance.now() - start < 2.5 * PLUGIN_TIMEOUT, true, 'it listens no more')
   finish()
   await closed
   t.same(await Promise.all(clients.map(async (client) => (await client.closed).code)), [1012, 1012, 1012])
