@@ -1,6 +1,6 @@
 import { decode } from '@msgpack/msgpack'
 import type { HubCodec } from '../../lib/protocol/codec.js'
-import type { Frame } from '../../lib/protocol/frame.js'
+import { encodeFrame, LENGTH_64, MAX_FRAME_BYTES, type Frame } from '../../lib/protocol/frame.js'
 import { FrameReader } from '../../lib/testing/frame-reader.js'
 
 /** What a strict peer reads: the one message of a frame. */
@@ -16,4 +16,11 @@ export function readByOthers (codec: HubCodec, frame: Frame): unknown {
   const { isBinary, data } = messageIn(frame)
   if (isBinary !== codec.isBinary) throw new Error(`a ${isBinary ? 'binary' : 'text'} message`)
   return isBinary ? decode(data) : JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data))
+}
+
+/** At most 64 KiB; or one frame, whose message is at most that, and which is larger with its header only. */
+export function isOneWrite (write: Buffer): boolean {
+  if (write.length <= MAX_FRAME_BYTES) return true
+  const payload = write[1] === LENGTH_64 ? Number(write.readBigUInt64BE(2)) : write.readUInt16BE(2)
+  return payload <= MAX_FRAME_BYTES && encodeFrame(Buffer.alloc(payload)).bytes === write.length
 }
